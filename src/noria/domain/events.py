@@ -1,0 +1,244 @@
+"""The union of events: what happened, in past participles. Facts only; no personal data ever enters one (digests and counts do).
+
+Adding a field needs a default; removing or renaming one breaks the chain of old ledgers and is not done. The table of what follows what is loop/wheel.
+"""
+
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+from noria.domain.alert import Alert
+from noria.domain.deployment import Rollout, Variant, Verdict
+from noria.domain.gate import GateReport
+from noria.domain.ids import AlertId, Digest, RolloutId, RunId
+from noria.domain.policy import TrainingWindow, WindowEvidence
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
+    """Root of all events; the tag is the class name."""
+
+
+class ProjectCreated(Event, tag=True):
+    """A project began, and with it its ledger."""
+
+    project: str
+    noria_version: str
+
+
+class DatasetVersionCreated(Event, tag=True):
+    """A source became an immutable version."""
+
+    dataset: str
+    number: int
+    digest: Digest
+    rows: int
+    passed: bool
+    quarantined: int = 0
+    parents: tuple[Digest, ...] = ()
+
+
+class DeploymentDeclared(Event, tag=True):
+    """Somebody declared that a model shall answer under a name, by which gates, canary and policy (digest of the declaration)."""
+
+    deployment: str
+    model: str
+    declaration: Digest
+
+
+class RetrainRequested(Event, tag=True):
+    """The loop decided, or a person asked, that a challenger be trained. The first training of a deployment is requested the same way."""
+
+    deployment: str
+    model: str
+    reason: str
+    trigger: Literal["declared", "decay", "input_drift", "schedule", "hand"]
+    data_until: datetime
+    evidence: dict[str, float | str] = {}
+
+
+class RetrainSuppressed(Event, tag=True):
+    """The loop decided not to retrain, and says why."""
+
+    deployment: str
+    model: str
+    reason: str
+    trigger: Literal["declared", "decay", "input_drift", "schedule", "hand"]
+    evidence: dict[str, float | str] = {}
+
+
+class RunFinished(Event, tag=True):
+    """A training pipeline ended with a fitted candidate. steps: how many ran and how many were found in the cache."""
+
+    deployment: str
+    model: str
+    run_id: RunId
+    datasets: tuple[Digest, ...]
+    window: TrainingWindow
+    candidate: str
+    backtest: tuple[WindowEvidence, ...] = ()
+    steps_run: int = 0
+    steps_cached: int = 0
+    metrics: dict[str, float] = {}
+
+
+class RunFailed(Event, tag=True):
+    """A training pipeline ended without a candidate; the champion stays."""
+
+    deployment: str
+    model: str
+    run_id: RunId
+    error: str
+
+
+class BundleBuilt(Event, tag=True):
+    """The candidate of a run was packaged; converted says in which form it will answer, and why not in another."""
+
+    deployment: str
+    model: str
+    run_id: RunId
+    bundle: Digest
+    flavor: str
+    converted: bool
+    parity: float | None = None
+    note: str = ""
+
+
+class GatesPassed(Event, tag=True):
+    """Every gate passed."""
+
+    deployment: str
+    model: str
+    run_id: RunId
+    bundle: Digest
+    report: GateReport
+
+
+class GatesFailed(Event, tag=True):
+    """At least one gate failed: the challenger is refused and the champion stays."""
+
+    deployment: str
+    model: str
+    run_id: RunId
+    bundle: Digest
+    report: GateReport
+
+
+class ModelVersionRegistered(Event, tag=True):
+    """A candidate that passed its gates became a version."""
+
+    deployment: str
+    model: str
+    number: int
+    version: str
+    version_reason: str
+    run_id: RunId
+    bundle: Digest
+
+
+class ModelVersionApproved(Event, tag=True):
+    """Policy, or a person, allowed the version to meet traffic."""
+
+    deployment: str
+    model: str
+    number: int
+    by: str
+    reason: str
+
+
+class RolloutStarted(Event, tag=True):
+    """A challenger stands beside the champion."""
+
+    deployment: str
+    rollout: Rollout
+    variants: tuple[Variant, ...]
+    generation: int
+
+
+class RolloutPromoted(Event, tag=True):
+    """The challenger became champion. For the first version there was no champion to beat."""
+
+    deployment: str
+    model: str
+    number: int
+    previous: int | None
+    generation: int
+    rollout_id: RolloutId | None = None
+    verdict: Verdict | None = None
+
+
+class RolloutRolledBack(Event, tag=True):
+    """The challenger was taken out again; the champion answers alone."""
+
+    deployment: str
+    model: str
+    number: int
+    champion: int
+    generation: int
+    rollout_id: RolloutId
+    verdict: Verdict
+
+
+class AliasMoved(Event, tag=True):
+    """An alias points to another version."""
+
+    model: str
+    alias: str
+    number: int
+    previous: int | None
+    reason: str
+
+
+class AlertOpened(Event, tag=True):
+    """Monitoring found something."""
+
+    deployment: str
+    alert: Alert
+
+
+class AlertResolved(Event, tag=True):
+    """What an alert told of is over."""
+
+    deployment: str
+    alert_id: AlertId
+    reason: str
+
+
+class StageFailed(Event, tag=True):
+    """A stage of the loop could not do its work for an event; the loop goes on without it, and a person is told."""
+
+    stage: str
+    error_code: str
+    error: str
+
+
+AnyEvent = (
+    ProjectCreated
+    | DatasetVersionCreated
+    | DeploymentDeclared
+    | RetrainRequested
+    | RetrainSuppressed
+    | RunFinished
+    | RunFailed
+    | BundleBuilt
+    | GatesPassed
+    | GatesFailed
+    | ModelVersionRegistered
+    | ModelVersionApproved
+    | RolloutStarted
+    | RolloutPromoted
+    | RolloutRolledBack
+    | AliasMoved
+    | AlertOpened
+    | AlertResolved
+    | StageFailed
+)
+
+
+def kind_of(event: AnyEvent) -> str:
+    """The event's name in the ledger.
+
+    >>> kind_of(ProjectCreated(project="a", noria_version="0"))
+    'ProjectCreated'
+    """
+    return type(event).__name__

@@ -1,0 +1,53 @@
+"""Gates: what a model must show before it may pass, and what it showed. Judging is evaluation/gates."""
+
+from typing import Literal
+
+import msgspec
+
+from noria.domain.interval import Interval
+
+GateKind = Literal["absolute", "against_champion", "worst_slice", "calibration", "latency"]
+
+
+class Gate(msgspec.Struct, frozen=True, kw_only=True):
+    """One condition. The whole interval counts: a gate passes only when the limit on the unfavourable side meets `limit`.
+
+    metric: e.g. 'log_loss', 'auc', 'calibration_error', 'p99_ms'. better: which direction is good. slice_by: column, for 'worst_slice'.
+    limit: absolute value, or for 'against_champion' and 'worst_slice' the largest tolerated worsening against the champion.
+    """
+
+    name: str
+    kind: GateKind
+    metric: str
+    limit: float
+    better: Literal["higher", "lower"]
+    slice_by: str | None = None
+
+
+class GateResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What a gate found: the measured interval, the limit, and one sentence of evidence."""
+
+    gate: Gate
+    passed: bool
+    measured: Interval
+    champion: Interval | None = None
+    slice_value: str | None = None
+    evidence: str = ""
+
+
+class GateReport(msgspec.Struct, frozen=True, kw_only=True):
+    """All gates of one challenger over one evaluation window."""
+
+    results: tuple[GateResult, ...]
+    rows: int
+    since: str = ""
+    until: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """Whether every gate passed; an empty report has not."""
+        return bool(self.results) and all(r.passed for r in self.results)
+
+    def failures(self) -> tuple[GateResult, ...]:
+        """The gates that did not pass."""
+        return tuple(r for r in self.results if not r.passed)

@@ -1,0 +1,65 @@
+"""Policies and decisions of retraining. Deciding is retraining/decide."""
+
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+WindowChoice = Literal["recent", "all", "weighted"]
+
+
+class Policy(msgspec.Struct, frozen=True, kw_only=True):
+    """When a deployment may retrain, and within which bounds.
+
+    cooldown_days: least time between two retrainings. budget_per_year: most retrainings in any 365 days. minimum_labels: labels that must have
+    arrived since the last retraining. review_days: with no alarm, the evidence is looked at this often (0: only on alarms).
+    windows: training windows among which the time-ordered back-test chooses. backtest_days: length of the most recent labelled stretch it scores on.
+    """
+
+    cooldown_days: float = 21.0
+    budget_per_year: int = 8
+    minimum_labels: int = 3000
+    review_days: float = 0.0
+    recent_days: int = 60
+    half_life_days: float = 90.0
+    backtest_days: int = 14
+    windows: tuple[WindowChoice, ...] = ("recent", "all", "weighted")
+    candidates: tuple[str, ...] = ("logistic", "boosting")
+    on: tuple[str, ...] = ("decay", "input_drift", "schedule")
+
+
+class WindowEvidence(msgspec.Struct, frozen=True, kw_only=True):
+    """What the back-test of one candidate on one window gave: mean log loss on the held-back days."""
+
+    window: WindowChoice
+    candidate: str
+    log_loss: float
+    rows: int
+
+
+class TrainingWindow(msgspec.Struct, frozen=True, kw_only=True):
+    """The rows a challenger learns from. Only labels known by `known_by` count."""
+
+    choice: WindowChoice
+    since: datetime
+    until: datetime
+    known_by: datetime
+    half_life_days: float | None = None
+    reason: str = ""
+
+
+class RetrainHistory(msgspec.Struct, frozen=True, kw_only=True):
+    """What `decide` may know of the past: when retrainings were asked for, and what is under way."""
+
+    requested_at: tuple[datetime, ...] = ()
+    champion_since: datetime | None = None
+    in_progress: bool = False
+    labels_since_last: int = 0
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
+    """To retrain or not, and why, in words that stand in the ledger."""
+
+    retrain: bool
+    reason: str
+    evidence: dict[str, float | str] = {}

@@ -1,0 +1,71 @@
+"""Predictions and their labels, as they are logged. Recording is serving/record, joining is monitoring/quality."""
+
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+from noria.domain.ids import Digest, PredictionId, RolloutId
+
+Scalar = str | int | float | bool | None
+
+
+class PredictionRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One answered request: as many rows as it had. Columns run over the rows, so a request is one frame in the log.
+
+    request_id: `r` + 32 hex; the prediction of row i is `request_id.i`. at: when it was asked (the worker's clock).
+    inputs, outputs: column -> one value a row, exactly as decoded and as answered. latency_us: decode to answer.
+    """
+
+    request_id: str
+    deployment: str
+    variant: str
+    model: str
+    number: int
+    bundle: Digest
+    generation: int
+    at: datetime
+    latency_us: int
+    protocol: str
+    rows: int
+    inputs: dict[str, list[Scalar]]
+    outputs: dict[str, list[Scalar]]
+    rollout: RolloutId | None = None
+    keys: list[str] | None = None
+    """One business key a row, if the caller gave them (parameter `keys`): labels may be joined by it."""
+
+    def prediction_id(self, row: int) -> PredictionId:
+        """The id of one row's prediction."""
+        return PredictionId(f"{self.request_id}.{row}")
+
+
+class GroundTruth(msgspec.Struct, frozen=True, kw_only=True):
+    """What really happened to one prediction. at: when it was known, not when it was sent."""
+
+    prediction_id: PredictionId
+    value: float
+    at: datetime
+    source: str = "label"
+    corrects: bool = False
+    """Whether it replaces an earlier, different label on purpose."""
+
+
+class LabelReceipt(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a batch of labels. Nothing is dropped: unknown and contradicting ones are kept aside and can be listed."""
+
+    accepted: int = 0
+    duplicates: int = 0
+    corrected: int = 0
+    contradictions: tuple[PredictionId, ...] = ()
+    unknown: tuple[PredictionId, ...] = ()
+
+
+class LoggedPrediction(msgspec.Struct, frozen=True, kw_only=True):
+    """One row out of the log with its label, if it has arrived."""
+
+    prediction_id: PredictionId
+    row: int
+    record: PredictionRecord
+    label: float | None = None
+    label_at: datetime | None = None
+    state: Literal["waiting", "labelled", "contradicted"] = "waiting"

@@ -1,0 +1,48 @@
+"""What one metadata adapter offers together, because it keeps it in one database."""
+
+from typing import Protocol
+
+from noria.ports.counts import CountStore
+from noria.ports.deployments import DeploymentStore
+from noria.ports.journal import StepJournal
+from noria.ports.ledger import Ledger
+from noria.ports.models import ModelStore
+from noria.ports.runs import RunStore
+
+
+class Metadata(Protocol):
+    """One project's metadata. An adapter module gives it by `open_store(location, project=...)`; closing it twice is no error."""
+
+    @property
+    def ledger(self) -> Ledger:
+        """The project's ledger."""
+        ...
+
+    @property
+    def runs(self) -> RunStore:
+        """The project's runs."""
+        ...
+
+    @property
+    def models(self) -> ModelStore:
+        """The project's models."""
+        ...
+
+    @property
+    def deployments(self) -> DeploymentStore:
+        """The project's deployments."""
+        ...
+
+    @property
+    def journal(self) -> StepJournal:
+        """The project's steps."""
+        ...
+
+    @property
+    def counts(self) -> CountStore:
+        """The project's monitoring counts."""
+        ...
+
+    def close(self) -> None:
+        """Finish what is under way and let go of the database."""
+        ...

@@ -1,0 +1,64 @@
+"""The predictions port: the log of answers and the labels that arrive later."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+
+from noria.domain.ids import PredictionId
+from noria.domain.prediction import GroundTruth, LabelReceipt, LoggedPrediction, PredictionRecord
+from noria.ports.arrow import ArrowTable
+
+
+class PredictionWriter(Protocol):
+    """The hot half, used inside a worker: no tables, no SQL."""
+
+    def write(self, records: Sequence[PredictionRecord]) -> None:
+        """Append a batch as one unit. After a kill -9 a unit is there whole or not at all. Raises DiskFull; nothing of the unit was kept then."""
+        ...
+
+    def close(self) -> None:
+        """Write out what is left and release the file."""
+        ...
+
+
+class PredictionLog(Protocol):
+    """The cold half: reads what all workers wrote, keeps labels, joins them.
+
+    The same request_id twice is one request: the first record counts. Tables have one row a prediction with the columns
+    prediction_id, request_id, row, key, deployment, variant, model, number, generation, rollout, at, latency_us, protocol, then `in.<name>` for each
+    input and `out.<name>` for each output; `joined` adds label, label_at.
+    """
+
+    def writer(self, deployment: str, *, name: str, durable: bool = False) -> PredictionWriter:
+        """A writer for one worker; `name` must be unique among the live ones. durable: fsync before `write` returns."""
+        ...
+
+    def scan(self, deployment: str, *, since: datetime | None = None, until: datetime | None = None) -> ArrowTable:
+        """Predictions with since <= at < until, ordered by (at, request_id, row), complete up to the last finished `write`."""
+        ...
+
+    def joined(
+        self, deployment: str, *, known_by: datetime, since: datetime | None = None, until: datetime | None = None
+    ) -> ArrowTable:
+        """As `scan`, with label and label_at where a label was known by `known_by`, else null. A label that became known later is never shown."""
+        ...
+
+    def get(self, prediction_id: PredictionId) -> LoggedPrediction:
+        """One prediction with its whole request. Raises NotFound."""
+        ...
+
+    def add_labels(self, deployment: str, labels: Sequence[GroundTruth]) -> LabelReceipt:
+        """Keep labels. A repeated one is counted, a contradicting or unknown one kept aside. An unknown id may become known later."""
+        ...
+
+    def labels_aside(self, deployment: str) -> list[GroundTruth]:
+        """Labels that could not be used: contradicting, or for a prediction that is not in the log."""
+        ...
+
+    def compact(self, deployment: str) -> int:
+        """Turn closed journals into Parquet segments; gives the number of rows moved. Safe to repeat, safe beside readers and writers."""
+        ...
+
+    def deployments(self) -> list[str]:
+        """Names with at least one prediction."""
+        ...
