@@ -1,0 +1,91 @@
+# Everything a developer does, one line each: plain `make` lists it. Needs python3.11+ (with venv and pip) and make; nothing else.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+WORKERS ?= auto
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+UV_VERSION := 0.13.8
+
+UI := src/noria/ui/static/index.html
+BROWSER := tests/ui/.browser/node_modules/.package-lock.json
+WEB_SOURCES := $(wildcard web/*.json web/*.ts web/index.html) $(shell find web/src web/public -type f 2>/dev/null)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup demo test test-all test-oldest check format bench web web-dev api lock clean
+
+help: ## list the tasks
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.noria $(UI) ## make .venv from the lock, build the pages, install noria into it
+
+$(VENV)/.python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Noria needs Python 3.11 or newer: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.locked: requirements.lock | $(VENV)/.python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --require-hashes --no-deps -r requirements.lock
+	@touch $@
+
+$(UI): $(WEB_SOURCES) | $(VENV)/.locked
+	$(BIN)/python hatch_build.py ui
+
+$(VENV)/.noria: $(VENV)/.locked pyproject.toml hatch_build.py | $(UI)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --no-build-isolation --no-deps -e .
+	@touch $@
+
+$(BROWSER): tests/ui/package-lock.json | $(VENV)/.locked
+	mkdir -p tests/ui/.browser && cp tests/ui/package.json tests/ui/package-lock.json tests/ui/.npmrc tests/ui/.browser/
+	$(BIN)/python hatch_build.py install tests/ui/.browser
+
+demo: setup ## the whole loop on a year of real flights, then the UI
+	$(BIN)/noria demo
+
+test: setup $(BROWSER) ## every test but the slow ones, in a real browser too
+	$(PYTEST) -m "not slow"
+
+test-all: setup $(BROWSER) ## every test
+	$(PYTEST)
+
+test-oldest: ## the tests on the oldest supported dependencies, in their own environment
+	$(PYTHON) -m venv .make/oldest
+	.make/oldest/bin/python -m pip install --quiet --require-hashes --no-deps -r requirements-oldest.lock
+	.make/oldest/bin/python -m pip install --quiet --no-build-isolation --no-deps -e .
+	.make/oldest/bin/python -m pytest -m "not slow and not ui"
+
+check: setup ## format, lint, types, import contracts, sizes, types of the pages
+	$(BIN)/ruff format --check -q .
+	$(BIN)/ruff check -q .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/python .ci/shape.py
+	$(BIN)/python hatch_build.py npm web run --silent typecheck
+
+format: setup ## let ruff write the format and its safe fixes
+	$(BIN)/ruff check -q --fix-only .
+	$(BIN)/ruff format -q .
+
+bench: setup ## every benchmark; results go to benchmarks/results
+	@for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+web: $(VENV)/.locked ## rebuild the pages, types checked
+	$(BIN)/python hatch_build.py npm web run --silent typecheck
+	$(BIN)/python hatch_build.py ui --force
+
+web-dev: $(VENV)/.locked ## serve the pages with live reload, against a running `noria up`
+	$(BIN)/python hatch_build.py npm web run dev
+
+api: $(VENV)/.locked ## types of the REST API for the pages: web/openapi.json -> web/src/api/schema.d.ts
+	$(BIN)/python hatch_build.py npm web run --silent api
+
+LOCK := .make/uv/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	--no-emit-index-url --no-emit-find-links --extra demo --extra dev pyproject.toml
+lock: ## resolve anew: requirements.lock (newest) and requirements-oldest.lock (lower bounds)
+	@test -x .make/uv/bin/uv || { $(PYTHON) -m venv .make/uv && .make/uv/bin/pip install --quiet uv==$(UV_VERSION); }
+	$(LOCK) --output-file requirements.lock
+	$(LOCK) --resolution lowest-direct --output-file requirements-oldest.lock
+	@! grep -n '://' requirements*.lock
+
+clean: ## remove everything that was built or installed
+	rm -rf $(VENV) .make src/noria/ui/static web/node_modules tests/ui/.browser .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
