@@ -7,7 +7,7 @@ PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 UV_VERSION := 0.13.8
 
 UI := src/noria/ui/static/index.html
-BROWSER := tests/ui/.browser/node_modules/.package-lock.json
+BROWSER := tests/ui/node_modules/.package-lock.json
 WEB_SOURCES := $(wildcard web/*.json web/*.ts web/index.html) $(shell find web/src web/public -type f 2>/dev/null)
 
 .DEFAULT_GOAL := help
@@ -36,8 +36,7 @@ $(VENV)/.noria: $(VENV)/.locked pyproject.toml hatch_build.py | $(UI)
 	@touch $@
 
 $(BROWSER): tests/ui/package-lock.json | $(VENV)/.locked
-	mkdir -p tests/ui/.browser && cp tests/ui/package.json tests/ui/package-lock.json tests/ui/.npmrc tests/ui/.browser/
-	$(BIN)/python hatch_build.py install tests/ui/.browser
+	$(BIN)/python hatch_build.py install tests/ui
 
 demo: setup ## the whole loop on a year of real flights, then the UI
 	$(BIN)/noria demo
@@ -61,6 +60,7 @@ check: setup ## format, lint, types, import contracts, sizes, types of the pages
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python .ci/shape.py
 	$(BIN)/python hatch_build.py npm web run --silent typecheck
+	$(BIN)/python hatch_build.py npm web run --silent api:check
 
 format: setup ## let ruff write the format and its safe fixes
 	$(BIN)/ruff check -q --fix-only .
@@ -88,4 +88,4 @@ lock: ## resolve anew: requirements.lock (newest) and requirements-oldest.lock (
 	@! grep -n '://' requirements*.lock
 
 clean: ## remove everything that was built or installed
-	rm -rf $(VENV) .make src/noria/ui/static web/node_modules tests/ui/.browser .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
+	rm -rf $(VENV) .make src/noria/ui/static web/node_modules tests/ui/node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist

@@ -1,0 +1,1 @@
+"""The pages: built from web/ into static/, served as files. They speak with server/control by HTTP only."""

@@ -1,0 +1,34 @@
+import { createBrowserRouter } from "react-router";
+import type { ComponentType } from "react";
+import { NotFound, PageError } from "./shell/PageError";
+import { Shell } from "./shell/Shell";
+
+/** A page is fetched when it is first visited. */
+const page = (load: () => Promise<{ default: ComponentType }>) => async () => ({ Component: (await load()).default });
+
+export const router = createBrowserRouter([
+  {
+    path: "/",
+    Component: Shell,
+    HydrateFallback: () => null,
+    children: [
+      {
+        ErrorBoundary: PageError,
+        children: [
+          { index: true, lazy: page(() => import("./pages/HomePage")) },
+          { path: "runs", lazy: page(() => import("./pages/RunsPage")) },
+          { path: "runs/:runId", lazy: page(() => import("./pages/RunPage")) },
+          { path: "compare", lazy: page(() => import("./pages/ComparePage")) },
+          { path: "models", lazy: page(() => import("./pages/ModelsPage")) },
+          { path: "models/:modelName", lazy: page(() => import("./pages/ModelPage")) },
+          { path: "models/:modelName/versions/:versionNumber", lazy: page(() => import("./pages/ModelVersionPage")) },
+          { path: "deployments", lazy: page(() => import("./pages/DeploymentsPage")) },
+          { path: "deployments/:deploymentName", lazy: page(() => import("./pages/DeploymentPage")) },
+          { path: "why", lazy: page(() => import("./pages/WhyPage")) },
+          { path: "why/:predictionId", lazy: page(() => import("./pages/PredictionPage")) },
+          { path: "*", Component: NotFound },
+        ],
+      },
+    ],
+  },
+]);
