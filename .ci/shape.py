@@ -25,7 +25,12 @@ def faults(file: Path) -> Iterator[str]:
         yield f"{where}: a name that says nothing; name the noun or the verb"
     if (lines := text.count("\n")) > FILE_LINES:
         yield f"{where}: {lines} lines, at most {FILE_LINES}"
-    for node in ast.walk(ast.parse(text)):
+    try:
+        tree = ast.parse(text)
+    except SyntaxError as error:
+        yield f"{where}:{error.lineno}: {error.msg}"
+        return
+    for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             if (length := body_lines(node)) > FUNCTION_LINES:
                 yield f"{where}:{node.lineno}: {node.name} has {length} lines, at most {FUNCTION_LINES}"
