@@ -29,7 +29,7 @@ $(VENV)/.locked: requirements.lock | $(VENV)/.python
 	@touch $@
 
 $(UI): $(WEB_SOURCES) | $(VENV)/.locked
-	$(BIN)/python hatch_build.py ui
+	$(BIN)/python hatch_build.py ui && touch $@
 
 $(VENV)/.noria: $(VENV)/.locked pyproject.toml hatch_build.py | $(UI)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --no-build-isolation --no-deps -e .
