@@ -1,0 +1,77 @@
+"""Bare LightGBM models in LightGBM's own text format: no code in the file. Pipelines around one are the sklearn flavor's. Loaded by name."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from noria.domain.model import Signature
+from noria.errors import BundleCorrupt, BundleRefused, ExtraMissing, RequestInvalid
+from noria.ports.flavor import Columns, Predictor
+
+FILE = "model.txt"
+_MODELS = ("LGBMClassifier", "LGBMRegressor", "Booster")
+
+
+class LightgbmPredictor:
+    """A loaded booster; columns enter in the order of the signature as one float64 matrix."""
+
+    def __init__(self, booster: Any, signature: Signature) -> None:
+        self._booster = booster
+        self._inputs = signature.input_names()
+        kinds = {"FP32": np.float32, "FP64": np.float64}
+        self._outputs = [(f.name, kinds.get(f.datatype, np.float64)) for f in signature.outputs]
+
+    def predict(self, columns: Columns) -> Columns:
+        """Answer all rows: the probability of class 1, one column for each of several classes, or the value. Raises RequestInvalid."""
+        matrix = np.column_stack([np.asarray(columns[name], dtype=np.float64) for name in self._inputs])
+        try:
+            answers = self._booster.predict(matrix, num_threads=1)
+        except Exception as exc:
+            # lightgbm.basic.LightGBMError derives from Exception; ValueError comes for shapes.
+            raise RequestInvalid(
+                "the model cannot answer these rows",
+                cause=" ".join(str(exc).split())[:300],
+                remedy="compare them with the signature",
+            ) from exc
+        answers = np.asarray(answers).reshape(len(matrix), -1)
+        return {name: answers[:, i].astype(kind, copy=False) for i, (name, kind) in enumerate(self._outputs)}
+
+
+class LightgbmFlavor:
+    """Keeps LGBMClassifier, LGBMRegressor and Booster as text."""
+
+    name = "lightgbm"
+    code_free = True
+
+    def accepts(self, model: object) -> bool:
+        """Whether the model is a bare LightGBM one."""
+        return type(model).__module__.startswith("lightgbm.") and type(model).__name__ in _MODELS
+
+    def save(self, model: object, signature: Signature, folder: Path) -> None:
+        """Write the booster's text. Raises BundleRefused for another model, or for text columns."""
+        if not self.accepts(model):
+            raise BundleRefused(f"a {type(model).__name__} is not a LightGBM model", remedy="use the sklearn flavor")
+        text = [f.name for f in signature.inputs if f.datatype == "BYTES"]
+        if text:
+            raise BundleRefused(
+                f"column {text[0]!r} is text, and a bare booster takes numbers",
+                remedy="put an encoder before it, in a Pipeline",
+            )
+        booster: Any = model if type(model).__name__ == "Booster" else getattr(model, "booster_")  # noqa: B009
+        (folder / FILE).write_text(booster.model_to_string(), encoding="utf-8")
+
+    def load(self, folder: Path, signature: Signature) -> Predictor:
+        """Read the text. Raises BundleCorrupt, ExtraMissing."""
+        try:
+            import lightgbm
+        except ModuleNotFoundError as exc:
+            raise ExtraMissing("this model needs the package 'lightgbm'", remedy="pip install 'noria[train]'") from exc
+        try:
+            booster = lightgbm.Booster(model_str=(folder / FILE).read_text(encoding="utf-8"), params={"verbosity": -1})
+        except (lightgbm.basic.LightGBMError, OSError, ValueError) as exc:
+            raise BundleCorrupt(f"{FILE} cannot be loaded", cause=str(exc)) from exc
+        return LightgbmPredictor(booster, signature)
+
+
+FLAVOR = LightgbmFlavor()

@@ -1,0 +1,150 @@
+"""ONNX models by onnxruntime: one thread, no spinning, no code in the files. Converting to ONNX is packaging/convert. Loaded by name."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from noria.domain.model import Field, Signature
+from noria.errors import BundleCorrupt, BundleError, BundleRefused, ExtraMissing, RequestInvalid
+from noria.ports.flavor import Columns, Predictor
+
+FILE = "model.onnx"
+_NUMBERS = {
+    "tensor(float)": np.float32,
+    "tensor(double)": np.float64,
+    "tensor(int64)": np.int64,
+    "tensor(bool)": np.bool_,
+}
+
+
+class OnnxPredictor:
+    """A loaded graph. The same columns give the same bits: one thread, fixed order of sums."""
+
+    def __init__(self, session: Any, signature: Signature) -> None:
+        """session: an onnxruntime InferenceSession whose inputs are the signature's columns. Raises BundleError if they are not."""
+        self._run: Callable[..., list[Any]] = session.run
+        by_name = {f.name: f for f in signature.inputs}
+        inputs = session.get_inputs()
+        if {i.name for i in inputs} != by_name.keys():
+            raise BundleError(
+                "the graph's inputs are not the signature's columns",
+                cause=f"graph: {sorted(i.name for i in inputs)}; signature: {sorted(by_name)}",
+                remedy="package the model again with its own signature",
+            )
+        self._feeds = [(i.name, _feed(by_name[i.name], i.type)) for i in inputs]
+        self._names, self._pick = _answers([o.name for o in session.get_outputs()], signature)
+
+    def predict(self, columns: Columns) -> Columns:
+        """Answer all rows. Raises RequestInvalid when the graph refuses them."""
+        try:
+            results = self._run(self._names, {name: feed(columns[name]) for name, feed in self._feeds})
+        except Exception as exc:
+            # onnxruntime's errors share no base class of its own (they are RuntimeError and Exception subclasses made in C).
+            raise RequestInvalid(
+                "the model cannot answer these rows",
+                cause=" ".join(str(exc).split())[:300],
+                remedy="compare them with the signature",
+            ) from exc
+        return self._pick(results)
+
+
+class OnnxFlavor:
+    """Keeps a model as one ONNX file. accepts: the bytes of one."""
+
+    name = "onnx"
+    code_free = True
+
+    def accepts(self, model: object) -> bool:
+        """Whether these are the bytes of an ONNX model (a serialised protocol buffer that begins with its IR version)."""
+        return isinstance(model, bytes) and model[:1] == b"\x08"
+
+    def save(self, model: object, signature: Signature, folder: Path) -> None:
+        """Write the graph after loading it once: what cannot be loaded is not kept."""
+        if not isinstance(model, bytes):
+            raise BundleRefused(f"a {type(model).__name__} is not ONNX", remedy="convert it first")
+        (folder / FILE).write_bytes(model)
+        self.load(folder, signature)
+
+    def load(self, folder: Path, signature: Signature) -> Predictor:
+        """Open the graph. Raises BundleCorrupt, ExtraMissing."""
+        try:
+            import onnxruntime
+        except ModuleNotFoundError as exc:
+            raise ExtraMissing(
+                "an ONNX model needs the package 'onnxruntime'", remedy="pip install 'noria[serve]'"
+            ) from exc
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+        options.log_severity_level = 4  # errors come as exceptions; onnxruntime would print them as well
+        try:
+            session = onnxruntime.InferenceSession(str(folder / FILE), options, providers=["CPUExecutionProvider"])
+        except Exception as exc:
+            # The same: InvalidGraph, InvalidProtobuf, Fail and NoSuchFile have no common base that can be named.
+            raise BundleCorrupt(f"{FILE} cannot be loaded", cause=" ".join(str(exc).split())[:300]) from exc
+        return OnnxPredictor(session, signature)
+
+
+def _feed(field: Field, kind: str) -> Callable[[Any], Any]:
+    """How one column enters the graph: shape (rows, width), the graph's type; a missing text is the empty text."""
+    shape = (-1, field.width)
+    if kind == "tensor(string)":
+        if not field.nullable:
+            return lambda values: values.reshape(shape)
+        return lambda values: np.array(["" if v is None else v for v in values.ravel().tolist()], dtype=object).reshape(
+            shape
+        )
+    if kind not in _NUMBERS:
+        raise BundleError(
+            f"input {field.name!r} of the graph is a {kind}",
+            cause="requests carry booleans, numbers and text",
+            remedy="convert it again",
+        )
+    wanted: Any = _NUMBERS[kind]
+    return lambda values: values.reshape(shape).astype(wanted, copy=False)
+
+
+def _answers(names: list[str], signature: Signature) -> tuple[list[str], Callable[[list[Any]], Columns]]:
+    """Which outputs to ask for, and how they become the signature's columns.
+
+    Outputs of the same names are taken as they are. Otherwise the one matrix is cut: a column for each output, the last column for a single output
+    (the positive class of two).
+    """
+    kinds: dict[str, Any] = {
+        "FP32": np.float32,
+        "FP64": np.float64,
+        "INT64": np.int64,
+        "BOOL": np.bool_,
+        "BYTES": object,
+    }
+    wanted = [(f.name, kinds[f.datatype]) for f in signature.outputs]
+    if {name for name, _ in wanted} <= set(names):
+        order = [name for name, _ in wanted]
+
+        def by_name(results: list[Any]) -> Columns:
+            return {
+                name: _plain(value).astype(kind, copy=False)
+                for (name, kind), value in zip(wanted, results, strict=True)
+            }
+
+        return order, by_name
+    if len(names) != 1:
+        raise BundleError(
+            "the graph's outputs are not the signature's", cause=f"graph: {names}; signature: {[n for n, _ in wanted]}"
+        )
+    if len(wanted) == 1:
+        name, kind = wanted[0]
+        return names, lambda results: {name: results[0].reshape(len(results[0]), -1)[:, -1].astype(kind, copy=False)}
+    return names, lambda results: {
+        name: results[0][:, i].astype(kind, copy=False) for i, (name, kind) in enumerate(wanted)
+    }
+
+
+def _plain(value: Any) -> Any:
+    return value[:, 0] if value.ndim == 2 and value.shape[1] == 1 else value
+
+
+FLAVOR = OnnxFlavor()
