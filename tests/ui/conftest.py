@@ -1,4 +1,4 @@
-"""The browser, and the built pages served without an API behind them."""
+"""The browser, and the built pages served while the API behind them is down."""
 
 from __future__ import annotations
 
@@ -56,6 +56,9 @@ def shell_url() -> Iterator[str]:
 
 class _Pages(SimpleHTTPRequestHandler):
     def do_GET(self) -> None:
+        if self.path.startswith("/api/"):
+            self.send_error(503, "no API here")
+            return
         if not Path(self.translate_path(self.path)).is_file():
             self.path = "/index.html"
         super().do_GET()
