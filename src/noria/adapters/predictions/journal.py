@@ -1,0 +1,248 @@
+"""The worker's half of the prediction log: batches of records appended as frames, column by column. Reading is parquet.py's business.
+
+Imports msgspec, blake3 and the standard library only, so that a serving worker stays light. Called by server/inference's worker through app/worker.
+"""
+
+import fcntl
+import os
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from itertools import chain
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import msgspec
+
+from noria.adapters.predictions.frames import Appender, checked_name, make_folder, sync_folder, translated
+from noria.domain.prediction import PredictionRecord
+from noria.errors import InputInvalid, StoreUnavailable
+
+KIND = b"PRED"
+ROTATE_BYTES = 16 << 20
+ROTATE_SECONDS = 900.0
+SCALARS = {str, int, float, bool, type(None)}
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Block(msgspec.Struct, array_like=True):
+    """Records of one batch that share everything but their rows. Columns run over the rows of all its records.
+
+    inputs, outputs: the names; columns: one list each, inputs first. Per record: place (in the batch), request, rows, at (us since 1970), latency, keys.
+    """
+
+    variant: str
+    model: str
+    number: int
+    bundle: str
+    generation: int
+    protocol: str
+    rollout: str | None
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    columns: list[list[Any]]
+    place: list[int]
+    request: list[str]
+    rows: list[int]
+    at: list[int]
+    latency: list[int]
+    keys: list[list[str] | None]
+
+
+class Batch(msgspec.Struct, array_like=True):
+    """One frame. written: when, by this machine's clock, in ns since 1970; it orders batches of different writers."""
+
+    written: int
+    blocks: list[Block]
+
+
+def open_writer(
+    location: str,
+    *,
+    deployment: str,
+    name: str,
+    durable: bool = False,
+    rotate_bytes: int = ROTATE_BYTES,
+    rotate_s: float = ROTATE_SECONDS,
+) -> "JournalWriter":
+    """Open a worker's writer below the prediction log's folder. name: unique among the live writers of the deployment.
+
+    durable: fsync before `write` returns; else a power cut (not a killed process) may take the last batches.
+    A file is finished, and may be compacted, when it has `rotate_bytes` or is `rotate_s` seconds old at the next write, and on close.
+    """
+    folder = journal_folder(Path(location), deployment)
+    return JournalWriter(
+        folder,
+        deployment=deployment,
+        name=checked_name(name, "writer"),
+        durable=durable,
+        rotate_bytes=rotate_bytes,
+        rotate_s=rotate_s,
+    )
+
+
+def journal_folder(location: Path, deployment: str) -> Path:
+    """Where the journals of a deployment are. Raises InputInvalid for a name that cannot be a folder's."""
+    return location / checked_name(deployment, "deployment") / "journal"
+
+
+class JournalWriter:
+    """Appends batches to `<name>-<ns>.open`, renamed to `.closed` when finished. Thread-safe.
+
+    The file is locked while its writer lives, which is how a reader tells a live journal from an orphan. After a crash the same name goes on in a
+    new file, never behind a torn frame.
+    """
+
+    def __init__(
+        self, folder: Path, *, deployment: str, name: str, durable: bool, rotate_bytes: int, rotate_s: float
+    ) -> None:
+        self._folder = folder
+        self._deployment = deployment
+        self._name = name
+        self._durable = durable
+        self._rotate_bytes = rotate_bytes
+        self._rotate_s = rotate_s
+        self._file: Appender | None = None
+        self._opened = 0.0
+        self._closed = False
+        self._lock = Lock()
+        make_folder(folder)
+
+    def write(self, records: Sequence[PredictionRecord]) -> None:
+        """See ports/predictions. Raises InputInvalid for a record of another deployment or with columns of unequal length."""
+        if not records:
+            return
+        body = pack(records, deployment=self._deployment)
+        with self._lock:
+            if self._closed:
+                raise StoreUnavailable(f"writer {self._name!r} is closed", remedy="open a new one")
+            self._current().append(body)
+
+    def close(self) -> None:
+        """See ports/predictions. Twice is no error."""
+        with self._lock:
+            self._closed = True
+            self._finish()
+
+    def _current(self) -> Appender:
+        """The file to append to; a full, old or broken one is finished first."""
+        file = self._file
+        if file is not None:
+            young = time.monotonic() - self._opened < self._rotate_s
+            if file.end < self._rotate_bytes and young and not file.broken:
+                return file
+            self._finish()
+        self._file = self._begin()
+        self._opened = time.monotonic()
+        return self._file
+
+    def _begin(self) -> Appender:
+        """A new file. It gets its name only when it is locked, so that nobody takes it for an orphan."""
+        while True:
+            path = self._folder / f"{self._name}-{time.time_ns()}.open"
+            fresh = path.with_suffix(".new")
+            try:
+                descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o644)
+            except FileExistsError:
+                continue
+            except OSError as exc:
+                raise translated(exc, f"journal {str(path)!r} cannot be made") from exc
+            file = Appender(descriptor, path=path, end=0, durable=self._durable)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                file.begin(KIND)
+                os.rename(fresh, path)
+                if self._durable:
+                    sync_folder(self._folder)
+            except (BlockingIOError, FileNotFoundError):  # whoever clears away leftovers took it for one: take another
+                file.close()
+                continue
+            except BaseException:
+                file.close()
+                fresh.unlink(missing_ok=True)
+                raise
+            return file
+
+    def _finish(self) -> None:
+        """Sync, and rename to `.closed`; a broken file keeps its name and its torn end, which readers leave out."""
+        file, self._file = self._file, None
+        if file is None:
+            return
+        try:
+            if not file.broken:
+                file.sync()
+                os.rename(file.path, file.path.with_suffix(".closed"))
+                sync_folder(self._folder)
+        except OSError as exc:
+            raise translated(exc, f"journal {str(file.path)!r} cannot be finished") from exc
+        finally:
+            file.close()
+
+
+def pack(records: Sequence[PredictionRecord], *, deployment: str) -> bytes:
+    """A batch as the body of a frame. Raises InputInvalid, naming the record."""
+    blocks: dict[tuple[Any, ...], Block] = {}
+    for place, record in enumerate(records):
+        inputs, outputs = tuple(record.inputs), tuple(record.outputs)
+        kind = (
+            record.variant,
+            record.model,
+            record.number,
+            record.bundle,
+            record.generation,
+            record.protocol,
+            record.rollout,
+        )
+        block = blocks.get((*kind, inputs, outputs))
+        if block is None:
+            columns: list[list[Any]] = [[] for _ in range(len(inputs) + len(outputs))]
+            block = blocks[*kind, inputs, outputs] = Block(*kind, inputs, outputs, columns, [], [], [], [], [], [])
+        values = [*record.inputs.values(), *record.outputs.values()]
+        _check(record, values, deployment)
+        for column, given in zip(block.columns, values, strict=True):
+            column += given
+        block.place.append(place)
+        block.request.append(record.request_id)
+        block.rows.append(record.rows)
+        block.at.append(microseconds(record.at))
+        block.latency.append(record.latency_us)
+        block.keys.append(record.keys)
+    try:
+        for block in blocks.values():
+            if odd := set(map(type, chain.from_iterable(block.columns))) - SCALARS:
+                raise TypeError(f"it is of type {odd.pop().__name__!r}")
+        return msgspec.msgpack.encode(Batch(time.time_ns(), list(blocks.values())))
+    except (TypeError, OverflowError, ValueError) as exc:
+        raise InputInvalid(
+            "a prediction record has a value that cannot be kept",
+            cause=str(exc),
+            remedy="use text, whole numbers below 2**64, floats, booleans and None",
+        ) from exc
+
+
+def microseconds(at: datetime) -> int:
+    """Whole microseconds since 1970. Raises InputInvalid for a time without a zone.
+
+    >>> microseconds(datetime(1970, 1, 2, tzinfo=UTC))
+    86400000000
+    """
+    try:
+        passed = at - EPOCH
+    except TypeError as exc:
+        raise InputInvalid(f"{at} has no time zone", remedy="use aware datetimes: datetime.now(UTC)") from exc
+    return (passed.days * 86_400 + passed.seconds) * 1_000_000 + passed.microseconds
+
+
+def _check(record: PredictionRecord, values: list[list[Any]], deployment: str) -> None:
+    if record.deployment != deployment:
+        raise InputInvalid(
+            f"request {record.request_id!r} belongs to deployment {record.deployment!r}, this is the log of {deployment!r}"
+        )
+    if {*map(len, values), record.rows} != {record.rows} or (
+        record.keys is not None and len(record.keys) != record.rows
+    ):
+        raise InputInvalid(
+            f"request {record.request_id!r} says {record.rows} rows, and not all of its columns have as many",
+            remedy="give each input, each output and the keys one value a row",
+        )
