@@ -1,0 +1,113 @@
+"""What a worker serves at this moment: immutable snapshots that are exchanged whole, so that a request sees one generation from begin to end.
+
+Loading what goes in here is app/worker; the document it follows is desired. Read by server/inference for every request.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from noria.domain.deployment import Variant
+from noria.domain.ids import RolloutId
+from noria.domain.model import Signature
+from noria.errors import ModelNotReady, ModelUnknown, NoriaError, RequestInvalid
+from noria.ports.flavor import Columns, Predictor
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """One loaded variant. check: refuses columns against the signature and counts values never seen (packaging/signature, passed in)."""
+
+    variant: Variant
+    signature: Signature
+    predictor: Predictor
+    check: Callable[[Columns], int]
+    flavor: str
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """One generation of a deployment, loaded. variants: at least one, the champion first."""
+
+    deployment: str
+    generation: int
+    variants: tuple[Served, ...]
+    sticky_by: str = "request"
+    rollout: RolloutId | None = None
+
+    def named(self, name: str) -> Served:
+        """The variant of this role. Raises RequestInvalid naming those there are."""
+        for served in self.variants:
+            if served.variant.name == name:
+                return served
+        known = ", ".join(repr(s.variant.name) for s in self.variants)
+        raise RequestInvalid(
+            f"deployment {self.deployment!r} has no variant {name!r}",
+            cause=f"now there are: {known}",
+            remedy="leave Noria-Variant out",
+        )
+
+    def numbered(self, number: str) -> Served:
+        """The variant that serves this version. Raises ModelUnknown."""
+        for served in self.variants:
+            if str(served.variant.number) == number:
+                return served
+        known = ", ".join(str(s.variant.number) for s in self.variants)
+        raise ModelUnknown(
+            f"deployment {self.deployment!r} does not serve version {number!r}",
+            cause=f"served now: {known}",
+            remedy="noria status",
+        )
+
+
+class Board:
+    """Deployment name -> what is live. Written by the loader, read by requests; a name may be wanted and not loaded yet, or have failed to."""
+
+    def __init__(self) -> None:
+        self._live: dict[str, Live] = {}
+        self._failed: dict[str, NoriaError | None] = {}
+
+    def get(self, name: str) -> Live:
+        """What is live under a name. Raises ModelUnknown, ModelNotReady."""
+        live = self._live.get(name)
+        if live is not None:
+            return live
+        if name in self._failed:
+            error = self._failed[name]
+            cause = "it is being loaded" if error is None else f"{error.headline()}"
+            raise ModelNotReady(
+                f"deployment {name!r} is not ready", cause=cause, remedy="try again in a moment; see /noria/status"
+            )
+        known = ", ".join(repr(n) for n in sorted(self._live)) or "none"
+        raise ModelUnknown(
+            f"no deployment {name!r} is served here", cause=f"served here: {known}", remedy="noria status"
+        )
+
+    def put(self, live: Live) -> None:
+        """Exchange a deployment's snapshot; requests under way finish with the one they began with."""
+        self._live = {**self._live, live.deployment: live}
+        self._failed = {name: error for name, error in self._failed.items() if name != live.deployment}
+
+    def wanted(self, name: str, error: NoriaError | None = None) -> None:
+        """Note that a deployment should be here and is not (yet), or why its newest generation could not be loaded."""
+        self._failed = {**self._failed, name: error}
+
+    def remove(self, name: str) -> None:
+        """Serve it no longer."""
+        self._live = {other: live for other, live in self._live.items() if other != name}
+        self._failed = {other: error for other, error in self._failed.items() if other != name}
+
+    def error(self, name: str) -> NoriaError | None:
+        """Why the newest generation is not live, if it is not."""
+        return self._failed.get(name)
+
+    def names(self) -> list[str]:
+        """Every name that is live or wanted, sorted."""
+        return sorted({*self._live, *self._failed})
+
+    def all(self) -> list[Live]:
+        """Everything live, by name."""
+        return [self._live[name] for name in sorted(self._live)]
+
+    def ready(self) -> bool:
+        """Whether everything wanted is live (an empty worker is not ready)."""
+        return bool(self._live) and all(name in self._live for name in self._failed)

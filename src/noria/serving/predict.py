@@ -1,0 +1,53 @@
+"""Answer columns with a loaded model: check, predict, and nothing else. The same function answers live requests and recomputes old ones.
+
+Choosing the variant is route, keeping the answer is record. Called by server/inference and app/why.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from noria.domain.bundle import Bundle
+from noria.domain.prediction import Scalar
+from noria.errors import BundleError
+from noria.ports.flavor import Columns, Predictor
+from noria.serving.columns import from_lists, to_lists
+from noria.serving.live import Served
+
+
+class Opened(Protocol):
+    """A bundle that was verified and loaded (packaging/bundle gives one)."""
+
+    @property
+    def manifest(self) -> Bundle:
+        """What the bundle says of itself."""
+        ...
+
+    @property
+    def predictor(self) -> Predictor:
+        """The loaded model."""
+        ...
+
+
+def predict(served: Served, columns: Columns) -> tuple[Columns, int]:
+    """Check the columns against the signature and answer them all; also the number of text values that training never saw.
+
+    Raises RequestInvalid naming the column.
+    """
+    unseen = served.check(columns)
+    return served.predictor.predict(columns), unseen
+
+
+def answer(opened: Opened, inputs: Mapping[str, Sequence[Scalar]]) -> dict[str, list[Scalar]]:
+    """Answer recorded inputs again, as lists: with the same bundle the same bits, because the whole request is computed as it was.
+
+    Raises RequestInvalid when the inputs do not follow the signature.
+    """
+    signature = opened.manifest.signature
+    outputs = opened.predictor.predict(from_lists(inputs, signature))
+    missing = [f.name for f in signature.outputs if f.name not in outputs]
+    if missing:
+        raise BundleError(
+            f"the model of bundle for {opened.manifest.model!r} gives no output {missing[0]!r}",
+            cause=f"it gives {sorted(outputs)}",
+        )
+    return to_lists(outputs, signature.outputs)

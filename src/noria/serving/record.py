@@ -1,0 +1,194 @@
+"""Keep every answer without making anybody wait: a bounded ring in memory, flushed in batches by one thread to a PredictionWriter.
+
+Full: count and drop, or refuse, as set; never block. What a writer does is the predictions port. Called by server/inference; made by app/worker.
+"""
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from threading import Condition, Event, Thread
+from typing import Literal
+
+import msgspec
+
+from noria.domain.prediction import PredictionRecord
+from noria.errors import InputInvalid, NoriaError, Overloaded
+from noria.ports.predictions import PredictionWriter
+
+WhenFull = Literal["drop", "refuse"]
+CAPACITY_ROWS = 200_000
+LINGER_S = 0.05
+RETRY_S = 0.5
+BATCH_RECORDS = 2000
+
+log = logging.getLogger(__name__)
+
+
+class RingStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """How the ring stands. depth, capacity: rows; the others count rows since the start. failures: writes that failed and will be repeated."""
+
+    depth: int
+    capacity: int
+    written: int
+    dropped: int
+    refused: int
+    failures: int
+    problem: str = ""
+
+
+class Recorder:
+    """Takes records from any thread and writes them soon. What was written when `flush` returns True survives a kill -9."""
+
+    def __init__(
+        self,
+        open_writer: Callable[[str], PredictionWriter],
+        *,
+        capacity_rows: int = CAPACITY_ROWS,
+        when_full: WhenFull = "drop",
+        linger_s: float = LINGER_S,
+        retry_s: float = RETRY_S,
+    ) -> None:
+        """open_writer: deployment -> its writer, called once a deployment. linger_s: how long a record may wait for others to be written with."""
+        self._open_writer = open_writer
+        self._capacity = capacity_rows
+        self._when_full = when_full
+        self._linger_s, self._retry_s = linger_s, retry_s
+        self._ring: deque[PredictionRecord] = deque()
+        self._depth = self._taken = self._written = self._dropped = self._refused = self._failures = self._lost = 0
+        self._problem = ""
+        self._changed = Condition()
+        self._filled, self._hurry = Event(), Event()
+        self._closing = False
+        self._writers: dict[str, PredictionWriter] = {}
+        self._thread = Thread(target=self._work, name="noria-recorder", daemon=True)
+        self._thread.start()
+
+    def offer(self, record: PredictionRecord) -> None:
+        """Take a record; it costs about a microsecond. Full: counts and drops it, or raises Overloaded. A record always fits into an empty ring."""
+        with self._changed:
+            if self._depth and self._depth + record.rows > self._capacity:
+                if self._when_full == "refuse":
+                    self._refused += record.rows
+                    raise Overloaded(
+                        "the prediction log is behind and its ring is full",
+                        cause=self._problem or f"{self._depth} rows wait to be written",
+                        remedy="try again later; nothing was recorded",
+                    )
+                self._dropped += record.rows
+                return
+            self._ring.append(record)
+            self._depth += record.rows
+            self._taken += record.rows
+        if not self._filled.is_set():
+            self._filled.set()
+
+    def flush(self, *, seconds: float = 10.0) -> bool:
+        """Wait until everything taken before this call is written. False: it was not within that time (see `status`)."""
+        until = time.monotonic() + seconds
+        with self._changed:
+            wanted = self._taken
+            while self._written + self._lost < wanted:
+                self._hurry.set()
+                self._filled.set()
+                left = until - time.monotonic()
+                if left <= 0:
+                    return False
+                self._changed.wait(min(left, 0.05))
+        return True
+
+    def status(self) -> RingStatus:
+        """Counts, at this moment."""
+        with self._changed:
+            return RingStatus(
+                depth=self._depth,
+                capacity=self._capacity,
+                written=self._written,
+                dropped=self._dropped,
+                refused=self._refused,
+                failures=self._failures,
+                problem=self._problem,
+            )
+
+    def close(self, *, seconds: float = 10.0) -> bool:
+        """Write what is left, close the writers and end the thread. False: something could not be written in time; it is counted and named."""
+        done = self.flush(seconds=seconds)
+        self._closing = True
+        self._hurry.set()
+        self._filled.set()
+        self._thread.join(seconds)
+        for writer in self._writers.values():
+            try:
+                writer.close()
+            except NoriaError as error:
+                log.error("a prediction journal could not be finished: %s", error)
+                done = False
+        return done
+
+    def _work(self) -> None:
+        """Wait for records, linger for company, write; on failure keep everything, in order, and try again."""
+        while True:
+            self._filled.wait()
+            if not self._hurry.is_set():
+                self._hurry.wait(self._linger_s)
+            self._hurry.clear()
+            self._filled.clear()
+            while self._ring:
+                if not self._write_batch():
+                    if self._closing:
+                        return
+                    self._filled.set()
+                    self._hurry.wait(self._retry_s)
+                    break
+            if self._closing:
+                return
+
+    def _write_batch(self) -> bool:
+        """Write the oldest records; True: they are gone from the ring, False: they stay and the problem is noted."""
+        batch = [self._ring[i] for i in range(min(len(self._ring), BATCH_RECORDS))]
+        by_deployment: dict[str, list[PredictionRecord]] = {}
+        for record in batch:
+            by_deployment.setdefault(record.deployment, []).append(record)
+        kept = {
+            id(record) for deployment, records in by_deployment.items() for record in self._write(deployment, records)
+        }
+        with self._changed:
+            for _ in batch:
+                self._ring.popleft()
+            self._ring.extendleft(record for record in reversed(batch) if id(record) in kept)
+            gone = sum(record.rows for record in batch if id(record) not in kept)
+            self._depth -= gone
+            self._changed.notify_all()
+        return not kept
+
+    def _write(self, deployment: str, records: Sequence[PredictionRecord]) -> Sequence[PredictionRecord]:
+        """Write one deployment's records as one unit, count what became of them, and give those that must stay in the ring."""
+        rows = sum(record.rows for record in records)
+        try:
+            writer = self._writers.get(deployment)
+            if writer is None:
+                writer = self._writers[deployment] = self._open_writer(deployment)
+            writer.write(records)
+        except InputInvalid as error:
+            # One record that cannot be kept must not hold up the others for ever.
+            if len(records) > 1:
+                return [kept for record in records for kept in self._write(deployment, [record])]
+            self._count(lost=rows, problem=error.headline())
+            return ()
+        except NoriaError as error:
+            self._count(failures=1, problem=error.headline())
+            return records
+        except Exception as error:  # the thread must live: without it every later answer would be lost silently
+            log.exception("the prediction journal of %s failed unexpectedly", deployment)
+            self._count(failures=1, problem=f"{type(error).__name__}: {error}")
+            return records
+        self._count(written=rows)
+        return ()
+
+    def _count(self, *, written: int = 0, lost: int = 0, failures: int = 0, problem: str = "") -> None:
+        with self._changed:
+            self._written += written
+            self._lost += lost
+            self._dropped += lost
+            self._failures += failures
+            self._problem = problem
