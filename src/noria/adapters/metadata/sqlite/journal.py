@@ -1,0 +1,95 @@
+"""Steps in SQLite: one row a cache key, changed only inside the transaction that read it, so that two holders cannot both win.
+
+Who may hold, extend and commit is rules.py. Called through ports.journal.StepJournal.
+"""
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from json import dumps
+
+from noria.adapters.metadata import rules
+from noria.adapters.metadata.sqlite.database import Database
+from noria.domain.ids import Digest
+from noria.domain.pipeline import JournalEntry, StepTask
+from noria.wire.nouns import pack, unpack
+
+
+class SqliteJournal:
+    """ports.journal.StepJournal."""
+
+    def __init__(self, database: Database, project: int) -> None:
+        self._database = database
+        self._project = project
+
+    def find(self, keys: Sequence[Digest]) -> dict[Digest, JournalEntry]:
+        rows = self._database.read(
+            lambda connection: connection.execute(
+                "SELECT doc FROM steps WHERE project = ? AND state = 'done' AND cache_key IN (SELECT value FROM json_each(?))",
+                (self._project, dumps(list(keys))),
+            ).fetchall()
+        )
+        done = {entry.cache_key: entry for entry in map(_entry, rows)}
+        return {key: done[key] for key in keys if key in done}
+
+    def last_done(self, step: str) -> JournalEntry | None:
+        row = self._database.read(
+            lambda connection: connection.execute(
+                "SELECT doc FROM steps WHERE project = ? AND step = ? AND finished IS NOT NULL ORDER BY finished DESC LIMIT 1",
+                (self._project, step),
+            ).fetchone()
+        )
+        return _entry(row) if row else None
+
+    def lease(self, task: StepTask, *, holder: str, now: datetime, seconds: float, run_id: str = "") -> JournalEntry:
+        return self._change(
+            task.cache_key,
+            lambda stored: rules.leased(stored, task, holder=holder, now=now, seconds=seconds, run_id=run_id),
+        )
+
+    def heartbeat(self, entry: JournalEntry, *, now: datetime, seconds: float) -> JournalEntry:
+        return self._change(entry.cache_key, lambda stored: rules.extended(stored, entry, now=now, seconds=seconds))
+
+    def commit(self, entry: JournalEntry, *, output: Digest, seconds: float) -> JournalEntry:
+        return self._change(
+            entry.cache_key, lambda stored: rules.committed(stored, entry, output=output, seconds=seconds)
+        )
+
+    def release(self, entry: JournalEntry) -> None:
+        self._change(entry.cache_key, lambda stored: rules.released(stored, entry) or stored or entry, only_known=True)
+
+    def _change(
+        self, key: Digest, change: Callable[[JournalEntry | None], JournalEntry], *, only_known: bool = False
+    ) -> JournalEntry:
+        """Read one row, decide, and write what changed. only_known: a key without a row stays without one."""
+
+        def work(connection: sqlite3.Connection) -> JournalEntry:
+            row = connection.execute(
+                "SELECT doc FROM steps WHERE project = ? AND cache_key = ?", (self._project, key)
+            ).fetchone()
+            stored = _entry(row) if row else None
+            changed = change(stored)
+            if changed is not stored and not (only_known and stored is None):
+                self._write(connection, changed)
+            return changed
+
+        return self._database.write(work)
+
+    def _write(self, connection: sqlite3.Connection, entry: JournalEntry) -> None:
+        connection.execute(
+            "INSERT INTO steps (project, cache_key, step, state, finished, doc) VALUES (:project, :key, :step, :state,"
+            " CASE :state WHEN 'done' THEN (SELECT coalesce(max(finished), 0) + 1 FROM steps WHERE project = :project AND step = :step) END,"
+            " :doc) ON CONFLICT (project, cache_key) DO UPDATE SET step = excluded.step, state = excluded.state,"
+            " finished = excluded.finished, doc = excluded.doc",
+            {
+                "project": self._project,
+                "key": entry.cache_key,
+                "step": entry.step,
+                "state": entry.state,
+                "doc": pack(entry),
+            },
+        )
+
+
+def _entry(row: tuple[bytes]) -> JournalEntry:
+    return unpack(row[0], JournalEntry, what="a stored step")

@@ -1,0 +1,8 @@
+"""Alembic's entry: run the revisions on the connection that upgrade.py holds. No connection of its own, no logging set up."""
+
+from alembic import context
+
+from noria.adapters.metadata.sqlite.schema import METADATA
+
+context.configure(connection=context.config.attributes["connection"], target_metadata=METADATA)
+context.run_migrations()
