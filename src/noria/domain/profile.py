@@ -36,6 +36,18 @@ class ReferenceProfile(msgspec.Struct, frozen=True, kw_only=True):
     """Log loss on the hold-out at training time."""
     expected_loss_sd: float
     """Standard deviation of that loss between days of the hold-out."""
+    expected_excess: float = 0.0
+    """Mean of loss minus the loss that the scores expected of themselves (their entropy) on the hold-out; 0 for a calibrated model."""
+    expected_excess_sd: float = 0.0
+    """Its standard deviation between days, upper confidence bound; 0: not known."""
+    expected_bias: float = 0.0
+    """Mean of label minus score on the hold-out."""
+    expected_bias_sd: float = 0.0
+    """Its standard deviation between days, upper confidence bound; 0: not known."""
+    windows: int = 0
+    """Number of windows that the wobble was measured on."""
+    window_seconds: float = 86400.0
+    """Length of such a window; drift is judged on windows at least this long."""
 
 
 class WindowCounts(msgspec.Struct, frozen=True, kw_only=True):
