@@ -4,6 +4,7 @@ import { defineConfig } from "vite";
 // Built into the Python package, which serves it; never committed. Only own files: no other host is named anywhere.
 export default defineConfig({
   plugins: [react()],
+  html: { cspNonce: "__NORIA_NONCE__" }, // replaced in every answer by src/noria/ui/pages.py
   build: {
     outDir: "../src/noria/ui/static",
     emptyOutDir: true,
@@ -15,6 +16,6 @@ export default defineConfig({
   },
   server: {
     host: "127.0.0.1",
-    proxy: { "/api": "http://127.0.0.1:8080" },
+    proxy: { "/api": "http://127.0.0.1:8321" },
   },
 });

@@ -36,15 +36,19 @@ The tree (code, * = a retry can help):
     │   └── Overloaded          * noria-6003
     ├── StepFailed                noria-7001
     │   └── LeaseLost           * noria-7002
-    └── ConfigError
-        ├── SettingInvalid        noria-8001
-        ├── AdapterUnknown        noria-8002
-        └── ExtraMissing          noria-8003
+    ├── ConfigError
+    │   ├── SettingInvalid        noria-8001
+    │   ├── AdapterUnknown        noria-8002
+    │   └── ExtraMissing          noria-8003
+    └── AccessError
+        ├── NotSignedIn           noria-9001
+        └── AccessRefused         noria-9002
 
 Foreign exceptions are translated where they enter (an adapter, a codec) with `from`. Called by every room.
 """
 
 from difflib import get_close_matches
+from errno import EDQUOT, EFBIG, ENOSPC
 from typing import ClassVar
 
 
@@ -231,6 +235,11 @@ class DiskFull(StoreError):
     retryable = True
     default_remedy = "free some space, then repeat the command: what was stored before is intact"
 
+    @classmethod
+    def is_behind(cls, error: OSError) -> bool:
+        """Whether an error of the operating system says: no space, quota used up, or file size limit reached."""
+        return error.errno in {ENOSPC, EDQUOT, EFBIG}
+
 
 class LedgerTampered(StoreError):
     """A row of the ledger was changed, removed or reordered after it was written."""
@@ -331,3 +340,23 @@ class ExtraMissing(ConfigError):
     """A part of Noria needs an optional dependency that is not installed."""
 
     code = "noria-8003"
+
+
+class AccessError(NoriaError):
+    """A server will not answer this caller."""
+
+    code = "noria-9000"
+
+
+class NotSignedIn(AccessError):
+    """The server asks for its key, and the request carries none or a wrong one."""
+
+    code = "noria-9001"
+    default_remedy = "send the header 'Authorization: Bearer KEY', where KEY is the server's NORIA_API_KEY"
+
+
+class AccessRefused(AccessError):
+    """A request came from another site, or for another host name, than the server answers to."""
+
+    code = "noria-9002"
+    default_remedy = "open the address that `noria up` printed"

@@ -26,6 +26,7 @@ export const router = createBrowserRouter([
           { path: "deployments/:deploymentName", lazy: page(() => import("./pages/DeploymentPage")) },
           { path: "why", lazy: page(() => import("./pages/WhyPage")) },
           { path: "why/:predictionId", lazy: page(() => import("./pages/PredictionPage")) },
+          { path: "ledger", lazy: page(() => import("./pages/LedgerPage")) },
           { path: "*", Component: NotFound },
         ],
       },

@@ -1,1 +1,1 @@
-"""The pages: built from web/ into static/, served as files. They speak with server/control by HTTP only."""
+"""The built pages. web/ holds their source; they talk to server/control by HTTP only, so this package serves files and knows nothing else."""

@@ -11,9 +11,9 @@ export type Answer<P extends keyof paths> = paths[P] extends {
 export class ApiError extends Error {
   constructor(
     readonly status: number,
-    readonly body: { code?: string; detail?: string; cause?: string; remedy?: string },
+    readonly body: { code?: string; problem?: string; cause?: string; remedy?: string; retryable?: boolean },
   ) {
-    super(body.detail ?? `the server answered ${status}`);
+    super(body.problem ?? `the server answered ${status}`);
   }
 }
 
@@ -59,6 +59,6 @@ function parsed(text: string): ApiError["body"] {
   try {
     return JSON.parse(text) as ApiError["body"];
   } catch {
-    return { detail: text.slice(0, 500) };
+    return { problem: text.slice(0, 500) };
   }
 }

@@ -3,10 +3,1008 @@
  * Do not make direct changes to the file.
  */
 
-export type paths = Record<string, never>;
+export interface paths {
+    "/api/v1/audit/verify": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * VerifyLedger
+         * @description Read every row as it is stored and follow the chain of hashes from the first to the last.
+         */
+        get: operations["ApiV1AuditVerifyVerifyLedger"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/deployments": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * ListDeployments
+         * @description Every deployment: what answers, and whether something is open.
+         */
+        get: operations["ApiV1DeploymentsListDeployments"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/deployments/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * ReadDeployment
+         * @description One deployment with its rollouts, alerts and decisions, newest first, and the demo's comparison if it is about this one.
+         */
+        get: operations["ApiV1DeploymentsNameReadDeployment"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/deployments/{name}/labels": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * AddLabels
+         * @description Take outcomes in. Repeats are counted, contradicting and unknown ones kept aside; the answer says what became of each kind.
+         */
+        post: operations["ApiV1DeploymentsNameLabelsAddLabels"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/deployments/{name}/predictions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * ListPredictions
+         * @description The newest predictions, newest first, by the time when they were asked for.
+         */
+        get: operations["ApiV1DeploymentsNamePredictionsListPredictions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/deployments/{name}/quality": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * ReadQuality
+         * @description Realised quality of the answers by month, from the log and the labels that have arrived by now. Kept for half a minute.
+         */
+        get: operations["ApiV1DeploymentsNameQualityReadQuality"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * ListEvents
+         * @description Entries of the ledger with seq > after, in order; or the newest ones.
+         */
+        get: operations["ApiV1EventsListEvents"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/models": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * ListModels
+         * @description Every registered model with its newest version.
+         */
+        get: operations["ApiV1ModelsListModels"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/models/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * ReadModel
+         * @description One model: its versions, newest first, and its aliases with their history.
+         */
+        get: operations["ApiV1ModelsNameReadModel"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/models/{name}/versions/{number}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * ReadVersion
+         * @description One version: where it came from, what it proved, where it answers.
+         */
+        get: operations["ApiV1ModelsNameVersionsNumberReadVersion"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * ListRuns
+         * @description Runs, newest first or best first, with the true total. The best of all that match is starred on whichever page it stands.
+         */
+        get: operations["ApiV1RunsListRuns"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs/{run_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * ReadRun
+         * @description Everything known of one run.
+         */
+        get: operations["ApiV1RunsRunIdReadRun"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/runs/{run_id}/metrics/{key}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * ReadSeries
+         * @description One metric's points. A longer series is thinned so that every stretch keeps its lowest and highest value.
+         */
+        get: operations["ApiV1RunsRunIdMetricsKeyReadSeries"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/session": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * ReadSession
+         * @description Whether the server asks for a key, and whether this browser has given it.
+         */
+        get: operations["ApiV1SessionReadSession"];
+        put?: never;
+        /**
+         * SignIn
+         * @description Give the server's key once; the browser then keeps a cookie that its scripts cannot read, for 12 hours.
+         */
+        post: operations["ApiV1SessionSignIn"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/status": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Status
+         * @description Six stations, what needs a person, what changed; and how far a running demo has come.
+         */
+        get: operations["ApiV1StatusStatus"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/why/{prediction_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * ReadWhy
+         * @description Everything behind one prediction, and the same answer computed again.
+         */
+        get: operations["ApiV1WhyPredictionIdReadWhy"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/health": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Health
+         * @description Answers as long as the server lives; touches no store.
+         */
+        get: operations["HealthHealth"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+}
 export type webhooks = Record<string, never>;
 export interface components {
-    schemas: never;
+    schemas: {
+        /** Alert */
+        Alert: {
+            /** @default  */
+            budget: string;
+            deployment: string;
+            evidence: {
+                [key: string]: number | string;
+            };
+            id: string;
+            /** @enum {string} */
+            kind: "input_drift" | "prediction_drift" | "decay" | "data_quality";
+            /** @default  */
+            next_command: string;
+            number: number;
+            /** Format: date-time */
+            opened_at: string;
+            resolved_at: string | null;
+            /** @enum {string} */
+            severity: "info" | "warn" | "page";
+            /**
+             * @default open
+             * @enum {string}
+             */
+            state: "open" | "resolved";
+            summary: string;
+        };
+        /** AliasMove */
+        AliasMove: {
+            actor: string;
+            alias: string;
+            /** Format: date-time */
+            at: string;
+            cause: string | null;
+            model: string;
+            number: number;
+            previous: number | null;
+            reason: string;
+        };
+        /** ArmFigures */
+        ArmFigures: {
+            auc: number | null;
+            calibration_error: number | null;
+            log_loss: number | null;
+            /** @default 0 */
+            n: number;
+        };
+        /** Artifact */
+        Artifact: {
+            digest: string;
+            path: string;
+            size: number;
+        };
+        /** AuditView */
+        AuditView: {
+            breaks: components["schemas"]["Break"][];
+            head: string;
+            intact: boolean;
+            rows: number;
+        };
+        /** Break */
+        Break: {
+            problem: string;
+            seq: number;
+        };
+        /** BundleView */
+        BundleView: {
+            code_free: boolean;
+            digest: string;
+            environment: components["schemas"]["Environment"];
+            files: number;
+            flavor: string;
+            parity: components["schemas"]["Parity"] | null;
+            profile: string | null;
+            size: number;
+        };
+        /** CanaryPlan */
+        CanaryPlan: {
+            /** @default 0.05 */
+            error_rate: number;
+            /** @default 7 */
+            maximum_days: number;
+            /** @default 0.01 */
+            maximum_error_share: number;
+            /** @default 500 */
+            minimum_labels: number;
+            /** @default 0.005 */
+            tolerance: number;
+            /** @default 0.2 */
+            weight: number;
+        };
+        /** CodeVersion */
+        CodeVersion: {
+            commit: string | null;
+            digest: string;
+            dirty: boolean | null;
+        };
+        /** Comparison */
+        Comparison: {
+            counts: {
+                [key: string]: number;
+            };
+            months: components["schemas"]["MonthFigures"][];
+            timings: {
+                [key: string]: number;
+            };
+            year: {
+                [key: string]: components["schemas"]["ArmFigures"];
+            };
+        };
+        /** DatasetRef */
+        DatasetRef: {
+            bytes_stored: number | null;
+            columns: number | null;
+            created_at: string | null;
+            /** @default  */
+            dataset: string;
+            digest: string;
+            expectations: components["schemas"]["ExpectationResult"][];
+            /** @default 0 */
+            number: number;
+            passed: boolean | null;
+            /** @default 0 */
+            quarantined: number;
+            rows: number | null;
+            since: string | null;
+            /** @default  */
+            source: string;
+            until: string | null;
+        };
+        /** DeploymentPage */
+        DeploymentPage: {
+            alerts: components["schemas"]["Alert"][];
+            comparison: components["schemas"]["Comparison"] | null;
+            decisions: components["schemas"]["EventView"][];
+            generation: number;
+            generations: components["schemas"]["Generation"][];
+            model: string;
+            name: string;
+            rollout: components["schemas"]["Rollout"] | null;
+            rollouts: components["schemas"]["Rollout"][];
+            sticky_by: string;
+            /** Format: date-time */
+            updated_at: string;
+            variants: components["schemas"]["Variant"][];
+        };
+        /** DeploymentRow */
+        DeploymentRow: {
+            generation: number;
+            model: string;
+            name: string;
+            open_alerts: number;
+            rollout: components["schemas"]["Rollout"] | null;
+            rollouts: number;
+            /** Format: date-time */
+            updated_at: string;
+            variants: components["schemas"]["Variant"][];
+        };
+        /** Environment */
+        Environment: {
+            packages: {
+                [key: string]: string;
+            };
+            platform: string;
+            python: string;
+        };
+        /** EventView */
+        EventView: {
+            actor: string;
+            /** Format: date-time */
+            at: string;
+            body: {
+                [key: string]: unknown;
+            };
+            cause: string | null;
+            id: string;
+            kind: string;
+            /** @default  */
+            link: string;
+            sentence: string;
+            seq: number;
+            /** @enum {string} */
+            tone: "ok" | "warn" | "bad" | "busy" | "empty";
+        };
+        /** EventsPage */
+        EventsPage: {
+            events: components["schemas"]["EventView"][];
+            head: number;
+        };
+        /** Expectation */
+        Expectation: {
+            /** @default  */
+            column: string;
+            maximum: number | null;
+            minimum: number | null;
+            /** @default  */
+            pattern: string;
+            /** @enum {string} */
+            rule: "not_null" | "between" | "one_of" | "unique" | "matches" | "row_count_at_least";
+            /**
+             * @default refuse
+             * @enum {string}
+             */
+            severity: "refuse" | "quarantine" | "warn";
+            /** @default 0 */
+            tolerance: number;
+            /** @default [] */
+            values: string[];
+        };
+        /** ExpectationResult */
+        ExpectationResult: {
+            /** @default [] */
+            examples: string[];
+            expectation: components["schemas"]["Expectation"];
+            failed: number;
+            passed: boolean;
+            rows: number;
+        };
+        /** Field */
+        Field: {
+            categories: string[] | null;
+            /** @enum {string} */
+            datatype: "BOOL" | "INT64" | "FP32" | "FP64" | "BYTES";
+            name: string;
+            /** @default false */
+            nullable: boolean;
+            /** @default 1 */
+            width: number;
+        };
+        /** Gate */
+        Gate: {
+            /** @enum {string} */
+            better: "higher" | "lower";
+            /** @enum {string} */
+            kind: "absolute" | "against_champion" | "worst_slice" | "calibration" | "latency";
+            limit: number;
+            metric: string;
+            name: string;
+            slice_by: string | null;
+        };
+        /** GateReport */
+        GateReport: {
+            results: components["schemas"]["GateResult"][];
+            rows: number;
+            /** @default  */
+            since: string;
+            /** @default  */
+            until: string;
+        };
+        /** GateResult */
+        GateResult: {
+            champion: components["schemas"]["Interval"] | null;
+            /** @default  */
+            evidence: string;
+            gate: components["schemas"]["Gate"];
+            measured: components["schemas"]["Interval"];
+            passed: boolean;
+            slice_value: string | null;
+        };
+        /** Generation */
+        Generation: {
+            /** Format: date-time */
+            at: string;
+            generation: number;
+            variants: components["schemas"]["Variant"][];
+        };
+        /** Health */
+        Health: {
+            project: string;
+            /** @constant */
+            status: "ok";
+            version: string;
+        };
+        /** Interval */
+        Interval: {
+            high: number;
+            /** @default 0.95 */
+            level: number;
+            low: number;
+            /** @default  */
+            method: string;
+            n: number;
+            value: number;
+        };
+        /** LabelIn */
+        LabelIn: {
+            at?: string | null;
+            /** @default false */
+            corrects: boolean;
+            prediction_id: string;
+            /** @default label */
+            source: string;
+            value: number;
+        };
+        /** LabelReceipt */
+        LabelReceipt: {
+            /** @default 0 */
+            accepted: number;
+            /** @default [] */
+            contradictions: string[];
+            /** @default 0 */
+            corrected: number;
+            /** @default 0 */
+            duplicates: number;
+            /** @default [] */
+            unknown: string[];
+        };
+        /** LabelsIn */
+        LabelsIn: {
+            labels: components["schemas"]["LabelIn"][];
+        };
+        /** MetricPoint */
+        MetricPoint: {
+            /** Format: date-time */
+            at: string;
+            step: number;
+            value: number | null;
+        };
+        /** MetricSeries */
+        MetricSeries: {
+            key: string;
+            points: components["schemas"]["MetricPoint"][];
+            raw: number;
+        };
+        /** ModelRow */
+        ModelRow: {
+            champion: number | null;
+            name: string;
+            newest: components["schemas"]["VersionRow"];
+            versions: number;
+        };
+        /** ModelView */
+        ModelView: {
+            alias_history: components["schemas"]["AliasMove"][];
+            aliases: {
+                [key: string]: number;
+            };
+            name: string;
+            versions: components["schemas"]["VersionRow"][];
+        };
+        /** MonthFigures */
+        MonthFigures: {
+            arms: {
+                [key: string]: components["schemas"]["ArmFigures"];
+            };
+            month: string;
+        };
+        /** MonthQuality */
+        MonthQuality: {
+            auc: number | null;
+            by_version: {
+                [key: string]: number;
+            };
+            calibration_error: number | null;
+            labelled: number;
+            log_loss: number | null;
+            month: string;
+            predictions: number;
+        };
+        /** Need */
+        Need: {
+            command: string;
+            severity: string;
+            /** Format: date-time */
+            since: string;
+            summary: string;
+        };
+        /** Parity */
+        Parity: {
+            /** @default [] */
+            cases: string[];
+            label_flips: number;
+            max_difference: number;
+            passed: boolean;
+            /** @default  */
+            reason: string;
+            rows: number;
+            tolerance: number;
+        };
+        /** Place */
+        Place: {
+            deployment: string;
+            role: string;
+            weight: number;
+        };
+        /** PredictionRow */
+        PredictionRow: {
+            /** Format: date-time */
+            at: string;
+            key: string | null;
+            latency_us: number;
+            model: string;
+            number: number;
+            outputs: {
+                [key: string]: string | number | boolean | null;
+            };
+            prediction_id: string;
+            protocol: string;
+            variant: string;
+        };
+        /** PredictionsView */
+        PredictionsView: {
+            deployment: string;
+            predictions: components["schemas"]["PredictionRow"][];
+        };
+        /** ProgressView */
+        ProgressView: {
+            months: components["schemas"]["MonthFigures"][];
+            simulated_until: string | null;
+            step: string;
+        };
+        /** QualityView */
+        QualityView: {
+            /** Format: date-time */
+            as_of: string;
+            deployment: string;
+            months: components["schemas"]["MonthQuality"][];
+            /** @default  */
+            note: string;
+            output: string;
+        };
+        /** Recomputed */
+        Recomputed: {
+            equal: boolean;
+            outputs: {
+                [key: string]: string | number | boolean | null;
+            };
+            /** @default  */
+            problem: string;
+        };
+        /** Rollout */
+        Rollout: {
+            cause: string;
+            challenger: number;
+            champion: number;
+            ended_at: string | null;
+            id: string;
+            /**
+             * @default running
+             * @enum {string}
+             */
+            outcome: "running" | "promoted" | "rolled_back";
+            plan: components["schemas"]["CanaryPlan"];
+            /** Format: date-time */
+            started_at: string;
+            verdict: components["schemas"]["Verdict"] | null;
+        };
+        /** RunPage */
+        RunPage: {
+            artifacts: components["schemas"]["Artifact"][];
+            causes: components["schemas"]["EventView"][];
+            code: components["schemas"]["CodeVersion"] | null;
+            datasets: components["schemas"]["DatasetRef"][];
+            environment: components["schemas"]["Environment"] | null;
+            error: string;
+            experiment: string;
+            finished_at: string | null;
+            id: string;
+            metrics: {
+                [key: string]: number | null;
+            };
+            name: string;
+            params: {
+                [key: string]: string | number | boolean | null;
+            };
+            parent: string | null;
+            seconds: number | null;
+            seed: number | null;
+            series: string[];
+            /** Format: date-time */
+            started_at: string;
+            /** @enum {string} */
+            status: "running" | "finished" | "failed";
+            tags: {
+                [key: string]: string;
+            };
+            versions: string[];
+        };
+        /** RunRow */
+        RunRow: {
+            /** @default false */
+            best: boolean;
+            datasets: string[];
+            experiment: string;
+            id: string;
+            metrics: {
+                [key: string]: number | null;
+            };
+            name: string;
+            params: {
+                [key: string]: string | number | boolean | null;
+            };
+            seconds: number | null;
+            /** Format: date-time */
+            started_at: string;
+            /** @enum {string} */
+            status: "running" | "finished" | "failed";
+            tags: {
+                [key: string]: string;
+            };
+            /** @default  */
+            version: string;
+        };
+        /** RunsPage */
+        RunsPage: {
+            /** @enum {string} */
+            better: "higher" | "lower";
+            experiments: string[];
+            limit: number;
+            metric_keys: string[];
+            offset: number;
+            primary: string;
+            runs: components["schemas"]["RunRow"][];
+            total: number;
+        };
+        /** Session */
+        Session: {
+            required: boolean;
+            signed_in: boolean;
+        };
+        /** SessionIn */
+        SessionIn: {
+            key: string;
+        };
+        /** Station */
+        Station: {
+            at: string | null;
+            command: string;
+            detail: string;
+            headline: string;
+            /** @enum {string} */
+            name: "data" | "train" | "gate" | "deploy" | "monitor" | "retrain";
+            /** @enum {string} */
+            state: "ok" | "warn" | "bad" | "busy" | "empty";
+        };
+        /** StatusView */
+        StatusView: {
+            deployments: string[];
+            entries: number;
+            needs_you: components["schemas"]["Need"][];
+            /** Format: date-time */
+            now: string;
+            progress: components["schemas"]["ProgressView"] | null;
+            project: string;
+            stations: components["schemas"]["Station"][];
+            turns: number;
+            what_changed: components["schemas"]["EventView"][];
+        };
+        /** Variant */
+        Variant: {
+            bundle: string;
+            model: string;
+            /** @enum {string} */
+            name: "champion" | "challenger";
+            number: number;
+            version: string;
+            weight: number;
+        };
+        /** Verdict */
+        Verdict: {
+            /** @default 0 */
+            challenger_labels: number;
+            /** @default 0 */
+            champion_labels: number;
+            difference: components["schemas"]["Interval"] | null;
+            /** @default 0 */
+            looks: number;
+            /** @enum {string} */
+            outcome: "wait" | "promote" | "roll_back";
+            reason: string;
+        };
+        /** VersionPage */
+        VersionPage: {
+            alias_history: components["schemas"]["AliasMove"][];
+            aliases: string[];
+            bundle: components["schemas"]["BundleView"] | null;
+            bundle_digest: string;
+            causes: components["schemas"]["EventView"][];
+            /** Format: date-time */
+            created_at: string;
+            datasets: components["schemas"]["DatasetRef"][];
+            description: string;
+            flavor: string;
+            gates: components["schemas"]["GateReport"] | null;
+            inputs: components["schemas"]["Field"][];
+            metrics: {
+                [key: string]: number | null;
+            };
+            model: string;
+            number: number;
+            outputs: components["schemas"]["Field"][];
+            params: {
+                [key: string]: string | number | boolean | null;
+            };
+            places: components["schemas"]["Place"][];
+            run: components["schemas"]["RunRow"] | null;
+            tags: {
+                [key: string]: string;
+            };
+            version: string;
+            version_reason: string;
+        };
+        /** VersionRow */
+        VersionRow: {
+            aliases: string[];
+            /** Format: date-time */
+            created_at: string;
+            deployed: string[];
+            flavor: string;
+            gates_passed: number;
+            gates_total: number;
+            metrics: {
+                [key: string]: number | null;
+            };
+            model: string;
+            number: number;
+            run_id: string;
+            version: string;
+            version_reason: string;
+        };
+        /** WhyView */
+        WhyView: {
+            /** Format: date-time */
+            asked_at: string;
+            bundle: components["schemas"]["BundleView"];
+            champion_then: components["schemas"]["AliasMove"] | null;
+            datasets: components["schemas"]["DatasetRef"][];
+            deployment: string;
+            events: components["schemas"]["EventView"][];
+            gates: components["schemas"]["GateReport"] | null;
+            generation: components["schemas"]["Generation"];
+            inputs: {
+                [key: string]: string | number | boolean | null;
+            };
+            label: number | null;
+            label_at: string | null;
+            latency_us: number;
+            model: string;
+            number: number;
+            outputs: {
+                [key: string]: string | number | boolean | null;
+            };
+            prediction_id: string;
+            protocol: string;
+            recomputed: components["schemas"]["Recomputed"];
+            /** Format: date-time */
+            registered_at: string;
+            rollout: components["schemas"]["Rollout"] | null;
+            run: components["schemas"]["RunPage"];
+            variant: string;
+            version: string;
+            version_reason: string;
+        };
+    };
     responses: never;
     parameters: never;
     requestBodies: never;
@@ -14,4 +1012,592 @@ export interface components {
     pathItems: never;
 }
 export type $defs = Record<string, never>;
-export type operations = Record<string, never>;
+export interface operations {
+    ApiV1AuditVerifyVerifyLedger: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuditView"];
+                };
+            };
+        };
+    };
+    ApiV1DeploymentsListDeployments: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeploymentRow"][];
+                };
+            };
+        };
+    };
+    ApiV1DeploymentsNameReadDeployment: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeploymentPage"];
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
+    ApiV1DeploymentsNameLabelsAddLabels: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LabelsIn"];
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LabelReceipt"];
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
+    ApiV1DeploymentsNamePredictionsListPredictions: {
+        parameters: {
+            query?: {
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PredictionsView"];
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
+    ApiV1DeploymentsNameQualityReadQuality: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QualityView"];
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
+    ApiV1EventsListEvents: {
+        parameters: {
+            query?: {
+                after?: number;
+                limit?: number;
+                /** @description The newest entries, newest first; `after` then counts for nothing. */
+                newest?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EventsPage"];
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
+    ApiV1ModelsListModels: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ModelRow"][];
+                };
+            };
+        };
+    };
+    ApiV1ModelsNameReadModel: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ModelView"];
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
+    ApiV1ModelsNameVersionsNumberReadVersion: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VersionPage"];
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
+    ApiV1RunsListRuns: {
+        parameters: {
+            query?: {
+                experiment?: string | null;
+                status?: "running" | "finished" | "failed" | null;
+                /** @description Text in the name, a param or a tag. */
+                search?: string;
+                /** @description The metric to sort by and to star. */
+                metric?: string | null;
+                order?: "metric" | "newest";
+                limit?: number;
+                offset?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunsPage"];
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
+    ApiV1RunsRunIdReadRun: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                run_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunPage"];
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
+    ApiV1RunsRunIdMetricsKeyReadSeries: {
+        parameters: {
+            query?: {
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                run_id: string;
+                key: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MetricSeries"];
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
+    ApiV1SessionReadSession: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Session"];
+                };
+            };
+        };
+    };
+    ApiV1SessionSignIn: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SessionIn"];
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Session"];
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
+    ApiV1StatusStatus: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StatusView"];
+                };
+            };
+        };
+    };
+    ApiV1WhyPredictionIdReadWhy: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                prediction_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WhyView"];
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
+    HealthHealth: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Health"];
+                };
+            };
+        };
+    };
+}

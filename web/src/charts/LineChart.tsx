@@ -4,12 +4,23 @@ import { useEffect, useRef } from "react";
 import UPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
 
+export type Marker = "circle" | "square" | "triangle" | "diamond";
+
 export interface Line {
   label: string;
   values: (number | null)[];
   /** One of the eight data colours, 1 to 8; by default the place in the list. */
   hue?: number;
   dash?: number[];
+  marker?: Marker;
+  width?: number;
+}
+
+/** Something that happened at a moment: a thin upright line with a glyph on top. */
+export interface Note {
+  at: number;
+  glyph: string;
+  color: string;
 }
 
 interface Props {
@@ -17,14 +28,17 @@ interface Props {
   title: string;
   x: number[];
   lines: Line[];
+  notes?: Note[];
   /** Whether x is in seconds since 1970, so that the axis shows dates. */
   time?: boolean;
   logarithmic?: boolean;
   height?: number;
+  xLabel?: (at: number) => string;
+  yLabel?: (at: number) => string;
 }
 
 /** Lines over steps or time. The only place that knows uPlot; a page gives the numbers as a table as well. */
-export function LineChart({ title, x, lines, time = false, logarithmic = false, height = 240 }: Props) {
+export function LineChart({ title, x, lines, notes = [], time = false, logarithmic = false, height = 240, xLabel, yLabel }: Props) {
   const holder = useRef<HTMLDivElement>(null);
   const { ref, width } = useElementSize<HTMLDivElement>();
   const both = useMergedRef(holder, ref);
@@ -35,28 +49,108 @@ export function LineChart({ title, x, lines, time = false, logarithmic = false, 
     if (target === null || width === 0) return;
     const style = getComputedStyle(document.documentElement);
     const color = (name: string) => style.getPropertyValue(name).trim();
-    const axis = { stroke: color("--muted"), grid: { stroke: color("--line"), width: 1 }, ticks: { stroke: color("--line"), width: 1 } };
+    const font = `12px ${color("--font")}`;
+    const axis = { stroke: color("--muted"), font, grid: { stroke: color("--line"), width: 1 }, ticks: { stroke: color("--line"), width: 1 } };
     const plot = new UPlot(
       {
         width,
         height,
-        scales: { x: { time }, y: { distr: logarithmic ? 3 : 1 } },
-        axes: [axis, axis],
+        padding: [notes.length > 0 ? 22 : 12, 16, 0, 0],
+        legend: { show: false },
+        cursor: { drag: { x: false, y: false } },
+        tzDate: (seconds) => UPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
+        scales: { x: { time, range: (_, low, high) => spread(low, high, time) }, y: { distr: logarithmic ? 3 : 1 } },
+        axes: [
+          { ...axis, ...(xLabel === undefined ? {} : { splits: () => x, values: (_: UPlot, at: number[]) => thinned(at.map(xLabel), width) }) },
+          { ...axis, size: 62, ...(yLabel === undefined ? {} : { values: (_: UPlot, at: number[]) => at.map((v) => (v === null ? "" : yLabel(v))) }) },
+        ],
         series: [
           {},
           ...lines.map((line, place) => ({
             label: line.label,
             stroke: color(`--data-${line.hue ?? (place % 8) + 1}`),
-            width: 1.5,
+            width: line.width ?? 1.75,
             dash: line.dash ?? (place < 8 ? [] : [6, 4]),
+            points: { show: line.marker === undefined && line.values.length < 2 },
           })),
         ],
+        hooks: {
+          draw: [
+            (drawn) => {
+              for (const note of notes) upright(drawn, note, color(note.color), font);
+              lines.forEach((line, place) => {
+                if (line.marker !== undefined) marks(drawn, place + 1, line.marker, color(`--data-${line.hue ?? place + 1}`), color("--bg"));
+              });
+            },
+          ],
+        },
       },
       [x, ...lines.map((line) => line.values)],
       target,
     );
     return () => plot.destroy();
-  }, [width, height, x, lines, time, logarithmic, scheme]);
+  }, [width, height, x, lines, notes, time, logarithmic, scheme, xLabel, yLabel]);
 
-  return <div ref={both} role="img" aria-label={title} style={{ minHeight: height }} />;
+  return <div ref={both} role="img" aria-label={title} className="chart" style={{ minHeight: height }} />;
+}
+
+/** Room at both sides, so that the first and the last marker are whole. */
+function spread(low: number, high: number, time: boolean): [number, number] {
+  const room = (high - low) * 0.02 || (time ? 86_400 : 0.5);
+  return [low - room, high + room];
+}
+
+/** Leaves labels out where they would touch. */
+function thinned(labels: string[], width: number): string[] {
+  const every = Math.max(1, Math.ceil((labels.length * 64) / Math.max(width, 1)));
+  return labels.map((label, place) => (place % every === 0 ? label : ""));
+}
+
+function marks(plot: UPlot, series: number, marker: Marker, color: string, background: string) {
+  const { ctx } = plot;
+  const size = 4.5 * devicePixelRatio;
+  ctx.save();
+  ctx.fillStyle = color;
+  ctx.strokeStyle = background;
+  ctx.lineWidth = devicePixelRatio;
+  (plot.data[series] ?? []).forEach((value, place) => {
+    if (value === null || value === undefined) return;
+    const cx = plot.valToPos(plot.data[0][place] ?? 0, "x", true);
+    const cy = plot.valToPos(value, "y", true);
+    ctx.beginPath();
+    if (marker === "circle") ctx.arc(cx, cy, size, 0, 2 * Math.PI);
+    else if (marker === "square") ctx.rect(cx - size * 0.9, cy - size * 0.9, size * 1.8, size * 1.8);
+    else {
+      ctx.moveTo(cx, cy - size * 1.2);
+      ctx.lineTo(cx + size * 1.2, marker === "diamond" ? cy : cy + size);
+      if (marker === "diamond") ctx.lineTo(cx, cy + size * 1.2);
+      ctx.lineTo(cx - size * 1.2, marker === "diamond" ? cy : cy + size);
+      ctx.closePath();
+    }
+    ctx.fill();
+    ctx.stroke();
+  });
+  ctx.restore();
+}
+
+function upright(plot: UPlot, note: Note, color: string, font: string) {
+  const { ctx, bbox } = plot;
+  const at = plot.valToPos(note.at, "x", true);
+  if (at < bbox.left || at > bbox.left + bbox.width) return;
+  ctx.save();
+  ctx.strokeStyle = color;
+  ctx.fillStyle = color;
+  ctx.globalAlpha = 0.55;
+  ctx.lineWidth = devicePixelRatio;
+  ctx.setLineDash([2 * devicePixelRatio, 3 * devicePixelRatio]);
+  ctx.beginPath();
+  ctx.moveTo(at, bbox.top);
+  ctx.lineTo(at, bbox.top + bbox.height);
+  ctx.stroke();
+  ctx.globalAlpha = 1;
+  ctx.font = font.replace("12px", `${13 * devicePixelRatio}px`);
+  ctx.textAlign = "center";
+  ctx.textBaseline = "bottom";
+  ctx.fillText(note.glyph, at, bbox.top - 3 * devicePixelRatio);
+  ctx.restore();
 }

@@ -1,11 +1,181 @@
+import { SegmentedControl } from "@mantine/core";
+import { useMemo, useState } from "react";
 import { useParams } from "react-router";
-import { Empty, Page } from "../shell/Page";
+import type { RunPageView } from "../api/types";
+import { useRun, useSeries } from "../api/queries";
+import { LineChart } from "../charts/LineChart";
+import { bytes, count, duration, metric, number } from "../format";
+import { Events } from "../parts/Events";
+import { Loaded } from "../parts/Loaded";
+import { Datasets, Origin, Params, VersionLink } from "../parts/RunParts";
+import { Chip, runState, StateMark } from "../parts/State";
+import { datasetName, Digest, Facts, Figures, Grid, Lineage, Section, type Stop, When } from "../parts/Texts";
+import { Page } from "../shell/Page";
+import "./runs.css";
 
+/** One run: what came out, what went in, and what led to it. */
 export default function RunPage() {
-  const { runId } = useParams();
+  const { runId = "" } = useParams();
+  const run = useRun(runId);
   return (
-    <Page title={runId ?? ""}>
-      <Empty>This run has nothing recorded.</Empty>
+    <Page title={run.data?.name ?? "Run"} action={run.data === undefined ? undefined : <StateMark state={runState(run.data.status)} word={run.data.status} />}>
+      <Loaded of={run}>{(data) => <Whole run={data} />}</Loaded>
     </Page>
+  );
+}
+
+function Whole({ run }: { run: RunPageView }) {
+  const stops: Stop[] = [
+    { what: "data", name: run.datasets.map(datasetName).join(", ") || "none recorded" },
+    { what: "run", name: run.name, note: "here" },
+    { what: "version", name: run.versions.length === 0 ? "none" : <VersionLink of={run.versions[0] ?? ""} />, ...(run.versions.length === 0 ? { note: "did not become one" } : {}) },
+  ];
+  return (
+    <div className="stack">
+      <Lineage stops={stops} />
+      {run.error === "" ? null : (
+        <div role="note" className="failed">
+          <p className="failed-problem">The run failed</p>
+          <pre>{run.error}</pre>
+        </div>
+      )}
+      <Section title="Metrics">
+        <div className="card">
+          <Figures of={run.metrics} />
+        </div>
+      </Section>
+      {run.series.length === 0 ? null : (
+        <Section title="Curves">
+          <div className="curves">
+            {run.series.map((key) => (
+              <Curve key={key} run={run.id} name={key} />
+            ))}
+          </div>
+        </Section>
+      )}
+      <div className="columns">
+        <Section title="Params">
+          <div className="card">
+            <Params of={run.params} />
+          </div>
+        </Section>
+        <Section title="Code and environment">
+          <div className="card">
+            <Origin of={run} />
+          </div>
+        </Section>
+        <Section title="Run">
+          <div className="card">
+            <Facts
+              of={[
+                ["experiment", run.experiment],
+                ["id", <Digest key="id" of={run.id} />],
+                ["started", <When key="at" at={run.started_at} />],
+                ["duration", duration(run.seconds)],
+                ["tags", Object.keys(run.tags).length === 0 ? "none" : <span className="chips" key="tags">{Object.entries(run.tags).map(([k, v]) => <Chip key={k}>{`${k}: ${v}`}</Chip>)}</span>],
+              ]}
+            />
+          </div>
+        </Section>
+      </div>
+      <Section title="Data">
+        <Datasets of={run.datasets} />
+      </Section>
+      <Section title="Artifacts">{run.artifacts.length === 0 ? <p className="muted">No artifacts were attached.</p> : <Artifacts of={run.artifacts} />}</Section>
+      <Section title="What led to it">
+        <Events events={run.causes} empty="This run was started by hand; no event of the loop caused it." />
+      </Section>
+    </div>
+  );
+}
+
+function Artifacts({ of }: { of: RunPageView["artifacts"] }) {
+  return (
+    <Grid label="Artifacts" dense>
+      <thead>
+        <tr>
+          <th scope="col">File</th>
+          <th scope="col" className="num">
+            Size
+          </th>
+          <th scope="col">Digest</th>
+        </tr>
+      </thead>
+      <tbody>
+        {of.map((artifact) => (
+          <tr key={artifact.path}>
+            <th scope="row">
+              <code>{artifact.path}</code>
+            </th>
+            <td className="num">{bytes(artifact.size)}</td>
+            <td>
+              <Digest of={artifact.digest} />
+            </td>
+          </tr>
+        ))}
+      </tbody>
+    </Grid>
+  );
+}
+
+function Curve({ run, name }: { run: string; name: string }) {
+  const series = useSeries(run, name);
+  const [form, setForm] = useState("chart");
+  const points = series.data?.points;
+  const x = useMemo(() => (points ?? []).map((p) => p.step), [points]);
+  const lines = useMemo(() => [{ label: name, values: (points ?? []).map((p) => p.value), hue: 1 }], [points, name]);
+  return (
+    <div className="card">
+      <div className="section-head">
+        <h3>{metric(name)}</h3>
+        <SegmentedControl
+          size="xs"
+          aria-label={`${metric(name)}: chart or table`}
+          value={form}
+          onChange={setForm}
+          data={[
+            { value: "chart", label: "Chart" },
+            { value: "table", label: "Table" },
+          ]}
+        />
+      </div>
+      <Loaded of={series}>
+        {(data) => (
+          <>
+            {form === "chart" ? (
+              <LineChart title={`${metric(name)} by step, ${count(data.points.length)} points. The table holds the same numbers.`} x={x} lines={lines} height={200} />
+            ) : (
+              <div className="curve-table">
+                <Grid label={`${metric(name)} by step`} dense>
+                  <thead>
+                    <tr>
+                      <th scope="col" className="num">
+                        Step
+                      </th>
+                      <th scope="col" className="num">
+                        {metric(name)}
+                      </th>
+                    </tr>
+                  </thead>
+                  <tbody>
+                    {data.points.map((point, place) => (
+                      <tr key={place}>
+                        <td className="num">{count(point.step)}</td>
+                        <td className="num">{point.value === null ? "not a number" : number(point.value)}</td>
+                      </tr>
+                    ))}
+                  </tbody>
+                </Grid>
+              </div>
+            )}
+            {data.raw > data.points.length ? (
+              <p className="muted small">
+                {count(data.points.length)} of {count(data.raw)} points: the lowest and the highest of each stretch
+              </p>
+            ) : null}
+          </>
+        )}
+      </Loaded>
+    </div>
   );
 }

@@ -1,5 +1,6 @@
 import { Group, Stack, Title } from "@mantine/core";
 import type { ReactNode } from "react";
+import { Command } from "../parts/Texts";
 
 /** The head that all pages share: title of the tab, heading, the main action. */
 export function Page({ title, action, children }: { title: string; action?: ReactNode; children: ReactNode }) {
@@ -20,7 +21,7 @@ export function Empty({ children, command }: { children: ReactNode; command?: st
   return (
     <div className="empty">
       <div>{children}</div>
-      {command === undefined ? null : <code>{command}</code>}
+      {command === undefined ? null : <Command>{command}</Command>}
     </div>
   );
 }

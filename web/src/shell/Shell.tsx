@@ -2,8 +2,9 @@ import { AppShell, Burger, Group, Stack } from "@mantine/core";
 import { useDisclosure } from "@mantine/hooks";
 import { Suspense } from "react";
 import { Link, NavLink, Outlet, ScrollRestoration } from "react-router";
-import { DeploymentsIcon, HomeIcon, ModelsIcon, RunsIcon, WheelIcon, WhyIcon } from "./icons";
+import { DeploymentsIcon, HomeIcon, LedgerIcon, ModelsIcon, RunsIcon, WheelIcon, WhyIcon } from "./icons";
 import { SchemeSwitch } from "./SchemeSwitch";
+import { SignIn } from "./SignIn";
 
 const RAIL = [
   { to: "/", label: "Home", Icon: HomeIcon },
@@ -11,6 +12,7 @@ const RAIL = [
   { to: "/models", label: "Models", Icon: ModelsIcon },
   { to: "/deployments", label: "Deployments", Icon: DeploymentsIcon },
   { to: "/why", label: "Why", Icon: WhyIcon },
+  { to: "/ledger", label: "Ledger", Icon: LedgerIcon },
 ];
 
 /** What every page stands in: the bar above, the rail at the left, the page itself. */
@@ -46,7 +48,9 @@ export function Shell() {
       <AppShell.Main id="page" tabIndex={-1}>
         <div className="page">
           <Suspense fallback={<p role="status">Loading…</p>}>
-            <Outlet />
+            <SignIn>
+              <Outlet />
+            </SignIn>
           </Suspense>
         </div>
       </AppShell.Main>

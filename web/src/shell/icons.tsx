@@ -41,3 +41,8 @@ export const WhyIcon = () => (
     <path d="M9.5 9.5a2.5 2.5 0 1 1 3.6 2.2c-.8.4-1.1.9-1.1 1.8M12 16.5h.01" />
   </Icon>
 );
+export const LedgerIcon = () => (
+  <Icon>
+    <path d="M6 3h12v18H6zM9 8h6M9 12h6M9 16h3" />
+  </Icon>
+);

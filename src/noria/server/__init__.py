@@ -1,0 +1,1 @@
+"""HTTP: control/ is Noria's own REST API and serves the pages; inference/ answers predictions. Neither imports the other."""

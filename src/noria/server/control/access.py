@@ -1,0 +1,131 @@
+"""Who may ask. On loopback everybody on this machine; elsewhere whoever holds the key, as a header or as a browser's cookie. Called by app.py.
+
+Two things are refused even on loopback: a foreign Host (a name that was made to point here) and a change asked for by another site's page.
+"""
+
+import hmac
+import time
+from hashlib import sha256
+from http.cookies import CookieError, SimpleCookie
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+from litestar import Request, Response, get, post
+from litestar.datastructures import Cookie, Headers
+from litestar.di import NamedDependency
+from litestar.enums import ScopeType
+from litestar.middleware import ASGIMiddleware
+from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
+
+from noria.errors import AccessRefused, NotSignedIn, SettingInvalid
+from noria.server.control.views import Session, SessionIn
+
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+COOKIE = "noria_session"
+HOURS = 12
+SHORTEST_KEY = 16
+SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+OPEN = frozenset({"/api/v1/session"})
+
+
+class Keyring:
+    """The server's key, if it has one, and the sessions signed with it. Stateless: a session is an expiry and its signature."""
+
+    def __init__(self, key: str | None) -> None:
+        if key is not None and len(key) < SHORTEST_KEY:
+            raise SettingInvalid(
+                f"the API key has {len(key)} characters",
+                cause=f"a key that guards a server needs at least {SHORTEST_KEY}",
+                remedy="export NORIA_API_KEY=$(python -c 'import secrets; print(secrets.token_urlsafe(24))')",
+            )
+        self.key = key
+
+    def fits(self, given: str) -> bool:
+        """Whether this is the key, compared in constant time."""
+        return self.key is not None and hmac.compare_digest(given.encode(), self.key.encode())
+
+    def session(self, until: int) -> str:
+        """A signed session that ends at a Unix time."""
+        signature = hmac.new((self.key or "").encode(), f"session {until}".encode(), sha256).hexdigest()
+        return f"{until}.{signature}"
+
+    def admits(self, headers: Headers) -> bool:
+        """Whether a request with these headers may read and write."""
+        if self.key is None:
+            return True
+        bearer = headers.get("authorization", "")
+        if bearer[:7].lower() == "bearer ":
+            return self.fits(bearer[7:].strip())
+        return self._valid(_cookie(headers.get("cookie", "")))
+
+    def _valid(self, session: str) -> bool:
+        until = session.partition(".")[0]
+        if self.key is None or not until.isdecimal() or len(until) > 12:
+            return False
+        return hmac.compare_digest(session.encode(), self.session(int(until)).encode()) and int(until) > time.time()
+
+
+class Gatekeeper(ASGIMiddleware):
+    """Stands before every route."""
+
+    scopes = (ScopeType.HTTP,)
+
+    def __init__(self, keyring: Keyring, *, loopback: bool) -> None:
+        self.keyring = keyring
+        self.loopback = loopback
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
+        """Refuse, or let through. Raises NotSignedIn, AccessRefused."""
+        headers = Headers.from_scope(scope)
+        host = headers.get("host", "")
+        if self.loopback and (urlsplit(f"//{host}").hostname or "") not in LOOPBACK:
+            raise AccessRefused(
+                f"this server does not answer to the name {host!r}", cause="it listens on this machine only"
+            )
+        if cast(HTTPScope, scope)["method"] not in SAFE:
+            _same_site(headers, host)
+        path = scope["path"]
+        if path.startswith("/api/") and path not in OPEN and not self.keyring.admits(headers):
+            raise NotSignedIn("this server asks for its key", cause="the request carries no valid key")
+        await next_app(scope, receive, send)
+
+
+def _same_site(headers: Headers, host: str) -> None:
+    origin = headers.get("origin", "")
+    foreign = origin and urlsplit(origin).netloc != host
+    if foreign or headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+        raise AccessRefused(
+            "a change was asked for by a page of another site", cause=f"its origin is {origin or 'unknown'!r}"
+        )
+
+
+def _cookie(header: str) -> str:
+    try:
+        morsel = SimpleCookie(header).get(COOKIE)
+    except CookieError:
+        return ""
+    return morsel.value if morsel else ""
+
+
+@get("/api/v1/session", sync_to_thread=False, tags=["access"])
+def read_session(request: Request[Any, Any, Any], keyring: NamedDependency[Keyring]) -> Session:
+    """Whether the server asks for a key, and whether this browser has given it."""
+    return Session(required=keyring.key is not None, signed_in=keyring.admits(request.headers))
+
+
+@post("/api/v1/session", sync_to_thread=False, tags=["access"], status_code=200)
+def sign_in(data: SessionIn, request: Request[Any, Any, Any], keyring: NamedDependency[Keyring]) -> Response[Session]:
+    """Give the server's key once; the browser then keeps a cookie that its scripts cannot read, for 12 hours."""
+    if keyring.key is not None and not keyring.fits(data.key):
+        raise NotSignedIn(
+            "this is not the server's key", remedy="look it up where the server was started: NORIA_API_KEY"
+        )
+    cookie = Cookie(
+        key=COOKIE,
+        value=keyring.session(int(time.time()) + HOURS * 3600),
+        max_age=HOURS * 3600,
+        httponly=True,
+        samesite="strict",
+        secure=request.url.scheme == "https",
+    )
+    return Response(Session(required=keyring.key is not None, signed_in=True), cookies=[cookie] if keyring.key else [])

@@ -1,0 +1,102 @@
+"""Put the REST API together: routes, errors, access, headers. Called by run.py, by the tests, and to write the OpenAPI document."""
+
+from importlib import import_module
+from typing import Any
+
+from litestar import Litestar, Response
+from litestar.config.compression import CompressionConfig
+from litestar.di import Provide
+from litestar.exceptions import HTTPException
+from litestar.openapi import OpenAPIConfig
+from litestar.types import ControllerRouterHandler
+
+from noria import __version__
+from noria.app.workspace import Workspace
+from noria.errors import NoriaError
+from noria.server.control import access, audit, deployments, home, models, predictions, problems, runs, why
+from noria.server.control.quality import Quality
+from noria.server.control.schema import CompleteJson
+
+MAX_BODY = 16 * 1024 * 1024
+"""Largest request body in bytes: some 150,000 labels."""
+
+ROUTES: tuple[ControllerRouterHandler, ...] = (
+    home.health,
+    home.status,
+    audit.list_events,
+    audit.verify_ledger,
+    runs.list_runs,
+    runs.read_run,
+    runs.read_series,
+    models.list_models,
+    models.read_model,
+    models.read_version,
+    deployments.list_deployments,
+    deployments.read_deployment,
+    deployments.read_quality,
+    predictions.list_predictions,
+    predictions.add_labels,
+    why.read_why,
+    access.read_session,
+    access.sign_in,
+)
+HEADERS = {
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+    "cache-control": "no-store",
+}
+
+
+def create_app(workspace: Workspace, *, key: str | None = None, loopback: bool = True, pages: str = "") -> Litestar:
+    """The control plane of one workspace, as an ASGI application.
+
+    key: what a caller must show (at least 16 characters); None asks for nothing, which is right on loopback only. loopback: answer to the names
+    of this machine only. pages: `module:function` that gives the router of the UI; loaded by name, because faces do not know each other.
+    """
+    keyring = access.Keyring(key)
+    quality = Quality()
+    routes = [*ROUTES, _router(pages)] if pages else list(ROUTES)
+    return Litestar(
+        route_handlers=routes,
+        dependencies={
+            "workspace": Provide(lambda: workspace, sync_to_thread=False),
+            "quality": Provide(lambda: quality, sync_to_thread=False),
+            "keyring": Provide(lambda: keyring, sync_to_thread=False),
+        },
+        middleware=[access.Gatekeeper(keyring, loopback=loopback)],
+        exception_handlers={
+            NoriaError: problems.known,
+            HTTPException: problems.refused,
+            Exception: problems.unexpected,
+        },
+        after_request=_headers,
+        compression_config=CompressionConfig(
+            backend="gzip", minimum_size=1024, gzip_compress_level=5, exclude_opt_key="packed"
+        ),
+        openapi_config=OpenAPIConfig(
+            title="Noria",
+            version=__version__,
+            description="The control plane: the loop, runs, models, deployments, predictions, the ledger.",
+            path="/api/v1",
+            render_plugins=[CompleteJson()],
+            use_handler_docstrings=True,
+        ),
+        request_max_body_size=MAX_BODY,
+        logging_config=None,
+        debug=False,
+    )
+
+
+def _headers(response: Response[Any]) -> Response[Any]:
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)
+    return response
+
+
+def _router(pages: str) -> ControllerRouterHandler:
+    module, _, name = pages.partition(":")
+    router: ControllerRouterHandler = getattr(import_module(module), name)()
+    return router

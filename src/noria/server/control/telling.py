@@ -1,0 +1,63 @@
+"""An entry of the ledger as the pages show it: its sentence, its tone and the page it belongs to. Pure. Called by the views with events in them."""
+
+from urllib.parse import quote
+
+import msgspec
+
+from noria.app.sentences import sentence
+from noria.app.status import State
+from noria.domain import events as e
+from noria.domain.ledger import Entry
+from noria.server.control.views import EventView
+
+
+def view(entry: Entry) -> EventView:
+    """The entry in words and in full."""
+    body = {key: value for key, value in msgspec.to_builtins(entry.event).items() if key != "kind"}
+    return EventView(
+        seq=entry.seq,
+        id=entry.id,
+        at=entry.at,
+        actor=entry.actor,
+        kind=e.kind_of(entry.event),
+        sentence=sentence(entry.event),
+        tone=tone(entry.event),
+        link=link(entry.event),
+        cause=entry.cause,
+        body=body,
+    )
+
+
+def tone(event: e.AnyEvent) -> State:
+    """How the event is to be taken.
+
+    >>> tone(e.AliasMoved(model="churn", alias="champion", number=3, previous=2, reason="won"))
+    'ok'
+    """
+    match event:
+        case e.RunFailed() | e.StageFailed():
+            return "bad"
+        case e.AlertOpened():
+            return "bad" if event.alert.severity == "page" else "warn"
+        case e.GatesFailed() | e.RolloutRolledBack():
+            return "warn"
+        case e.RetrainRequested() | e.RolloutStarted():
+            return "busy"
+        case _:
+            return "ok"
+
+
+def link(event: e.AnyEvent) -> str:
+    """The page that shows what the event is about, '' if there is none.
+
+    >>> link(e.AliasMoved(model="churn", alias="champion", number=3, previous=2, reason="won"))
+    '/models/churn/versions/3'
+    """
+    match event:
+        case e.RunFinished() | e.RunFailed() | e.BundleBuilt() | e.GatesPassed() | e.GatesFailed():
+            return f"/runs/{quote(event.run_id, safe='')}"
+        case e.ModelVersionRegistered() | e.ModelVersionApproved() | e.AliasMoved():
+            return f"/models/{quote(event.model, safe='')}/versions/{event.number}"
+        case _:
+            deployment = getattr(event, "deployment", "")
+            return f"/deployments/{quote(deployment, safe='')}" if deployment else ""

@@ -1,0 +1,67 @@
+import { keepPreviousData, useQuery } from "@tanstack/react-query";
+import { get } from "./client";
+
+/** One hook for each thing that pages read. What changes by itself is asked for again while its page is open. */
+const LIVE = 5_000;
+
+export const useStatus = () => useQuery({ queryKey: ["status"], queryFn: ({ signal }) => get("/api/v1/status", { signal }), refetchInterval: LIVE });
+export const useSession = () => useQuery({ queryKey: ["session"], queryFn: ({ signal }) => get("/api/v1/session", { signal }), staleTime: Infinity });
+
+export interface RunsAsked {
+  experiment?: string;
+  status?: string;
+  search?: string;
+  metric?: string;
+  order: string;
+  limit: number;
+  offset: number;
+}
+export const useRuns = (asked: RunsAsked) =>
+  useQuery({
+    queryKey: ["runs", asked],
+    queryFn: ({ signal }) => get("/api/v1/runs", { query: { ...asked }, signal }),
+    placeholderData: keepPreviousData,
+    refetchInterval: LIVE,
+  });
+export const useRun = (id: string) => useQuery({ queryKey: ["run", id], queryFn: ({ signal }) => get("/api/v1/runs/{run_id}", { path: { run_id: id }, signal }) });
+export const useSeries = (id: string, key: string) =>
+  useQuery({ queryKey: ["series", id, key], queryFn: ({ signal }) => get("/api/v1/runs/{run_id}/metrics/{key}", { path: { run_id: id, key }, signal }) });
+
+export const useModels = () => useQuery({ queryKey: ["models"], queryFn: ({ signal }) => get("/api/v1/models", { signal }) });
+export const useModel = (name: string) => useQuery({ queryKey: ["model", name], queryFn: ({ signal }) => get("/api/v1/models/{name}", { path: { name }, signal }) });
+export const useVersion = (name: string, number: string) =>
+  useQuery({
+    queryKey: ["version", name, number],
+    queryFn: ({ signal }) => get("/api/v1/models/{name}/versions/{number}", { path: { name, number }, signal }),
+  });
+
+export const useDeployments = () => useQuery({ queryKey: ["deployments"], queryFn: ({ signal }) => get("/api/v1/deployments", { signal }), refetchInterval: LIVE });
+export const useDeployment = (name: string) =>
+  useQuery({
+    queryKey: ["deployment", name],
+    queryFn: ({ signal }) => get("/api/v1/deployments/{name}", { path: { name }, signal }),
+    refetchInterval: LIVE,
+  });
+export const useQuality = (name: string) =>
+  useQuery({
+    queryKey: ["quality", name],
+    queryFn: ({ signal }) => get("/api/v1/deployments/{name}/quality", { path: { name }, signal }),
+    staleTime: 30_000,
+  });
+export const usePredictions = (name: string, limit: number) =>
+  useQuery({
+    queryKey: ["predictions", name, limit],
+    queryFn: ({ signal }) => get("/api/v1/deployments/{name}/predictions", { path: { name }, query: { limit }, signal }),
+    enabled: name !== "",
+  });
+
+export const useWhy = (id: string) =>
+  useQuery({ queryKey: ["why", id], queryFn: ({ signal }) => get("/api/v1/why/{prediction_id}", { path: { prediction_id: id }, signal }), staleTime: 60_000 });
+export const useEvents = (after: number, limit: number, newest: boolean) =>
+  useQuery({
+    queryKey: ["events", after, limit, newest],
+    queryFn: ({ signal }) => get("/api/v1/events", { query: { after, limit, newest }, signal }),
+    placeholderData: keepPreviousData,
+  });
+export const useAudit = (asked: boolean) =>
+  useQuery({ queryKey: ["audit"], queryFn: ({ signal }) => get("/api/v1/audit/verify", { signal }), enabled: asked, staleTime: 0 });

@@ -1,0 +1,27 @@
+import type { components } from "./schema";
+
+type Schemas = components["schemas"];
+export type Alert = Schemas["Alert"];
+export type AliasMove = Schemas["AliasMove"];
+export type Arm = Schemas["ArmFigures"];
+export type Comparison = Schemas["Comparison"];
+export type DeploymentView = Schemas["DeploymentPage"];
+export type DatasetRef = Schemas["DatasetRef"];
+export type EventView = Schemas["EventView"];
+export type GateReport = Schemas["GateReport"];
+export type GateResult = Schemas["GateResult"];
+export type Interval = Schemas["Interval"];
+export type MonthFigures = Schemas["MonthFigures"];
+export type QualityView = Schemas["QualityView"];
+export type Rollout = Schemas["Rollout"];
+export type RunPageView = Schemas["RunPage"];
+export type RunRow = Schemas["RunRow"];
+export type Session = Schemas["Session"];
+export type Station = Schemas["Station"];
+export type Need = Schemas["Need"];
+export type Variant = Schemas["Variant"];
+export type VersionPageView = Schemas["VersionPage"];
+export type WhyView = Schemas["WhyView"];
+export type State = Station["state"];
+export type StatusView = Schemas["StatusView"];
+export type Value = string | number | boolean | null;
