@@ -1,0 +1,167 @@
+"""From a decoded request to a recorded answer, the same for every protocol: choose the variant, check, predict, record.
+
+Reading and writing bytes is v2 and mlflow; HTTP is app. Nothing here waits for a disk, a lock of another process or a clock.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from secrets import token_hex
+from time import perf_counter_ns
+from typing import Protocol
+
+from noria.domain.ids import derive
+from noria.domain.prediction import PredictionRecord, Scalar
+from noria.errors import RequestInvalid
+from noria.ports.flavor import Columns
+from noria.server.inference.metrics import Metrics
+from noria.serving.columns import to_lists
+from noria.serving.live import Board, Live, Served
+from noria.serving.predict import predict
+from noria.serving.record import Recorder
+from noria.serving.route import pick, position
+
+
+class Question(Protocol):
+    """A request as a codec read it: columns wait until the variant, and with it the signature, is known."""
+
+    @property
+    def protocol(self) -> str:
+        """Name of the protocol, for the record."""
+        ...
+
+    @property
+    def keys(self) -> list[str] | None:
+        """One business key a row, if the caller gave them."""
+        ...
+
+    def first(self, column: str) -> str | None:
+        """The first row's value of a column as text, for sticky routing; None if it is not there."""
+        ...
+
+    def columns(self, served: Served) -> tuple[Columns, dict[str, list[Scalar]]]:
+        """All columns as arrays, and as the lists that are recorded. Raises RequestInvalid naming the column."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the headers say. version: of the path. key: Noria-Request-Key; variant: Noria-Variant; at: Noria-Time."""
+
+    version: str | None = None
+    key: str | None = None
+    variant: str | None = None
+    at: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer that is recorded, or will be within a moment."""
+
+    request_id: str
+    live: Live
+    served: Served
+    rows: int
+    outputs: Columns
+    values: dict[str, list[Scalar]]
+
+
+class Answering:
+    """Answers questions about what is on the board, and records each answer."""
+
+    def __init__(
+        self,
+        board: Board,
+        recorder: Recorder,
+        metrics: Metrics,
+        *,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        replay_clock: bool = False,
+    ) -> None:
+        """replay_clock: believe Noria-Time. Only for replays of the past: otherwise anybody could date a prediction."""
+        self.board = board
+        self.recorder = recorder
+        self.metrics = metrics
+        self._now = now
+        self._replay_clock = replay_clock
+
+    def answer(self, live: Live, question: Question, told: Told, *, started: int) -> Answer:
+        """Answer and record one request. started: perf_counter_ns when its body was there.
+
+        The same Noria-Request-Key gives the same request id, so a request that is sent again is recorded once.
+        Raises RequestInvalid, ModelUnknown, Overloaded.
+        """
+        request_id = f"r{derive(live.deployment, told.key) if told.key else token_hex(16)}"
+        at = self._time(told.at)
+        served = choose(live, question, told, request_id)
+        columns, inputs = question.columns(served)
+        outputs, unseen = predict(served, columns)
+        values = to_lists(outputs, served.signature.outputs)
+        rows = len(next(iter(values.values())))
+        keys = question.keys
+        if keys is not None and len(keys) != rows:
+            raise RequestInvalid(f"{len(keys)} keys came with {rows} rows", remedy="send one key a row, or none")
+        passed = perf_counter_ns() - started
+        variant = served.variant
+        self.recorder.offer(
+            PredictionRecord(
+                request_id=request_id,
+                deployment=live.deployment,
+                variant=variant.name,
+                model=variant.model,
+                number=variant.number,
+                bundle=variant.bundle,
+                generation=live.generation,
+                at=at,
+                latency_us=passed // 1000,
+                protocol=question.protocol,
+                rows=rows,
+                inputs=inputs,
+                outputs=values,
+                rollout=live.rollout,
+                keys=keys,
+            )
+        )
+        self.metrics.answered(
+            (live.deployment, variant.name, question.protocol), seconds=passed / 1e9, rows=rows, unseen=unseen
+        )
+        return Answer(request_id, live, served, rows, outputs, values)
+
+    def _time(self, given: str | None) -> datetime:
+        """When it was asked: now, or what the caller says in a replay."""
+        if given is None or not self._replay_clock:
+            return self._now()
+        try:
+            at = datetime.fromisoformat(given)
+        except ValueError as exc:
+            raise RequestInvalid(
+                f"header Noria-Time is {given!r}", cause=str(exc), remedy="send RFC 3339: 2013-02-01T07:30:00Z"
+            ) from exc
+        if at.tzinfo is None:
+            raise RequestInvalid(
+                f"header Noria-Time is {given!r}",
+                cause="it has no time zone",
+                remedy="send RFC 3339: 2013-02-01T07:30:00Z",
+            )
+        return at.astimezone(UTC)
+
+
+def choose(live: Live, question: Question, told: Told, request_id: str) -> Served:
+    """The variant that answers: the one asked for by version or by name, else the one that the key falls to.
+
+    sticky_by 'request': the request id; 'key': the first row's business key; anything else: the first row's value of that column. A request
+    without such a value is placed by its id.
+    """
+    if told.version is not None:
+        return live.numbered(told.version)
+    if told.variant is not None:
+        return live.named(told.variant)
+    if len(live.variants) == 1:
+        return live.variants[0]
+    key: str | None = None
+    if live.sticky_by == "key":
+        key = question.keys[0] if question.keys else None
+    elif live.sticky_by != "request":
+        key = question.first(live.sticky_by)
+    place = position(request_id if key is None else key, salt=live.rollout or live.deployment)
+    return live.variants[pick([s.variant for s in live.variants], place)]
