@@ -14,17 +14,31 @@ from noria.wire.canonical import canonical
 
 T = TypeVar("T")
 
-_packer = msgspec.msgpack.Encoder(order="deterministic")
+_packer = msgspec.msgpack.Encoder()
+_sorter = msgspec.msgpack.Encoder(order="deterministic")
 
 
 def pack(value: object) -> bytes:
-    """Write a noun as MessagePack; equal nouns give equal bytes whatever the order of their dicts. Raises InputInvalid.
+    """Write a noun as MessagePack, dicts in their own order. Raises InputInvalid for integers beyond 64 bits and text with lone surrogates.
 
     >>> unpack(pack({"auc": float("inf")}), dict[str, float], what="metrics")
     {'auc': inf}
     """
+    return _encode(_packer, value)
+
+
+def fingerprint(value: object) -> bytes:
+    """Bytes that are the same for two nouns that say the same: the order of dicts does not count, 1, 1.0 and True differ, NaN is itself.
+
+    >>> fingerprint({"a": 1, "b": 2}) == fingerprint({"b": 2, "a": 1}), fingerprint(1) == fingerprint(1.0)
+    (True, False)
+    """
+    return _encode(_sorter, value)
+
+
+def _encode(encoder: msgspec.msgpack.Encoder, value: object) -> bytes:
     try:
-        return _packer.encode(value)
+        return encoder.encode(value)
     except (OverflowError, TypeError, UnicodeEncodeError) as error:
         raise InputInvalid("a value cannot be stored", cause=str(error)) from error
 

@@ -129,18 +129,18 @@ class MemoryRuns:
     def __init__(self, lock: RLock) -> None:
         self._lock = lock
         self._runs: dict[str, Run] = {}
-        self._made: dict[str, bytes] = {}
+        self._made: dict[str, Run] = {}
         self._series: dict[str, dict[str, _Series]] = {}
 
     def create(self, run: Run) -> Run:
         kept, points = rules.new_run(run)
-        made = pack(run)
+        pack(run)
         with self._lock:
             if run.id in self._runs:
                 rules.same_run(self._made[run.id], run)
             else:
                 self._runs[run.id] = kept
-                self._made[run.id] = made
+                self._made[run.id] = run
                 self._series[run.id] = {}
                 self.log_metrics(run.id, points)
             return self.get(run.id)

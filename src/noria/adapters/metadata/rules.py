@@ -17,7 +17,7 @@ from noria.domain.pipeline import JournalEntry, StepTask
 from noria.domain.profile import WindowCounts
 from noria.domain.run import Artifact, Metric, ParamValue, Run, RunStatus
 from noria.errors import AlreadyExists, Conflict, InputInvalid, LeaseLost, NotFound, StaleWrite
-from noria.wire.nouns import pack
+from noria.wire.nouns import fingerprint
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -89,9 +89,9 @@ def new_run(run: Run) -> tuple[Run, list[Metric]]:
     return replace(run, metrics={}), points
 
 
-def same_run(made: bytes, run: Run) -> None:
-    """A repeated `create` must bring what the first one brought. made: the first one, packed. Raises AlreadyExists."""
-    if pack(run) != made:
+def same_run(made: Run, run: Run) -> None:
+    """A repeated `create` must bring what the first one brought. made: the run as it was created. Raises AlreadyExists."""
+    if fingerprint(run) != fingerprint(made):
         raise AlreadyExists(
             f"run '{run.id}' exists, and it began differently", remedy="give the new run an id of its own"
         )
@@ -100,7 +100,7 @@ def same_run(made: bytes, run: Run) -> None:
 def with_params(run: Run, params: Mapping[str, ParamValue]) -> Run:
     """A run with more params. Raises AlreadyExists if one has another value already (1, 1.0 and True are three values)."""
     for key, value in params.items():
-        if key in run.params and pack(run.params[key]) != pack(value):
+        if key in run.params and fingerprint(run.params[key]) != fingerprint(value):
             raise AlreadyExists(
                 f"param '{key}' of run '{run.id}' is {run.params[key]!r} and cannot become {value!r}",
                 cause="a param says what a run was started with",
@@ -149,7 +149,7 @@ def check_version(version: ModelVersion) -> None:
 
 def same_version(stored: ModelVersion, version: ModelVersion) -> ModelVersion:
     """A repeated `register` must bring the same version. Raises AlreadyExists."""
-    if pack(stored) == pack(version):
+    if fingerprint(stored) == fingerprint(version):
         return stored
     if stored.number == version.number:
         raise AlreadyExists(f"version {stored.ref} exists, and it differs", remedy="register it under the next number")
@@ -181,7 +181,7 @@ def next_generation(stored: Deployment | None, same_number: Deployment | None, d
     stored: the newest generation; same_number: what stands under the generation that is to be written. Raises StaleWrite.
     """
     micros(deployment.updated_at, what=f"deployment '{deployment.name}'")
-    if same_number is not None and pack(same_number) == pack(deployment):
+    if same_number is not None and fingerprint(same_number) == fingerprint(deployment):
         return False
     newest = stored.generation if stored else 0
     if deployment.generation != newest + 1:

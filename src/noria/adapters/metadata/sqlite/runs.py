@@ -36,7 +36,7 @@ class SqliteRuns:
                 "SELECT made FROM runs WHERE project = ? AND id = ?", (self._project, run.id)
             ).fetchone()
             if earlier is not None:
-                rules.same_run(earlier[0], run)
+                rules.same_run(_run(earlier[0]), run)
                 return self._with_metrics(connection, [self._row(connection, run.id)])[0]
             cursor = connection.execute(
                 "INSERT INTO runs (project, id, experiment, status, started_at, made, doc) VALUES (?, ?, ?, ?, ?, ?, ?)",
