@@ -14,6 +14,8 @@ from noria.domain.gate import GateReport
 from noria.domain.ids import AlertId, Digest, RolloutId, RunId
 from noria.domain.policy import TrainingWindow, WindowEvidence
 
+Trigger = Literal["declared", "decay", "input_drift", "growth", "schedule", "hand"]
+
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
     """Root of all events; the tag is the class name."""
@@ -52,7 +54,7 @@ class RetrainRequested(Event, tag=True):
     deployment: str
     model: str
     reason: str
-    trigger: Literal["declared", "decay", "input_drift", "schedule", "hand"]
+    trigger: Trigger
     data_until: datetime
     evidence: dict[str, float | str] = {}
 
@@ -63,7 +65,7 @@ class RetrainSuppressed(Event, tag=True):
     deployment: str
     model: str
     reason: str
-    trigger: Literal["declared", "decay", "input_drift", "schedule", "hand"]
+    trigger: Trigger
     evidence: dict[str, float | str] = {}
 
 
@@ -77,6 +79,8 @@ class RunFinished(Event, tag=True):
     window: TrainingWindow
     candidate: str
     backtest: tuple[WindowEvidence, ...] = ()
+    rows: int = 0
+    """Rows of the window that it learnt from."""
     steps_run: int = 0
     steps_cached: int = 0
     metrics: dict[str, float] = {}

@@ -14,6 +14,7 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True):
 
     metric: e.g. 'log_loss', 'auc', 'calibration_error', 'p99_ms'. better: which direction is good. slice_by: column, for 'worst_slice'.
     limit: absolute value, or for 'against_champion' and 'worst_slice' the largest tolerated worsening against the champion.
+    confidence: how sure it must be, one-sided, that the limit is met; the interval shown is the two-sided one with the same limit.
     """
 
     name: str
@@ -22,6 +23,7 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True):
     limit: float
     better: Literal["higher", "lower"]
     slice_by: str | None = None
+    confidence: float = 0.95
 
 
 class GateResult(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,6 +11,9 @@ WindowChoice = Literal["recent", "all", "weighted"]
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """When a deployment may retrain, and within which bounds.
 
+    growth: with no alarm, a training is worth its cost once the labels that arrived since the last one reach this share of the rows it learnt from
+    (0: never by growth). What a learner gains shrinks with the logarithm of its data, so a share is the natural step, not a number of days.
+
     cooldown_days: least time between two retrainings. budget_per_year: most retrainings in any 365 days. minimum_labels: labels that must have
     arrived since the last retraining. review_days: with no alarm, the evidence is looked at this often (0: only on alarms).
     windows: training windows among which the time-ordered back-test chooses. backtest_days: length of the most recent labelled stretch it scores on.
@@ -20,21 +23,26 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     budget_per_year: int = 8
     minimum_labels: int = 3000
     review_days: float = 0.0
+    growth: float = 0.4
     recent_days: int = 60
     half_life_days: float = 90.0
     backtest_days: int = 14
     windows: tuple[WindowChoice, ...] = ("recent", "all", "weighted")
     candidates: tuple[str, ...] = ("logistic", "boosting")
-    on: tuple[str, ...] = ("decay", "input_drift", "schedule")
+    on: tuple[str, ...] = ("decay", "input_drift", "growth", "schedule")
 
 
 class WindowEvidence(msgspec.Struct, frozen=True, kw_only=True):
-    """What the back-test of one candidate on one window gave: mean log loss on the held-back days."""
+    """What the back-test of one candidate on one window gave: mean log loss on the held-back days.
+
+    error: standard error, over days, of its difference to the best combination (0 for the best itself; None: not known).
+    """
 
     window: WindowChoice
     candidate: str
     log_loss: float
     rows: int
+    error: float | None = None
 
 
 class TrainingWindow(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,6 +63,8 @@ class RetrainHistory(msgspec.Struct, frozen=True, kw_only=True):
     champion_since: datetime | None = None
     in_progress: bool = False
     labels_since_last: int = 0
+    rows_of_last: int = 0
+    """Rows that the last training learnt from."""
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):

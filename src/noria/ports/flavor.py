@@ -35,3 +35,12 @@ class Flavor(Protocol):
     def load(self, folder: Path, signature: Signature) -> Predictor:
         """Open the files. Raises BundleCorrupt, ExtraMissing."""
         ...
+
+
+class Reopened(Protocol):
+    """A predictor that can hand back the fitted model itself, for packaging it in another form."""
+
+    @property
+    def model(self) -> object:
+        """The model as it was saved."""
+        ...

@@ -1,0 +1,77 @@
+"""Start Noria's own servers as processes of their own and wait until they answer. Called by `noria up` and the demo."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from noria.errors import StoreUnavailable
+
+
+@dataclass(frozen=True)
+class Process:
+    """A server that runs, and where it answers."""
+
+    url: str
+    handle: "subprocess.Popen[str]"
+
+    def stop(self, *, seconds: float = 10.0) -> None:
+        """Ask it to finish what it has and wait; then insist."""
+        if self.handle.poll() is None:
+            self.handle.send_signal(signal.SIGTERM)
+            try:
+                self.handle.wait(seconds)
+            except subprocess.TimeoutExpired:
+                self.handle.kill()
+                self.handle.wait()
+
+
+def start_worker(home: Path, *, host: str, port: int, durable: bool = False, replay_clock: bool = False) -> Process:
+    """Start a worker over a home. Port 0 takes any free one."""
+    extra = [*(["--durable"] if durable else []), *(["--replay-clock"] if replay_clock else [])]
+    return _start(
+        ["-m", "noria.app.worker", "--home", str(home), "--host", host, "--port", str(port), *extra], "worker"
+    )
+
+
+def start_server(home: Path, *, project: str, host: str, port: int) -> Process:
+    """Start the control server with its pages over a home."""
+    return _start(
+        [
+            "-m",
+            "noria.server.control.run",
+            "--home",
+            str(home),
+            "--project",
+            project,
+            "--host",
+            host,
+            "--port",
+            str(port),
+        ],
+        "server",
+    )
+
+
+def _start(arguments: list[str], what: str) -> Process:
+    """Both servers print one JSON line with their url when they answer; whatever they say before goes to the error message."""
+    handle = subprocess.Popen(
+        [sys.executable, *arguments],
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=False,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+    assert handle.stdout is not None
+    said = []
+    for line in handle.stdout:
+        if line.startswith("{"):
+            return Process(url=str(json.loads(line)["url"]), handle=handle)
+        said.append(line.rstrip())
+    code = handle.wait()
+    raise StoreUnavailable(
+        f"the {what} did not start", cause=f"it ended with code {code}: {' / '.join(said[-3:])}", remedy="noria doctor"
+    )

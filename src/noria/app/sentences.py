@@ -1,0 +1,74 @@
+"""One sentence for each event, for people. Pure. Called by status, why, the pages and the terminal."""
+
+from collections.abc import Callable
+
+from noria.domain import events as e
+from noria.domain.gate import GateReport
+
+
+def sentence(event: e.AnyEvent) -> str:
+    """Say what happened, with the one number that matters.
+
+    >>> sentence(e.AliasMoved(model="churn", alias="champion", number=3, previous=2, reason="won"))
+    "'champion' of churn moved from version 2 to 3: won"
+    """
+    told = _TOLD.get(type(event))
+    return told(event) if told is not None else _loop(event)
+
+
+def _loop(event: e.AnyEvent) -> str:
+    match event:
+        case e.RolloutStarted():
+            r = event.rollout
+            return (
+                f"canary: version {r.challenger} gets {r.plan.weight:.0%} of the traffic beside champion {r.champion}"
+            )
+        case e.RolloutPromoted():
+            why = f": {event.verdict.reason}" if event.verdict else ": first version"
+            return f"version {event.number} of {event.model} became champion{why}"
+        case e.RolloutRolledBack():
+            return f"version {event.number} rolled back, {event.champion} answers alone: {event.verdict.reason}"
+        case e.AliasMoved():
+            source = f"from version {event.previous} " if event.previous else ""
+            return f"{event.alias!r} of {event.model} moved {source}to {'' if event.previous else 'version '}{event.number}: {event.reason}"
+        case e.AlertOpened():
+            return event.alert.summary
+        case e.AlertResolved():
+            return f"alert resolved: {event.reason}"
+        case e.StageFailed():
+            return f"stage {event.stage!r} failed: {event.error.splitlines()[0]}"
+        case e.RunFailed():
+            return f"training failed, the champion stays: {event.error.splitlines()[0]}"
+        case _:
+            return type(event).__name__
+
+
+def _gates(report: GateReport) -> str:
+    passed = sum(r.passed for r in report.results)
+    failed = "; ".join(r.evidence or r.gate.name for r in report.failures())
+    return f"{passed} of {len(report.results)} gates passed" + (f"; failed: {failed}" if failed else "")
+
+
+def _dataset(event: e.DatasetVersionCreated) -> str:
+    aside = f", {event.quarantined} rows put aside" if event.quarantined else ""
+    return f"dataset {event.dataset} version {event.number}: {event.rows:,} rows{aside}"
+
+
+def _bundle(event: e.BundleBuilt) -> str:
+    parity = "" if event.parity is None else f", largest difference {event.parity:.2g}"
+    return f"packaged as {event.flavor}{parity}" + (f" ({event.note})" if event.note else "")
+
+
+_TOLD: dict[type, Callable[..., str]] = {
+    e.ProjectCreated: lambda x: f"project {x.project} began",
+    e.DatasetVersionCreated: _dataset,
+    e.DeploymentDeclared: lambda x: f"deployment {x.deployment} of model {x.model} declared",
+    e.RetrainRequested: lambda x: f"retraining asked for ({x.trigger}): {x.reason}",
+    e.RetrainSuppressed: lambda x: f"no retraining ({x.trigger}): {x.reason}",
+    e.RunFinished: lambda x: f"trained {x.candidate} on the {x.window.choice} window: {x.window.reason}",
+    e.BundleBuilt: _bundle,
+    e.GatesPassed: lambda x: _gates(x.report),
+    e.GatesFailed: lambda x: f"challenger refused: {_gates(x.report)}",
+    e.ModelVersionRegistered: lambda x: f"{x.model} version {x.number} ({x.version}) registered: {x.version_reason}",
+    e.ModelVersionApproved: lambda x: f"version {x.number} approved by {x.by}: {x.reason}",
+}

@@ -1,0 +1,83 @@
+"""What can be set, and where it is read from: noria.toml, then the environment. Pure but for reading the file. Called by app/workspace.
+
+Every setting has a default that works on a laptop; nothing here depends on the machine below this floor.
+"""
+
+import os
+import tomllib
+from pathlib import Path
+
+import msgspec
+
+from noria.errors import SettingInvalid
+
+FILE = "noria.toml"
+
+
+class Stores(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which adapter keeps what. An empty location means: inside the project's home."""
+
+    metadata: str = "sqlite"
+    metadata_location: str = ""
+    blobs: str = "local"
+    tables: str = "parquet"
+    predictions: str = "parquet"
+
+
+class Serving(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Addresses of the servers. durable: a prediction is on disk before it is answered."""
+
+    host: str = "127.0.0.1"
+    port: int = 8321
+    worker_port: int = 8322
+    durable: bool = False
+
+
+class Notify(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where alerts go besides the ledger. location: a file for 'log', a URL for 'webhook'."""
+
+    adapter: str = "log"
+    location: str = ""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One project's settings."""
+
+    project: str = "default"
+    home: str = ".noria"
+    recipe: str = ""
+    """`file.py:NAME` of the Recipe that `noria up` turns the loop for; empty: serve and show only."""
+    tick_s: float = 60.0
+    """Seconds between two strokes of the loop's clock in `noria up`."""
+    executor: str = "inline"
+    workers: int = 2
+    stores: Stores = Stores()
+    serving: Serving = Serving()
+    notify: Notify = Notify()
+
+
+def find(start: Path) -> Path | None:
+    """The nearest noria.toml at or above a folder."""
+    return next((folder / FILE for folder in (start, *start.parents) if (folder / FILE).is_file()), None)
+
+
+def read(path: Path) -> Settings:
+    """Read a noria.toml. Raises SettingInvalid naming the file and the key."""
+    try:
+        return msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), Settings)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
+        raise SettingInvalid(f"{path.name} is not valid TOML", cause=str(exc), remedy=f"correct {path}") from exc
+    except msgspec.ValidationError as exc:
+        raise SettingInvalid(
+            f"{path.name} has a setting that cannot be", cause=str(exc), remedy=f"correct {path}"
+        ) from exc
+
+
+def resolve(start: Path | None = None) -> tuple[Settings, Path]:
+    """Settings and the absolute home of the project that a folder belongs to. NORIA_HOME and NORIA_PROJECT override the file."""
+    start = (start or Path.cwd()).resolve()
+    path = find(start)
+    settings = read(path) if path else Settings()
+    settings = msgspec.structs.replace(settings, project=os.environ.get("NORIA_PROJECT", settings.project))
+    home = Path(os.environ.get("NORIA_HOME", settings.home)).expanduser()
+    return settings, home if home.is_absolute() else (path.parent if path else start) / home

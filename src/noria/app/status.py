@@ -1,0 +1,214 @@
+"""Status: the loop at a glance, six stations, folded from the ledger and the stores. Reads only. Called by SDK, `noria status` and the pages."""
+
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+from noria.app.sentences import sentence
+from noria.app.workspace import Workspace
+from noria.domain import events as e
+from noria.domain.alert import Alert
+from noria.domain.events import kind_of
+from noria.domain.ledger import Entry
+
+State = Literal["ok", "warn", "bad", "busy", "empty"]
+
+
+class Station(msgspec.Struct, frozen=True, kw_only=True):
+    """One stage of the wheel: how it stands, one number, how old that is, and the command that goes deeper."""
+
+    name: Literal["data", "train", "gate", "deploy", "monitor", "retrain"]
+    state: State
+    headline: str
+    detail: str
+    at: datetime | None
+    command: str
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that happened, in a sentence."""
+
+    seq: int
+    at: datetime
+    kind: str
+    sentence: str
+
+
+class Need(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that waits for a person."""
+
+    summary: str
+    severity: str
+    since: datetime
+    command: str
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole loop on one screen. turns: how often it has closed (promotions after the first). now: the project's latest moment."""
+
+    project: str
+    now: datetime
+    turns: int
+    stations: tuple[Station, ...]
+    what_changed: tuple[Change, ...]
+    needs_you: tuple[Need, ...]
+
+
+def status(workspace: Workspace, *, changes: int = 12) -> Status:
+    """Fold the newest events into six stations."""
+    ledger = workspace.ledger
+    newest = ledger.latest(limit=2000)
+    last: dict[type, Entry] = {}
+    for entry in newest:
+        last.setdefault(type(entry.event), entry)
+    alerts = open_alerts(newest)
+    promotions = [x for x in newest if isinstance(x.event, e.RolloutPromoted) and x.event.previous is not None]
+    return Status(
+        project=workspace.project,
+        now=newest[0].at if newest else workspace.clock.now(),
+        turns=len(promotions),
+        stations=(
+            _data(last),
+            _train(last),
+            _gate(last),
+            _deploy(workspace),
+            _monitor(workspace, alerts),
+            _retrain(last),
+        ),
+        what_changed=tuple(
+            Change(seq=x.seq, at=x.at, kind=kind_of(x.event), sentence=sentence(x.event)) for x in newest[:changes]
+        ),
+        needs_you=tuple(_needs(alerts, last)),
+    )
+
+
+def open_alerts(newest_first: list[Entry]) -> list[Alert]:
+    """Alerts that were opened and not resolved, newest first."""
+    resolved = {x.event.alert_id for x in newest_first if isinstance(x.event, e.AlertResolved)}
+    return [
+        x.event.alert for x in newest_first if isinstance(x.event, e.AlertOpened) and x.event.alert.id not in resolved
+    ]
+
+
+def _needs(alerts: list[Alert], last: dict[type, Entry]) -> list[Need]:
+    needs = [
+        Need(summary=a.summary, severity=a.severity, since=a.opened_at, command=a.next_command)
+        for a in alerts
+        if a.severity != "info"
+    ]
+    failed = last.get(e.StageFailed)
+    if failed is not None and isinstance(failed.event, e.StageFailed):
+        needs.append(Need(summary=sentence(failed.event), severity="warn", since=failed.at, command="noria doctor"))
+    return needs
+
+
+def _empty(name: Literal["data", "train", "gate", "deploy", "monitor", "retrain"], command: str) -> Station:
+    return Station(name=name, state="empty", headline="nothing yet", detail="", at=None, command=command)
+
+
+def _data(last: dict[type, Entry]) -> Station:
+    entry = last.get(e.DatasetVersionCreated)
+    if entry is None or not isinstance(entry.event, e.DatasetVersionCreated):
+        return _empty("data", "noria demo")
+    event = entry.event
+    state: State = "ok" if event.passed and not event.quarantined else "warn"
+    return Station(
+        name="data",
+        state=state,
+        headline=f"{event.rows:,} rows",
+        detail=f"{event.dataset} v{event.number}",
+        at=entry.at,
+        command="noria run",
+    )
+
+
+def _train(last: dict[type, Entry]) -> Station:
+    entry = max((last[k] for k in (e.RunFinished, e.RunFailed) if k in last), key=lambda x: x.seq, default=None)
+    if entry is None:
+        return _empty("train", "noria run pipeline.py")
+    if isinstance(entry.event, e.RunFinished):
+        loss = entry.event.metrics.get("log_loss")
+        headline = f"log loss {loss:.4f}" if loss is not None else entry.event.candidate
+        detail = f"{entry.event.candidate}, {entry.event.window.choice} window"
+        return Station(
+            name="train",
+            state="ok",
+            headline=headline,
+            detail=detail,
+            at=entry.at,
+            command=f"noria run {entry.event.run_id}",
+        )
+    return Station(
+        name="train", state="bad", headline="failed", detail=sentence(entry.event), at=entry.at, command="noria run"
+    )
+
+
+def _gate(last: dict[type, Entry]) -> Station:
+    entry = max((last[k] for k in (e.GatesPassed, e.GatesFailed) if k in last), key=lambda x: x.seq, default=None)
+    if entry is None or not isinstance(entry.event, e.GatesPassed | e.GatesFailed):
+        return _empty("gate", "noria run pipeline.py")
+    report = entry.event.report
+    passed = sum(r.passed for r in report.results)
+    state: State = "ok" if report.passed else "warn"
+    detail = "challenger accepted" if report.passed else f"challenger refused: {report.failures()[0].gate.name}"
+    command = f"noria run {entry.event.run_id}"
+    return Station(
+        name="gate",
+        state=state,
+        headline=f"{passed}/{len(report.results)} passed",
+        detail=detail,
+        at=entry.at,
+        command=command,
+    )
+
+
+def _deploy(workspace: Workspace) -> Station:
+    deployments = workspace.deployments.all()
+    if not deployments:
+        return _empty("deploy", "noria demo")
+    shown = deployments[0]
+    split = ", ".join(f"v{v.number} {v.weight:.0%}" for v in shown.variants)
+    busy = shown.rollout is not None and shown.rollout.outcome == "running"
+    return Station(
+        name="deploy",
+        state="busy" if busy else "ok",
+        headline=split,
+        detail=f"{shown.name}, generation {shown.generation}" + (", canary running" if busy else ""),
+        at=shown.updated_at,
+        command="noria status",
+    )
+
+
+def _monitor(workspace: Workspace, alerts: list[Alert]) -> Station:
+    latest = max((t for d in workspace.deployments.all() if (t := workspace.counts.latest(d.name))), default=None)
+    if latest is None:
+        return _empty("monitor", "noria up")
+    pages = [a for a in alerts if a.severity == "page"]
+    state: State = "bad" if pages else "warn" if any(a.severity == "warn" for a in alerts) else "ok"
+    headline = f"{len(alerts)} open alert{'' if len(alerts) == 1 else 's'}" if alerts else "quiet"
+    return Station(
+        name="monitor",
+        state=state,
+        headline=headline,
+        detail=alerts[0].summary if alerts else "no open alert",
+        at=latest,
+        command="noria status",
+    )
+
+
+def _retrain(last: dict[type, Entry]) -> Station:
+    entry = max(
+        (last[k] for k in (e.RetrainRequested, e.RetrainSuppressed) if k in last), key=lambda x: x.seq, default=None
+    )
+    if entry is None or not isinstance(entry.event, e.RetrainRequested | e.RetrainSuppressed):
+        return _empty("retrain", "noria demo")
+    asked = isinstance(entry.event, e.RetrainRequested)
+    return Station(
+        name="retrain",
+        state="ok",
+        headline="retrained" if asked else "held back",
+        detail=f"{entry.event.trigger}: {entry.event.reason}",
+        at=entry.at,
+        command="noria status",
+    )

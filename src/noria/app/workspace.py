@@ -1,0 +1,165 @@
+"""The workspace: one project with its stores opened by name. What SDK, commands, servers and the loop hold. Composition only, no rules."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Self, cast
+
+from noria.app.plugins import BUILT_IN, load
+from noria.app.settings import Settings, resolve
+from noria.ports.blobs import BlobStore
+from noria.ports.clock import Clock
+from noria.ports.counts import CountStore
+from noria.ports.deployments import DeploymentStore
+from noria.ports.executor import Executor
+from noria.ports.flavor import Flavor
+from noria.ports.journal import StepJournal
+from noria.ports.ledger import Ledger
+from noria.ports.metadata import Metadata
+from noria.ports.models import ModelStore
+from noria.ports.notifier import Notifier
+from noria.ports.predictions import PredictionLog
+from noria.ports.runs import RunStore
+from noria.ports.tables import TableStore
+from noria.ports.telemetry import Telemetry
+
+
+class SystemClock:
+    """The machine's own time, in UTC."""
+
+    def now(self) -> datetime:
+        """The present moment."""
+        return datetime.now(UTC)
+
+
+class Workspace(AbstractContextManager["Workspace"]):
+    """One project. Each store is opened when it is first used, so a command pays only for what it touches.
+
+    >>> with Workspace.ephemeral("sketch") as workspace:
+    ...     workspace.runs.experiments()
+    []
+    """
+
+    def __init__(self, settings: Settings, home: Path, *, clock: Clock | None = None) -> None:
+        self.settings = settings
+        self.project = settings.project
+        self.home = home
+        self.clock: Clock = clock or SystemClock()
+
+    @classmethod
+    def open(cls, start: Path | None = None, *, clock: Clock | None = None) -> Self:
+        """Open the project that a folder belongs to (the current one by default)."""
+        settings, home = resolve(start)
+        return cls(settings, home, clock=clock)
+
+    @classmethod
+    def ephemeral(cls, project: str = "default", *, clock: Clock | None = None) -> Self:
+        """A project that lives in memory and is gone with the process. For trying out and for tests."""
+        from noria.app.settings import Stores
+
+        stores = Stores(metadata="memory", blobs="memory", tables="memory", predictions="memory")
+        return cls(Settings(project=project, stores=stores), Path(), clock=clock)
+
+    @cached_property
+    def metadata(self) -> Metadata:
+        """The metadata store with its six ports."""
+        stores = self.settings.stores
+        location = stores.metadata_location or ("" if stores.metadata == "memory" else str(self.home / "meta.db"))
+        return cast(Metadata, load("metadata", stores.metadata).open_store(location, project=self.project))
+
+    @property
+    def ledger(self) -> Ledger:
+        """The project's ledger."""
+        return self.metadata.ledger
+
+    @property
+    def runs(self) -> RunStore:
+        """The project's runs."""
+        return self.metadata.runs
+
+    @property
+    def models(self) -> ModelStore:
+        """The project's models."""
+        return self.metadata.models
+
+    @property
+    def deployments(self) -> DeploymentStore:
+        """The project's deployments."""
+        return self.metadata.deployments
+
+    @property
+    def journal(self) -> StepJournal:
+        """The project's steps."""
+        return self.metadata.journal
+
+    @property
+    def counts(self) -> CountStore:
+        """The project's monitoring counts."""
+        return self.metadata.counts
+
+    @cached_property
+    def blobs(self) -> BlobStore:
+        """Content by digest."""
+        return cast(BlobStore, load("blobs", self.settings.stores.blobs).open_store(str(self.home / "blobs")))
+
+    @cached_property
+    def tables(self) -> TableStore:
+        """Dataset versions."""
+        return cast(TableStore, load("tables", self.settings.stores.tables).open_store(str(self.home / "tables")))
+
+    @cached_property
+    def predictions(self) -> PredictionLog:
+        """The prediction log."""
+        return cast(
+            PredictionLog,
+            load("predictions", self.settings.stores.predictions).open_store(str(self.home / "predictions")),
+        )
+
+    @cached_property
+    def executor(self) -> Executor:
+        """Where steps run."""
+        return cast(Executor, load("executors", self.settings.executor).open_executor(workers=self.settings.workers))
+
+    @cached_property
+    def notifier(self) -> Notifier:
+        """Where alerts go."""
+        notify = self.settings.notify
+        location = notify.location or str(self.home / "alerts.jsonl")
+        return cast(Notifier, load("notifiers", notify.adapter).open_notifier(location))
+
+    @cached_property
+    def telemetry(self) -> Telemetry:
+        """Noria's measurements of itself."""
+        return cast(Telemetry, load("telemetry", "memory").open_telemetry())
+
+    @cached_property
+    def flavors(self) -> Mapping[str, Flavor]:
+        """Every flavor, opened by name when it is asked for."""
+        return _Flavors()
+
+    def close(self) -> None:
+        """Let go of everything that was opened."""
+        for name in ("executor", "metadata"):
+            if name in self.__dict__:
+                self.__dict__.pop(name).close()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class _Flavors(Mapping[str, Flavor]):
+    """Flavors by name, imported one by one: opening an ONNX bundle imports no scikit-learn."""
+
+    def __getitem__(self, name: str) -> Flavor:
+        return cast(Flavor, load("flavors", name).FLAVOR)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(BUILT_IN["flavors"])
+
+    def __len__(self) -> int:
+        return len(BUILT_IN["flavors"])

@@ -1,0 +1,61 @@
+"""`noria demo`: the whole loop on a year of real flights."""
+
+import argparse
+import os
+import shutil
+from importlib import import_module
+from pathlib import Path
+
+from noria.app.workspace import Workspace
+from noria.cli.show import as_json
+from noria.demo.prepare import BEGIN
+from noria.demo.replay import ReplayClock
+from noria.demo.show import Voice
+from noria.demo.story import tell
+
+
+def configure(command: argparse.ArgumentParser) -> None:
+    """How it ends, and whether it begins anew."""
+    command.add_argument("--exit", action="store_true", help="stop after the result instead of serving the pages")
+    command.add_argument(
+        "--fresh", action="store_true", help="forget what an earlier demo stored in this folder and begin anew"
+    )
+    command.add_argument("--port", type=int, default=None, help="port of the pages (default from noria.toml, 8321)")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Tell the story; then serve the pages until interrupted, unless --exit."""
+    voice = Voice()
+    clock = ReplayClock(BEGIN)
+    with Workspace.open(clock=clock) as workspace:
+        if options.fresh and workspace.home.exists():
+            _forget(workspace.home)
+        result = tell(workspace, clock, voice)
+        if options.json:
+            as_json(result)
+        voice.result(result)
+        voice.console.print(f"\nask why: noria why {result.example_prediction}")
+        if options.exit:
+            return 0
+    with Workspace.open() as workspace:
+        serving = workspace.settings.serving
+        voice.console.print("the pages (ctrl-c ends):")
+        import_module("noria.server.control.run").serve(workspace, host=serving.host, port=options.port or serving.port)
+    return 0
+
+
+def _forget(home: Path) -> None:
+    """Remove a home, if it is one: a folder that holds a store of Noria's and nothing else of anybody's."""
+    known = {
+        "meta.db",
+        "meta.db-wal",
+        "meta.db-shm",
+        "blobs",
+        "tables",
+        "predictions",
+        "cache",
+        "journal",
+        "alerts.jsonl",
+    }
+    if set(os.listdir(home)) <= known:
+        shutil.rmtree(home)

@@ -1,0 +1,74 @@
+"""Route a command line to its file. No command's code is imported until its name is known, so help costs nothing. The program `noria`."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from noria.errors import NoriaError
+
+COMMANDS: dict[str, str] = {
+    "demo": "run the whole loop on a year of real flights, then open the pages",
+    "init": "start a project in this folder",
+    "up": "start the server, the pages, the workers and the loop",
+    "status": "show the loop: six stations, what changed, what needs you",
+    "run": "run a pipeline file, list the runs, or show one",
+    "why": "explain one prediction, from its inputs back to the data",
+    "audit": "verify or export the ledger",
+    "doctor": "check this installation and name a fix for each fault",
+}
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser with every command named but none imported."""
+    top = argparse.ArgumentParser(
+        prog="noria",
+        description="Noria takes a model the whole way round: data, training, gates, deployment, monitoring, and back.",
+        epilog="next: noria demo",
+    )
+    top.add_argument("--version", action="store_true", help="print the version and stop")
+    commands = top.add_subparsers(dest="command", metavar="command")
+    for name, purpose in COMMANDS.items():
+        commands.add_parser(name, help=purpose, add_help=False)
+    return top
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command. Exit codes: 0 well, 1 a NoriaError, 2 a wrong command line, 3 a finding (audit, doctor), 130 interrupted."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if given and given[0] in COMMANDS:
+        return _run(given[0], given[1:])
+    options = parser().parse_args(given)
+    if options.version:
+        from noria import __version__
+
+        print(f"noria {__version__}")
+        return 0
+    parser().print_help()
+    return 2
+
+
+def _run(name: str, rest: list[str]) -> int:
+    module = import_module(f"noria.cli.{name}")
+    command = argparse.ArgumentParser(prog=f"noria {name}", description=COMMANDS[name])
+    module.configure(command)
+    command.add_argument("--json", action="store_true", help="print the result as one JSON object")
+    command.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    options = command.parse_args(rest)
+    try:
+        return int(module.run(options))
+    except NoriaError as error:
+        if options.debug:
+            raise
+        from noria.cli.show import failure
+
+        return failure(error, as_json=options.json)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,130 @@
+"""`noria run`: run a pipeline file, list the latest runs, or show one run."""
+
+import argparse
+from pathlib import Path
+
+import msgspec
+
+from noria.app.workspace import Workspace
+from noria.cli.show import as_json, console, table
+from noria.domain.ids import RunId, fresh
+from noria.domain.pipeline import StepResult
+from noria.domain.run import ParamValue, Run
+from noria.errors import SettingInvalid
+
+
+def configure(command: argparse.ArgumentParser) -> None:
+    """What to run or show."""
+    command.add_argument(
+        "target", nargs="?", help="FILE.py or FILE.py:PIPELINE to run; a run id to show; nothing to list the runs"
+    )
+    command.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="a parameter of the pipeline (may be repeated)"
+    )
+    command.add_argument("--limit", type=int, default=20, help="how many runs to list (default 20)")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Route by what the target is."""
+    with Workspace.open() as workspace:
+        if options.target is None:
+            return _list(workspace, options)
+        if Path(options.target.partition(":")[0]).suffix == ".py":
+            return _execute(workspace, options)
+        shown = workspace.runs.get(RunId(options.target))
+    if options.json:
+        as_json(shown)
+    else:
+        _show(shown)
+    return 0
+
+
+def _list(workspace: Workspace, options: argparse.Namespace) -> int:
+    runs = workspace.runs.find(limit=options.limit)
+    total = workspace.runs.count()
+    if options.json:
+        as_json({"runs": runs, "total": total})
+        return 0
+    if not runs:
+        console().print("No run yet.\nnext: noria init, then noria run pipeline.py")
+        return 0
+    rows = [[r.id, r.name, r.experiment, r.status, f"{r.started_at:%Y-%m-%d %H:%M}", _metrics(r)] for r in runs]
+    table(["id", "name", "experiment", "status", "started", "metrics"], rows, title=f"{len(runs)} of {total} runs")
+    return 0
+
+
+def _metrics(run: Run) -> str:
+    return ", ".join(f"{k} {v:.4g}" for k, v in sorted(run.metrics.items())[:4])
+
+
+def _show(run: Run) -> None:
+    rows = [
+        ["name", run.name],
+        ["experiment", run.experiment],
+        ["status", run.status],
+        ["started", str(run.started_at)],
+    ]
+    rows += [
+        ["finished", str(run.finished_at or "")],
+        ["seed", str(run.seed)],
+        ["code", run.code.digest if run.code else "not recorded"],
+    ]
+    rows += [["environment", run.environment or "not recorded"], *[["dataset", d] for d in run.datasets]]
+    if run.error:
+        rows.append(["error", run.error])
+    table(["what", "value"], rows)
+    table(["param", "value"], [[k, str(v)] for k, v in sorted(run.params.items())])
+    table(["metric", "last value"], [[k, f"{v:.6g}"] for k, v in sorted(run.metrics.items())], right=[1])
+
+
+def _execute(workspace: Workspace, options: argparse.Namespace) -> int:
+    from noria.app.source import named
+    from noria.packaging.environment import capture, digest
+    from noria.pipeline.declare import Pipeline
+    from noria.pipeline.run import run_pipeline
+
+    flow = named(options.target, Pipeline, root=Path.cwd())
+    steps: list[StepResult] = []
+
+    def report(step: StepResult) -> None:
+        steps.append(step)
+        if not options.json:
+            mark = {"cached": "=", "done": "✓", "failed": "✗"}[step.state]
+            console().print(f"{mark} {step.step:24} {step.state:7} {step.seconds:8.3f} s  {step.why}")
+
+    run_pipeline(
+        flow,
+        params=_params(options.set),
+        inputs={},
+        journal=workspace.journal,
+        blobs=workspace.blobs,
+        executor=workspace.executor,
+        clock=workspace.clock,
+        holder=fresh(),
+        environment=digest(capture()),
+        on_step=report,
+    )
+    cached = sum(s.state == "cached" for s in steps)
+    if options.json:
+        as_json({"pipeline": flow.name, "steps": [msgspec.to_builtins(s) for s in steps], "cached": cached})
+    else:
+        said = (
+            "nothing to do: every step was found in the cache"
+            if cached == len(steps)
+            else f"{len(steps) - cached} run, {cached} cached"
+        )
+        console().print(f"{flow.name}: {said}")
+    return 0
+
+
+def _params(pairs: list[str]) -> dict[str, ParamValue]:
+    params: dict[str, ParamValue] = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not equals:
+            raise SettingInvalid(f"--set {pair!r} has no value", remedy=f"--set {pair}=1")
+        try:
+            params[name] = msgspec.json.decode(text, type=ParamValue)
+        except msgspec.DecodeError:
+            params[name] = text
+    return params

@@ -1,0 +1,55 @@
+"""`noria up`: the server with its pages, a worker for the deployments, and the loop if a recipe is named in noria.toml."""
+
+import argparse
+import sys
+import threading
+from importlib import import_module
+
+from noria.app.processes import start_worker
+from noria.app.source import named
+from noria.app.turn import Loop
+from noria.app.workspace import Workspace
+from noria.errors import NoriaError
+from noria.loop.context import Recipe
+
+
+def configure(command: argparse.ArgumentParser) -> None:
+    """Addresses."""
+    command.add_argument("--host", default=None, help="address to listen on (default from noria.toml, 127.0.0.1)")
+    command.add_argument("--port", type=int, default=None, help="port of the pages (default from noria.toml, 8321)")
+    command.add_argument("--no-worker", action="store_true", help="serve the pages only")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Serve until interrupted."""
+    with Workspace.open() as workspace:
+        serving = workspace.settings.serving
+        host, port = options.host or serving.host, options.port or serving.port
+        stop = threading.Event()
+        worker = None
+        try:
+            if not options.no_worker:
+                worker = start_worker(workspace.home, host=host, port=serving.worker_port, durable=serving.durable)
+                print(f"predictions: {worker.url}", flush=True)
+            if workspace.settings.recipe:
+                _turn_in_background(workspace, stop)
+            import_module("noria.server.control.run").serve(workspace, host=host, port=port)
+        finally:
+            stop.set()
+            if worker is not None:
+                worker.stop()
+    return 0
+
+
+def _turn_in_background(workspace: Workspace, stop: threading.Event) -> None:
+    recipe = named(workspace.settings.recipe, Recipe, root=workspace.home.parent)
+    loop = Loop(workspace, [recipe])
+
+    def strokes() -> None:
+        while not stop.wait(workspace.settings.tick_s):
+            try:
+                loop.tick()
+            except NoriaError as error:
+                print(error.headline(), file=sys.stderr, flush=True)
+
+    threading.Thread(target=strokes, name="loop", daemon=True).start()

@@ -1,0 +1,78 @@
+"""`noria why`: explain one prediction."""
+
+import argparse
+
+from noria.app.why import Why, why
+from noria.app.workspace import Workspace
+from noria.cli.show import as_json, console, table
+from noria.domain.model import ModelVersion
+
+
+def configure(command: argparse.ArgumentParser) -> None:
+    """Which prediction."""
+    command.add_argument("prediction_id", help="the id that came with the answer, for example r0a1….0")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the way from the answer back to the data. Exit 3 if the answer could not be computed again with the same bits."""
+    with Workspace.open() as workspace:
+        told = why(workspace, options.prediction_id)
+    if options.json:
+        as_json(told)
+    else:
+        _print(told)
+    return 0 if told.recomputed.equal else 3
+
+
+def _print(told: Why) -> None:
+    out = console()
+    answer = ", ".join(f"{k} = {v}" for k, v in told.outputs.items())
+    label = (
+        f"label {told.label:g}, known {told.label_at:%Y-%m-%d %H:%M}"
+        if told.label is not None and told.label_at
+        else "no label yet"
+    )
+    out.print(f"[bold]{told.prediction_id}[/bold]  {answer}  ({label})")
+    again = (
+        "equal to the last bit"
+        if told.recomputed.equal
+        else f"DIFFERS {told.recomputed.outputs} {told.recomputed.problem}"
+    )
+    version = told.version
+    rows = [
+        [
+            "asked",
+            f"{told.asked_at:%Y-%m-%d %H:%M:%S} by {told.protocol}, answered in {told.latency_us} µs by the {told.variant}",
+        ],
+        ["recomputed", again],
+        ["deployment", f"{told.deployment.name}, generation {told.deployment.generation}"],
+        ["rollout", f"{told.rollout.id} ({told.rollout.outcome})" if told.rollout else "none was running"],
+        ["version", f"{version.ref} = {version.version} ({version.version_reason}), as {version.flavor}"],
+        ["bundle", version.bundle],
+        ["run", f"{told.run.name} {told.run.id}, seed {told.run.seed}"],
+        ["code", _code(told)],
+        ["environment", told.run.environment or "not recorded"],
+    ]
+    rows += [["dataset", f"{d.dataset} v{d.number}, {d.rows:,} rows, {d.digest}"] for d in told.datasets]
+    table(["what", "it was"], rows)
+    _gates(version)
+    table(["input", "value"], [[name, str(value)] for name, value in told.inputs.items()])
+    table(["#", "when", "what led here"], [[str(x.seq), f"{x.at:%Y-%m-%d %H:%M}", x.sentence] for x in told.events])
+
+
+def _code(told: Why) -> str:
+    code = told.run.code
+    if code is None:
+        return "not recorded"
+    commit = f"commit {code.commit}{' with changes' if code.dirty else ''}, " if code.commit else ""
+    return f"{commit}{code.digest}"
+
+
+def _gates(version: ModelVersion) -> None:
+    if version.gates is None:
+        return
+    rows = [
+        ["passed" if r.passed else "FAILED", r.gate.name, str(r.measured), f"{r.gate.limit:g}", r.evidence]
+        for r in version.gates.results
+    ]
+    table(["", "gate", "measured", "limit", "evidence"], rows)

@@ -1,0 +1,114 @@
+"""The three rules that Noria's loop is measured against: frozen, and blind monthly retraining on recent or on all data. Called by demo/story.
+
+They use the same rows, features and learner as the loop's first version, and see a label only once it has arrived. One cached step for each model.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from functools import cache
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from noria.app.workspace import Workspace
+from noria.demo.prepare import BEGIN, END
+from noria.domain.ids import Digest
+from noria.domain.pipeline import StepResult
+from noria.domain.policy import TrainingWindow
+from noria.loop.context import Recipe
+from noria.loop.training import declared, fit, known_only, probabilities
+from noria.packaging.environment import capture, digest
+from noria.pipeline.declare import Pipeline, as_step, pipeline
+from noria.pipeline.run import run_pipeline
+from noria.wire.tables import open_table
+
+ZONE = "America/New_York"
+ARMS = ("frozen", "blind_recent", "blind_all")
+RECENT_MONTHS = 2
+JANUARY, FEBRUARY = datetime(2013, 1, 1, 5, tzinfo=UTC), datetime(2013, 2, 1, 5, tzinfo=UTC)
+
+
+def months() -> list[tuple[str, datetime, datetime]]:
+    """March to December in New York: name, first moment, first moment of the next month, in UTC."""
+    starts = pl.datetime_range(
+        datetime(2013, 3, 1), datetime(2014, 1, 1), "1mo", time_zone=ZONE, eager=True
+    ).dt.convert_time_zone("UTC")
+    edges: list[datetime] = starts.to_list()
+    return [(f"2013-{n:02d}", a, b) for n, (a, b) in enumerate(pairwise(edges), start=3)]
+
+
+def learner(recipe: Recipe) -> str:
+    """The candidate that all three use: the first that the recipe names."""
+    return recipe.policy.candidates[0]
+
+
+def arms_pipeline(recipe: Recipe, workspace: Workspace, year: Digest) -> Pipeline:
+    """One step a model: its probabilities for the flights that it would have answered, in their order."""
+
+    @cache
+    def rows() -> pl.DataFrame:
+        return open_table(workspace.tables.read(year))
+
+    def answered(known_by: datetime, since: datetime | None, begin: datetime, end: datetime) -> np.ndarray[Any, Any]:
+        labelled = rows().filter(pl.col("label").is_not_null() & (pl.col("known_at") <= known_by))
+        labelled = known_only(labelled, recipe, known_by=known_by)
+        first = labelled["at"].min()
+        assert isinstance(first, datetime)
+        window = TrainingWindow(choice="all", since=since or first, until=known_by, known_by=known_by)
+        estimator, _ = fit(labelled, window, recipe.candidates[learner(recipe)], recipe)
+        asked = rows().filter(pl.col("at").is_between(begin, end, closed="left"))
+        return probabilities(estimator, asked, recipe)
+
+    def model(*, known_by: str, since: str, begin: str, end: str, year: str, declared: str) -> np.ndarray[Any, Any]:
+        moment = datetime.fromisoformat
+        return answered(moment(known_by), moment(since) if since else None, moment(begin), moment(end))
+
+    one = as_step(model)
+    edges = [start for _, start, _ in months()]
+    starts = [JANUARY, FEBRUARY, *edges]
+    fixed = {"year": str(year), "declared": declared(recipe)}
+    steps = [
+        one.named("winter", known_by=BEGIN.isoformat(), since="", begin=BEGIN.isoformat(), end=END.isoformat(), **fixed)
+    ]
+    for position, (name, begin, end) in enumerate(months()):
+        if position:
+            answering = {"known_by": begin.isoformat(), "begin": begin.isoformat(), "end": end.isoformat(), **fixed}
+            recent = starts[position + 2 - RECENT_MONTHS].isoformat()
+            steps.append(one.named(f"blind_recent-{name}", since=recent, **answering))
+            steps.append(one.named(f"blind_all-{name}", since="", **answering))
+    return pipeline("flights-arms", *steps)
+
+
+def run_arms(
+    recipe: Recipe, workspace: Workspace, year: Digest, *, on_step: Callable[[StepResult], None]
+) -> Mapping[str, Mapping[str, np.ndarray[Any, Any]]]:
+    """Probabilities by arm and month, in the order of the year's rows. March is answered by the winter model in all three."""
+    done = run_pipeline(
+        arms_pipeline(recipe, workspace, year),
+        params={},
+        inputs={},
+        journal=workspace.journal,
+        blobs=workspace.blobs,
+        executor=workspace.executor,
+        clock=workspace.clock,
+        holder=f"{workspace.project}-arms",
+        environment=digest(capture()),
+        on_step=on_step,
+    )
+    winter = np.asarray(done.result("winter"))
+    asked = open_table(workspace.tables.read(year, columns=["at"])).filter(
+        pl.col("at").is_between(BEGIN, END, closed="left")
+    )["at"]
+    frozen = {name: winter[np.asarray(mask)] for name, mask in _masks(asked)}
+    found: dict[str, dict[str, np.ndarray[Any, Any]]] = {"frozen": frozen, "blind_recent": {}, "blind_all": {}}
+    for name, _, _ in months():
+        for arm in ARMS[1:]:
+            found[arm][name] = frozen[name] if name == months()[0][0] else np.asarray(done.result(f"{arm}-{name}"))
+    return found
+
+
+def _masks(at: pl.Series) -> Iterator[tuple[str, Any]]:
+    for name, begin, end in months():
+        yield name, at.is_between(begin, end, closed="left").to_numpy()

@@ -1,0 +1,149 @@
+"""The demo from begin to end: prepare, declare, train, deploy, replay the year, compare. Called by `noria demo`.
+
+Everything that is done is found again: a second demo, or one that was killed, goes on where its stores stand.
+"""
+
+import resource
+import sys
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import msgspec
+import polars as pl
+
+from noria.app.processes import Process, start_worker
+from noria.app.turn import Loop, declare
+from noria.app.workspace import Workspace
+from noria.demo.arms import run_arms
+from noria.demo.client import Client
+from noria.demo.prepare import BEGIN, END, Prepared, prepare
+from noria.demo.project import DEPLOYMENT, recipe
+from noria.demo.replay import Replay, ReplayClock, reached, with_ids
+from noria.demo.result import Month, Result, Year, by_month
+from noria.demo.show import Voice
+from noria.domain import events as e
+from noria.domain.ids import derive
+from noria.domain.ledger import Entry
+from noria.wire.tables import open_table
+
+RESULT, PROGRESS = "demo/result.json", "demo/progress.json"
+GRACE = timedelta(days=2)
+"""After the last flight, how long labels may still come."""
+
+
+class _Progress(msgspec.Struct, frozen=True, kw_only=True):
+    step: str
+    simulated_until: datetime
+    months: tuple[str, ...] = ()
+
+
+def tell(workspace: Workspace, clock: ReplayClock, voice: Voice) -> Result:
+    """Run, or go on with, the whole year in this workspace."""
+    with voice.part("prepare", "1 · flights and weather of 2013, as dataset versions"):
+        prepared = prepare(workspace, on_step=voice.step)
+    told = _teller(workspace, voice)
+    project = recipe(prepared.base)
+    loop = Loop(workspace, [project], on_step=voice.step)
+    clock.set(reached(workspace) or BEGIN)
+    with voice.part("first_version", "2 · first version: train, gate, register, package, deploy"):
+        declare(workspace, project)
+        loop.turn()
+        told()
+    year = _year(workspace, prepared)
+    worker = start_worker(workspace.home, host="127.0.0.1", port=0, replay_clock=True)
+    try:
+        with voice.part("replay", f"3 · March to December through {worker.url}, and the loop with it"):
+            _replay(workspace, loop, clock, worker, year, voice, told)
+    finally:
+        worker.stop()
+    with voice.part("arms", "4 · the same year with a frozen model, and with blind monthly retraining"):
+        arms = run_arms(project, workspace, prepared.year, on_step=voice.step)
+    with voice.part("compare", "5 · compared on the same flights"):
+        served = open_table(workspace.predictions.joined(DEPLOYMENT, known_by=END + GRACE))
+        total, months = by_month(year, served, arms, output=project.output)
+    result = _result(workspace, total, months, served, voice)
+    workspace.blobs.publish(RESULT, msgspec.json.encode(result))
+    return result
+
+
+def _replay(
+    workspace: Workspace,
+    loop: Loop,
+    clock: ReplayClock,
+    worker: Process,
+    year: pl.DataFrame,
+    voice: Voice,
+    told: Callable[[], None],
+) -> None:
+    client = Client(worker.url, DEPLOYMENT)
+    replay = Replay(workspace, loop, client, year, deployment=DEPLOYMENT, clock=clock)
+    of = year.height
+
+    def on_day(day: datetime, asked: int) -> None:
+        told()
+        total = replay.asked_before(day)
+        voice.day(day, asked, total, of)
+        if day.day == 1 or day >= END:
+            progress = _Progress(step="replay", simulated_until=day)
+            workspace.blobs.publish(PROGRESS, msgspec.json.encode(progress))
+
+    try:
+        replay.run(BEGIN, END, on_day=on_day)
+        clock.set(END + GRACE)
+        replay.settle_labels(BEGIN, END, END + GRACE)
+        loop.tick()
+        told()
+    finally:
+        client.close()
+
+
+def _year(workspace: Workspace, prepared: Prepared) -> pl.DataFrame:
+    frame = open_table(workspace.tables.read(prepared.year))
+    asked = frame.filter(pl.col("at").is_between(BEGIN, END, closed="left"))
+    return with_ids(asked, DEPLOYMENT)
+
+
+def _teller(workspace: Workspace, voice: Voice) -> Callable[[], None]:
+    """Tells each event of the ledger once, as it is written."""
+    position = workspace.ledger.head().seq
+
+    def told() -> None:
+        nonlocal position
+        for entry in workspace.ledger.read(after=position):
+            voice.event(entry)
+            position = entry.seq
+
+    return told
+
+
+def _result(workspace: Workspace, year: Year, months: tuple[Month, ...], served: pl.DataFrame, voice: Voice) -> Result:
+    entries: list[Entry] = workspace.ledger.read(limit=1_000_000)
+
+    def number(kind: type) -> int:
+        return sum(isinstance(entry.event, kind) for entry in entries)
+
+    asked = sum(isinstance(x.event, e.RetrainRequested) and x.event.trigger != "declared" for x in entries)
+    # Any prediction would do; this one is chosen by a digest, so that it is the same in every demo and no favourite of ours.
+    ids = served["prediction_id"]
+    example = ids[int(derive("example"), 16) % len(ids)]
+    monthly = 9
+    return Result(
+        year=year,
+        months=months,
+        retrainings={"frozen": 0, "blind_recent": monthly, "blind_all": monthly, "noria": asked},
+        refusals=number(e.GatesFailed),
+        rollbacks=number(e.RolloutRolledBack),
+        promotions=sum(isinstance(x.event, e.RolloutPromoted) and x.event.previous is not None for x in entries),
+        alerts=number(e.AlertOpened),
+        predictions=served.height,
+        timings=voice.timings,
+        example_prediction=str(example),
+        peak_memory_mb=round(_peak_mb(), 1),
+    )
+
+
+def _peak_mb() -> float:
+    """Largest resident size of this process, and of its largest finished child, in MB."""
+    unit = 1e6 if sys.platform == "darwin" else 1e3
+    own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+    return (own.ru_maxrss + children.ru_maxrss) / unit

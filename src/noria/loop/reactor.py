@@ -1,0 +1,90 @@
+"""The reactor: reads the ledger in order and does, for each event, what the wheel says. Exactly once by ADR 12. Called by app/ and the demo.
+
+Effects and cursor move in one transaction of the ledger. What a stage leaves outside the ledger (runs, bundles, generations) is written under
+ids derived from the cause, so a repeated stage meets its own work.
+"""
+
+import sys
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+
+from noria.domain.events import AnyEvent, StageFailed
+from noria.domain.ids import EventId, derive
+from noria.domain.ledger import Cursor, Draft, Entry, caused
+from noria.errors import AlreadyExists, NoriaError
+from noria.loop.context import Context, Timed
+
+Stage = Callable[[Entry, Context], Sequence[AnyEvent]]
+Tick = Callable[[Context], Sequence[Timed]]
+
+ACTOR = "noria"
+
+
+class Reactor:
+    """Turns one wheel over one ledger. Several may run at once: each effect is still written once."""
+
+    def __init__(
+        self, context: Context, *, stages: Mapping[type, Stage], ticks: Mapping[str, Tick], name: str = "wheel"
+    ) -> None:
+        self._context = context
+        self._stages = stages
+        self._ticks = ticks
+        self._name = name
+
+    def turn(self) -> int:
+        """Work through everything that stands in the ledger, including what this adds. Gives the number of entries dealt with.
+
+        A retryable error (a full disk, a store that is away) is raised and leaves the cursor where it was; any other becomes a StageFailed event.
+        """
+        ledger = self._context.ledger
+        dealt = 0
+        position = ledger.cursor(self._name).seq
+        while entries := ledger.read(after=position, limit=64):
+            for entry in entries:
+                self._deal(entry)
+                position = entry.seq
+                dealt += 1
+        return dealt
+
+    def tick(self) -> int:
+        """Do what the clock asks for, then turn. Gives the number of events that the clock brought."""
+        drafts = []
+        for name, tick in self._ticks.items():
+            for timed in tick(self._context):
+                event_id = EventId(derive("tick", name, timed.key))
+                drafts.append(self._draft(event_id, timed.event, cause=timed.cause))
+            if drafts:
+                self._append(drafts)
+                self.turn()
+            drafts = []
+        return self.turn()
+
+    def _deal(self, entry: Entry) -> None:
+        stage = self._stages.get(type(entry.event))
+        done = Cursor(name=self._name, seq=entry.seq)
+        if stage is None:
+            self._context.ledger.append([], advance=done)
+            return
+        name = stage.__name__
+        try:
+            events: Sequence[AnyEvent] = stage(entry, self._context)
+        except NoriaError as error:
+            if error.retryable:
+                raise
+            events = [StageFailed(stage=name, error_code=error.code, error=str(error))]
+        except Exception as error:
+            traceback.print_exc(file=sys.stderr)
+            events = [StageFailed(stage=name, error_code="noria-7001", error=f"{type(error).__name__}: {error}")]
+        drafts = [self._draft(caused(entry, name, i), event, cause=entry.id) for i, event in enumerate(events)]
+        self._append(drafts, advance=done)
+
+    def _append(self, drafts: Sequence[Draft], *, advance: Cursor | None = None) -> None:
+        try:
+            self._context.ledger.append(drafts, advance=advance)
+        except AlreadyExists:
+            # Another reactor dealt with this entry while we did: what it wrote stands.
+            if advance is not None:
+                self._context.ledger.append([], advance=advance)
+
+    def _draft(self, event_id: EventId, event: AnyEvent, *, cause: EventId | None) -> Draft:
+        return Draft(id=event_id, at=self._context.clock.now(), actor=ACTOR, event=event, cause=cause)

@@ -1,0 +1,76 @@
+"""Hold the challenger to its gates, on the held-back days, with the champion's answers beside its own. Follows BundleBuilt."""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from noria.domain import events as e
+from noria.domain.ids import Digest
+from noria.domain.interval import Interval
+from noria.domain.ledger import Entry
+from noria.errors import NotFound
+from noria.evaluation.gates import judge
+from noria.evaluation.sample import Sample
+from noria.loop.context import Context, Recipe
+from noria.loop.held import HELD_BACK, artifact, columns_of, days_of
+from noria.loop.training import column_of
+from noria.packaging.bundle import open_bundle
+from noria.pipeline.cache import decode_frame
+from noria.stats.intervals import quantile_interval
+
+TIMED_REQUESTS = 400
+
+
+def gate(entry: Entry, context: Context) -> Sequence[e.AnyEvent]:
+    """BundleBuilt -> GatesPassed or GatesFailed."""
+    event = entry.event
+    assert isinstance(event, e.BundleBuilt)
+    recipe = context.recipe(event.deployment)
+    trained = context.ledger.get(entry.cause).event if entry.cause else None
+    assert isinstance(trained, e.RunFinished)
+    held = decode_frame(artifact(context.runs.get(event.run_id), HELD_BACK, context.blobs))
+    sample = Sample(
+        y=held[recipe.label].to_numpy(),
+        p=held[column_of(trained.candidate, trained.window.choice)].to_numpy(),
+        champion_p=_champion_answers(held, recipe, context),
+        block=days_of(held, recipe),
+        slices={name: held[name].to_numpy() for name in recipe.slices},
+    )
+    report = judge(recipe.gates, sample, latency=_latency(event.bundle, held, recipe, context))
+    kind = e.GatesPassed if report.passed else e.GatesFailed
+    return [
+        kind(deployment=event.deployment, model=event.model, run_id=event.run_id, bundle=event.bundle, report=report)
+    ]
+
+
+def _champion_answers(
+    held: pl.DataFrame, recipe: Recipe, context: Context
+) -> "np.ndarray[Any, np.dtype[np.float64]] | None":
+    """What the version in production says of the same rows; None while there is none."""
+    try:
+        champion = context.deployments.get(recipe.deployment).variant("champion")
+    except NotFound:
+        return None
+    assert champion is not None
+    opened = open_bundle(champion.bundle, blobs=context.blobs, cache=context.home / "cache", flavors=context.flavors)
+    answers = opened.predictor.predict(columns_of(held, recipe))
+    return np.asarray(answers[recipe.output], dtype=np.float64).reshape(-1)
+
+
+def _latency(bundle: Digest, held: pl.DataFrame, recipe: Recipe, context: Context) -> Interval:
+    """99th percentile of answering one row, in milliseconds, measured on the bundle as it will be served."""
+    opened = open_bundle(bundle, blobs=context.blobs, cache=context.home / "cache", flavors=context.flavors)
+    rows = columns_of(held.head(TIMED_REQUESTS), recipe)
+    singles = [
+        {name: values[i : i + 1] for name, values in rows.items()} for i in range(len(next(iter(rows.values()))))
+    ]
+    opened.predictor.predict(singles[0])
+    taken = []
+    for one in singles:
+        begun = time.perf_counter()
+        opened.predictor.predict(one)
+        taken.append((time.perf_counter() - begun) * 1e3)
+    return quantile_interval(taken, 0.99)

@@ -1,0 +1,78 @@
+"""Package the trained candidate: convert it behind a parity check, with its signature, profile and environment. Follows RunFinished."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+
+from noria.domain import events as e
+from noria.domain.ids import Digest
+from noria.domain.ledger import Entry
+from noria.domain.profile import ReferenceProfile
+from noria.loop.context import Context, Recipe
+from noria.loop.held import HELD_BACK, MODEL, artifact, columns_of, days_of, estimator_codec
+from noria.loop.training import column_of, probabilities
+from noria.monitoring.profile import build_profile
+from noria.packaging.bundle import build
+from noria.packaging.environment import capture
+from noria.packaging.signature import infer_signature
+from noria.pipeline.cache import decode_frame
+from noria.wire.canonical import canonical
+from noria.wire.tables import open_table
+
+PARITY_ROWS = 2000
+
+
+def package(entry: Entry, context: Context) -> Sequence[e.AnyEvent]:
+    """RunFinished -> BundleBuilt."""
+    event = entry.event
+    assert isinstance(event, e.RunFinished)
+    recipe = context.recipe(event.deployment)
+    run = context.runs.get(event.run_id)
+    model = estimator_codec(context.flavors).decode(artifact(run, MODEL, context.blobs))
+    held = decode_frame(artifact(run, HELD_BACK, context.blobs))
+    rows = open_table(context.tables.read(event.datasets[0]))
+    rows = rows.filter(pl.col(recipe.time) >= event.window.since)
+    # Every k-th row: the parity sample runs over the whole window, so that each season and each category that is common is in it.
+    sample = rows.gather_every(max(1, rows.height // PARITY_ROWS))
+    answers = probabilities(model, sample, recipe).astype(np.float32)  # type: ignore[arg-type]
+    columns = columns_of(sample, recipe)
+    profile = _profile(rows, held, event, recipe)
+    built = build(
+        model,
+        name=recipe.model,
+        run_id=event.run_id,
+        signature=infer_signature(columns, {recipe.output: answers}),
+        sample=columns,
+        blobs=context.blobs,
+        flavors=context.flavors,
+        environment=capture(),
+        created_at=run.started_at,
+        profile=Digest(context.blobs.put(canonical(profile))),
+    )
+    parity = built.bundle.parity
+    return [
+        e.BundleBuilt(
+            deployment=event.deployment,
+            model=event.model,
+            run_id=event.run_id,
+            bundle=built.digest,
+            flavor=built.bundle.flavor,
+            converted=built.bundle.flavor == "onnx",
+            parity=parity.max_difference if parity else None,
+            note=built.note,
+        )
+    ]
+
+
+def _profile(rows: pl.DataFrame, held: pl.DataFrame, event: e.RunFinished, recipe: Recipe) -> ReferenceProfile:
+    """Inputs of the whole window; scores and losses of the held-back days, which the scoring model had not seen."""
+    return build_profile(
+        columns_of(rows, recipe),
+        held[column_of(event.candidate, event.window.choice)].to_numpy(),
+        labels=held[recipe.label].to_numpy(),
+        blocks=days_of(rows, recipe),
+        score_blocks=days_of(held, recipe),
+        since=event.window.since,
+        until=event.window.until,
+    )

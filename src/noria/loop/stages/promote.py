@@ -1,0 +1,29 @@
+"""Name the champion. Follows RolloutPromoted."""
+
+from collections.abc import Sequence
+
+from noria.domain import events as e
+from noria.domain.ledger import Entry
+from noria.loop.context import Context
+from noria.registry import promote as registry
+
+ALIAS = "champion"
+
+
+def promote(entry: Entry, context: Context) -> Sequence[e.AnyEvent]:
+    """RolloutPromoted -> AliasMoved."""
+    event = entry.event
+    assert isinstance(event, e.RolloutPromoted)
+    move = registry.promote(
+        context.models,
+        model=event.model,
+        number=event.number,
+        alias=ALIAS,
+        at=entry.at,
+        actor=entry.actor,
+        reason=event.verdict.reason if event.verdict else "first version",
+        cause=entry.id,
+    )
+    return [
+        e.AliasMoved(model=move.model, alias=move.alias, number=move.number, previous=move.previous, reason=move.reason)
+    ]

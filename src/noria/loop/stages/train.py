@@ -1,0 +1,146 @@
+"""Train a challenger: gather what is labelled, choose window and candidate by a back-test in time, fit. Follows RetrainRequested.
+
+The work is a pipeline of cached steps, so a crash repeats the unfinished step only. Everything is cut by two clocks: when a prediction was asked for
+(`recipe.time`) and when its label was known (`recipe.known`); `known_only` refuses a row whose label was not known.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from noria.data.snapshot import snapshot
+from noria.domain import events as e
+from noria.domain.dataset import DatasetVersion
+from noria.domain.ids import Digest, RunId, derive
+from noria.domain.ledger import Entry
+from noria.domain.run import Artifact, Metric, Run
+from noria.errors import NoriaError
+from noria.loop.context import Context, Recipe
+from noria.loop.held import HELD_BACK, MODEL, estimator_codec
+from noria.loop.training import TrainingResult, declared, labelled_rows, train_pipeline
+from noria.packaging.environment import capture
+from noria.pipeline.run import PipelineRun, run_pipeline
+from noria.tracking.code_version import code_version
+from noria.tracking.naming import human_name
+
+
+def train(entry: Entry, context: Context) -> Sequence[e.AnyEvent]:
+    """RetrainRequested -> RunFinished or RunFailed, with the DatasetVersion it learnt from."""
+    event = entry.event
+    assert isinstance(event, e.RetrainRequested)
+    recipe = context.recipe(event.deployment)
+    run_id = RunId(derive("run", entry.id))
+    environment = context.blobs.put(msgspec.json.encode(capture(), order="deterministic"))
+    try:
+        dataset = collect(event, recipe, context)
+        _begin(run_id, entry, recipe, dataset, environment, context)
+        done = run_pipeline(
+            train_pipeline(recipe, context.tables),
+            params={"until": event.data_until.isoformat(), "declared": declared(recipe)},
+            inputs={"dataset": str(dataset.digest)},
+            journal=context.journal,
+            blobs=context.blobs,
+            executor=context.executor,
+            clock=context.clock,
+            holder=context.project,
+            run_id=run_id,
+            environment=environment,
+            codecs=[estimator_codec(context.flavors)],
+            on_step=context.on_step,
+        )
+    except NoriaError as error:
+        if error.retryable:
+            raise
+        return [_failed(error, run_id, recipe, context)]
+    result = done.result("evaluate")
+    assert isinstance(result, TrainingResult)
+    _record(run_id, result, done, context)
+    created = _created(dataset)
+    finished = e.RunFinished(
+        deployment=recipe.deployment,
+        model=recipe.model,
+        run_id=run_id,
+        datasets=(dataset.digest,),
+        window=result.window,
+        candidate=result.candidate,
+        backtest=result.evidence,
+        rows=result.rows,
+        steps_run=sum(s.state == "done" for s in done.steps),
+        steps_cached=sum(s.state == "cached" for s in done.steps),
+        metrics=result.metrics,
+    )
+    return [created, finished]
+
+
+def collect(event: e.RetrainRequested, recipe: Recipe, context: Context) -> DatasetVersion:
+    """The labelled rows as of the request, kept as a version: the base table, and what was served and has been labelled since."""
+    frame = labelled_rows(recipe, context.tables, context.predictions, known_by=event.data_until)
+    return snapshot(
+        context.tables,
+        f"{recipe.deployment}-training",
+        frame,
+        schema=recipe.schema,
+        expectations=recipe.expectations,
+        at=event.data_until,
+        source_name=f"base table and prediction log of {recipe.deployment!r}, labels known by {event.data_until.isoformat()}",
+        parents=(recipe.base,),
+    )
+
+
+def _begin(
+    run_id: RunId, entry: Entry, recipe: Recipe, dataset: DatasetVersion, environment: Digest, context: Context
+) -> None:
+    if any(run.id == run_id for run in context.runs.find(experiment=recipe.deployment, limit=1000)):
+        return
+    run = Run(
+        id=run_id,
+        experiment=recipe.deployment,
+        name=human_name(run_id),
+        status="running",
+        started_at=context.clock.now(),
+        datasets=(dataset.digest,),
+        seed=recipe.seed,
+        code=code_version(),
+        environment=environment,
+        cause=entry.id,
+    )
+    context.runs.create(run)
+
+
+def _record(run_id: RunId, result: TrainingResult, done: PipelineRun, context: Context) -> None:
+    now = context.clock.now()
+    run = context.runs.get(run_id)
+    if run.status == "finished":
+        return
+    context.runs.log_params(run_id, {"candidate": result.candidate, "window": result.window.choice, **result.params})
+    context.runs.log_metrics(
+        run_id, [Metric(key=key, value=value, at=run.started_at) for key, value in sorted(result.metrics.items())]
+    )
+    context.runs.set_tags(run_id, {"candidate": result.candidate, "window": result.window.reason})
+    outputs = {step.step: step.output for step in done.steps if step.output is not None}
+    artifacts = [
+        Artifact(path=path, digest=outputs[step], size=context.blobs.size(outputs[step]))
+        for path, step in ((MODEL, "train"), (HELD_BACK, "backtest"))
+    ]
+    context.runs.add_artifacts(run_id, artifacts)
+    context.runs.finish(run_id, status="finished", at=now)
+
+
+def _failed(error: NoriaError, run_id: RunId, recipe: Recipe, context: Context) -> e.RunFailed:
+    known = [run for run in context.runs.find(experiment=recipe.deployment, limit=1000) if run.id == run_id]
+    if known:
+        context.runs.finish(run_id, status="failed", at=context.clock.now(), error=str(error))
+    return e.RunFailed(deployment=recipe.deployment, model=recipe.model, run_id=run_id, error=str(error))
+
+
+def _created(dataset: DatasetVersion) -> e.DatasetVersionCreated:
+    report = dataset.expectations
+    return e.DatasetVersionCreated(
+        dataset=dataset.dataset,
+        number=dataset.number,
+        digest=dataset.digest,
+        rows=dataset.rows,
+        passed=report is None or report.passed,
+        quarantined=report.quarantined if report else 0,
+        parents=dataset.parents,
+    )
