@@ -9,12 +9,12 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
-def vector(values: ArrayLike, name: str) -> Floats:
-    """A finite float array of shape (n,), n >= 1. Raises EmptySample for n = 0 and InputInvalid for another shape, NaN or infinity."""
+def vector(values: ArrayLike, name: str, *, empty: bool = False) -> Floats:
+    """A finite float array of shape (n,). Raises EmptySample for n = 0 (unless `empty`), InputInvalid for another shape, NaN or infinity."""
     array = np.asarray(values, dtype=np.float64)
     if array.ndim != 1:
         raise InputInvalid(f"{name!r} must have one dimension, it has {array.ndim}")
-    if array.size == 0:
+    if array.size == 0 and not empty:
         raise EmptySample(f"{name!r} holds no value", remedy="hand in at least one row")
     if not np.isfinite(array).all():
         bad = int(np.flatnonzero(~np.isfinite(array))[0])
@@ -22,9 +22,9 @@ def vector(values: ArrayLike, name: str) -> Floats:
     return array
 
 
-def scored(y: ArrayLike, p: ArrayLike) -> tuple[Floats, Floats]:
+def scored(y: ArrayLike, p: ArrayLike, *, empty: bool = False) -> tuple[Floats, Floats]:
     """Labels of 0 and 1 and probabilities in [0, 1], both of shape (n,). Raises EmptySample or InputInvalid."""
-    labels, scores = vector(y, "y"), vector(p, "p")
+    labels, scores = vector(y, "y", empty=empty), vector(p, "p", empty=empty)
     if labels.shape != scores.shape:
         raise InputInvalid(f"'y' has {labels.size} rows and 'p' has {scores.size}")
     if not ((labels == 0) | (labels == 1)).all():

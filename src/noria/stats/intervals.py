@@ -147,14 +147,14 @@ def quantile_interval(values: ArrayLike, q: float, *, level: float = 0.95) -> In
     # P(the quantile lies under the r-th smallest value) = P(Binomial(n, q) < r).
     low_rank = int(below[np.searchsorted(cumulative, tail, side="right")])
     high_rank = int(below[np.searchsorted(cumulative, 1 - tail, side="left")]) + 1
-    low = float(array[max(low_rank, 1) - 1]) if low_rank >= 1 else float("-inf")
+    low = float(array[max(low_rank, 1) - 1])
     return Interval(
         value=float(np.quantile(array, q)),
         low=low,
         high=float(array[min(high_rank, n) - 1]),
         n=n,
         level=level,
-        method="order statistics",
+        method="order statistics" if low_rank >= 1 else "order statistics; the lower limit is the smallest value seen",
     )
 
 

@@ -16,23 +16,24 @@ CLIP = 1e-6
 
 
 def row_log_loss(y: ArrayLike, p: ArrayLike, *, clip: float = CLIP) -> Floats:
-    """Log loss of every row, in nats. y in {0, 1}, p in [0, 1], both of shape (n,). Raises EmptySample, InputInvalid.
+    """Log loss of every row, in nats. y in {0, 1}, p in [0, 1], both of shape (n,); no rows have no losses. Raises InputInvalid.
 
     >>> row_log_loss([1, 0], [0.5, 0.5]).round(4).tolist()
     [0.6931, 0.6931]
     """
-    labels, scores = scored(y, p)
+    labels, scores = scored(y, p, empty=True)
     kept = np.clip(scores, clip, 1 - clip)
     return np.asarray(-np.where(labels == 1, np.log(kept), np.log1p(-kept)))
 
 
 def log_loss(y: ArrayLike, p: ArrayLike, *, clip: float = CLIP) -> float:
-    """Mean log loss in nats; lower is better. Source: Good 1952. Checked against scikit-learn in tests/stats.
+    """Mean log loss in nats; lower is better. Raises EmptySample, InputInvalid. Source: Good 1952. Checked against scikit-learn in tests/stats.
 
     >>> round(log_loss([1, 0, 1], [0.9, 0.2, 0.6]), 4)
     0.2798
     """
-    return float(row_log_loss(y, p, clip=clip).mean())
+    labels, scores = scored(y, p)
+    return float(row_log_loss(labels, scores, clip=clip).mean())
 
 
 def entropy(p: ArrayLike, *, clip: float = CLIP) -> Floats:
