@@ -8,22 +8,25 @@ const RECENT_DAYS = 14;
 /** A count, with separators. */
 export const count = (value: number): string => WHOLE.format(value);
 
-/** Four significant digits; very large and very small ones in powers of ten. */
+/** A measured number: four decimals below 1, four significant digits above; very large and very small ones in powers of ten. */
 export function number(value: number | null | undefined): string {
   if (value === null || value === undefined) return "n/a";
-  if (value === 0) return "0";
   const size = Math.abs(value);
-  if (size >= 1e6 || size < 1e-4) return value.toExponential(2);
-  if (Number.isInteger(value)) return count(value);
-  return size >= 1000 ? count(value) : value.toPrecision(4);
+  if (size === 0) return "0";
+  if (size >= 1e6 || size < 5e-4) return value.toExponential(2);
+  if (Number.isInteger(value) || size >= 1000) return count(value);
+  return size < 1 ? value.toFixed(4) : value.toPrecision(4);
 }
+
+/** A number that somebody chose (a limit, a parameter): as it was written, without padding. */
+export const chosen = (value: number): string => (Number.isInteger(value) ? String(value) : String(Number(value.toPrecision(7))));
 
 export const percent = (share: number): string => `${Number((share * 100).toPrecision(3))} %`;
 
 /** A parameter or a field, as it was given. */
 export function value(given: string | number | boolean | null | undefined): string {
   if (given === null || given === undefined) return "none";
-  return typeof given === "number" ? (Number.isInteger(given) ? String(given) : number(given)) : String(given);
+  return typeof given === "number" ? chosen(given) : String(given);
 }
 
 export function bytes(size: number): string {

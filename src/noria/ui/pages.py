@@ -73,7 +73,7 @@ def index(folder: Path) -> Response[bytes]:
     nonce = secrets.token_urlsafe(16)
     content = file.content.replace(NONCE, nonce.encode()) if file else MISSING.encode()
     headers = {"cache-control": "no-store", "content-security-policy": policy(nonce)}
-    return Response(content, status_code=200 if file else 503, media_type="text/html; charset=utf-8", headers=headers)
+    return Response(content, status_code=200 if file else 503, media_type="text/html", headers=headers)
 
 
 def policy(nonce: str) -> str:
@@ -88,8 +88,8 @@ def policy(nonce: str) -> str:
 
 
 def _is_asset(name: str) -> bool:
-    """Whether an address asks for a file: under assets/, or under api/ where no route took it."""
-    return name.startswith(("assets/", "api/"))
+    """Whether an address asks for a file and not for a page."""
+    return name.startswith("assets/")
 
 
 def _file(folder: Path, name: str) -> File | None:
@@ -110,5 +110,4 @@ def _loaded(path: Path, _changed: int, _size: int) -> File:
     media = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
     media = "text/javascript" if path.suffix == ".js" else media
     packed = gzip.compress(content, 9) if media in TEXTUAL and len(content) > 1024 else None
-    full = f"{media}; charset=utf-8" if media in TEXTUAL else media
-    return File(content=content, packed=packed if packed and len(packed) < len(content) else None, media=full)
+    return File(content=content, packed=packed if packed and len(packed) < len(content) else None, media=media)

@@ -461,6 +461,11 @@ export interface components {
                 [key: string]: components["schemas"]["ArmFigures"];
             };
         };
+        /** DatasetName */
+        DatasetName: {
+            digest: string;
+            name: string;
+        };
         /** DatasetRef */
         DatasetRef: {
             bytes_stored: number | null;
@@ -584,6 +589,8 @@ export interface components {
         Gate: {
             /** @enum {string} */
             better: "higher" | "lower";
+            /** @default 0.95 */
+            confidence: number;
             /** @enum {string} */
             kind: "absolute" | "against_champion" | "worst_slice" | "calibration" | "latency";
             limit: number;
@@ -833,7 +840,7 @@ export interface components {
         RunRow: {
             /** @default false */
             best: boolean;
-            datasets: string[];
+            datasets: components["schemas"]["DatasetName"][];
             experiment: string;
             id: string;
             metrics: {

@@ -2,8 +2,9 @@ import { SegmentedControl } from "@mantine/core";
 import { useMemo, useState } from "react";
 import type { Arm, EventView, MonthFigures } from "../api/types";
 import { count, number } from "../format";
+import { Star } from "../parts/Signs";
 import { Grid } from "../parts/Texts";
-import { type Line, LineChart, type Marker, type Note } from "./LineChart";
+import { type Line, LineChart, type Marker, type Note, type Sign, SIGNS } from "./LineChart";
 
 type Figure = "log_loss" | "auc" | "calibration_error";
 
@@ -31,11 +32,11 @@ const SPARE: Marker[] = ["circle", "square", "triangle", "diamond"];
 const look = (arm: string, place: number): Look => ARMS[arm] ?? { label: arm, hue: (place % 8) + 1, dash: [4, 4], marker: SPARE[place % 4] ?? "circle" };
 
 /** What the loop did, as it is marked on the chart. Shapes differ as well as colours. */
-const MARKS: Record<string, { glyph: string; color: string; word: string }> = {
-  RetrainRequested: { glyph: "↻", color: "--info", word: "retraining asked for" },
-  GatesFailed: { glyph: "■", color: "--warn", word: "challenger refused" },
-  RolloutPromoted: { glyph: "▲", color: "--ok", word: "promoted" },
-  RolloutRolledBack: { glyph: "▼", color: "--bad", word: "rolled back" },
+const MARKS: Record<string, { sign: Sign; color: string; word: string }> = {
+  RetrainRequested: { sign: "turn", color: "--info", word: "retraining asked for" },
+  GatesFailed: { sign: "stop", color: "--warn", word: "challenger refused" },
+  RolloutPromoted: { sign: "up", color: "--ok", word: "promoted" },
+  RolloutRolledBack: { sign: "down", color: "--bad", word: "rolled back" },
 };
 
 /** Months by arm, as curves or as a table, with what the loop did above the curves. */
@@ -54,7 +55,7 @@ export function ArmChart({ months, events = [] }: { months: MonthFigures[]; even
   );
   const notes = useMemo(() => notesOf(events), [events]);
   const name = FIGURES.find((f) => f.value === figure)?.label ?? figure;
-  const seen = new Set(notes.map((note) => note.glyph));
+  const seen = new Set(notes.map((note) => note.sign));
   return (
     <div className="arm-chart">
       <div className="chart-tools">
@@ -81,12 +82,12 @@ export function ArmChart({ months, events = [] }: { months: MonthFigures[]; even
               </li>
             ))}
             {Object.values(MARKS)
-              .filter((mark) => seen.has(mark.glyph))
+              .filter((mark) => seen.has(mark.sign))
               .map((mark) => (
                 <li key={mark.word}>
-                  <span style={{ color: `var(${mark.color})` }} aria-hidden="true">
-                    {mark.glyph}
-                  </span>
+                  <svg width={12} height={12} viewBox="0 0 12 12" aria-hidden="true" style={{ color: `var(${mark.color})` }}>
+                    <path d={SIGNS[mark.sign]} fill={mark.sign === "turn" ? "none" : "currentColor"} stroke={mark.sign === "turn" ? "currentColor" : "none"} strokeWidth={1.75} />
+                  </svg>
                   {mark.word}
                 </li>
               ))}
@@ -182,13 +183,7 @@ function MonthTable({ months, arms, figure, name }: { months: MonthFigures[]; ar
   );
 }
 
-const Best = ({ is }: { is: boolean }) =>
-  is ? (
-    <span className="star">
-      <span aria-hidden="true">★ </span>
-      <span className="unseen">best: </span>
-    </span>
-  ) : null;
+const Best = ({ is }: { is: boolean }) => (is ? <Star said="best: " /> : null);
 
 /** A short piece of an arm's line with its marker. */
 function Sample({ of }: { of: Look }) {
@@ -225,7 +220,10 @@ function notesOf(events: EventView[]): Note[] {
   return events
     .filter((event) => event.kind in MARKS && !(event.kind === "RetrainRequested" && event.body["trigger"] === "declared"))
     .filter((event) => !(event.kind === "RolloutPromoted" && event.body["previous"] === null))
-    .map((event) => ({ at: new Date(event.at).getTime() / 1000, glyph: MARKS[event.kind]?.glyph ?? "", color: MARKS[event.kind]?.color ?? "--muted" }));
+    .flatMap((event) => {
+      const mark = MARKS[event.kind];
+      return mark === undefined ? [] : [{ at: new Date(event.at).getTime() / 1000, sign: mark.sign, color: mark.color }];
+    });
 }
 
 /** "2013-03" stands at the middle of its month. */

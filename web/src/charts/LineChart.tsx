@@ -1,6 +1,7 @@
 import { useComputedColorScheme } from "@mantine/core";
 import { useElementSize, useMergedRef } from "@mantine/hooks";
 import { useEffect, useRef } from "react";
+import "./language";
 import UPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
 
@@ -16,10 +17,12 @@ export interface Line {
   width?: number;
 }
 
-/** Something that happened at a moment: a thin upright line with a glyph on top. */
+export type Sign = "turn" | "up" | "down" | "stop";
+
+/** Something that happened at a moment: a thin upright line with a sign on top. color: a token. */
 export interface Note {
   at: number;
-  glyph: string;
+  sign: Sign;
   color: string;
 }
 
@@ -77,7 +80,8 @@ export function LineChart({ title, x, lines, notes = [], time = false, logarithm
         hooks: {
           draw: [
             (drawn) => {
-              for (const note of notes) upright(drawn, note, color(note.color), font);
+              let taken = Number.NEGATIVE_INFINITY;
+              for (const note of [...notes].sort((a, b) => a.at - b.at)) taken = upright(drawn, note, color(note.color), taken);
               lines.forEach((line, place) => {
                 if (line.marker !== undefined) marks(drawn, place + 1, line.marker, color(`--data-${line.hue ?? place + 1}`), color("--bg"));
               });
@@ -133,24 +137,41 @@ function marks(plot: UPlot, series: number, marker: Marker, color: string, backg
   ctx.restore();
 }
 
-function upright(plot: UPlot, note: Note, color: string, font: string) {
+/** Draws one; its sign stands beside the one before it, never on it. Gives the place that is taken now. */
+function upright(plot: UPlot, note: Note, color: string, taken: number): number {
   const { ctx, bbox } = plot;
   const at = plot.valToPos(note.at, "x", true);
-  if (at < bbox.left || at > bbox.left + bbox.width) return;
+  if (at < bbox.left || at > bbox.left + bbox.width) return taken;
+  const unit = devicePixelRatio;
+  const place = Math.max(at, taken + 14 * unit);
   ctx.save();
   ctx.strokeStyle = color;
   ctx.fillStyle = color;
-  ctx.globalAlpha = 0.55;
-  ctx.lineWidth = devicePixelRatio;
-  ctx.setLineDash([2 * devicePixelRatio, 3 * devicePixelRatio]);
+  ctx.lineWidth = unit;
+  ctx.setLineDash([2 * unit, 3 * unit]);
+  ctx.globalAlpha = 0.6;
   ctx.beginPath();
   ctx.moveTo(at, bbox.top);
   ctx.lineTo(at, bbox.top + bbox.height);
   ctx.stroke();
   ctx.globalAlpha = 1;
-  ctx.font = font.replace("12px", `${13 * devicePixelRatio}px`);
-  ctx.textAlign = "center";
-  ctx.textBaseline = "bottom";
-  ctx.fillText(note.glyph, at, bbox.top - 3 * devicePixelRatio);
+  ctx.setLineDash([]);
+  ctx.lineWidth = 1.75 * unit;
+  ctx.translate(place - 6 * unit, bbox.top - 15 * unit);
+  ctx.scale(unit, unit);
+  const path = new Path2D(SIGNS[note.sign]);
+  if (note.sign === "turn") {
+    ctx.lineWidth = 1.75;
+    ctx.stroke(path);
+  } else ctx.fill(path);
   ctx.restore();
+  return place;
 }
+
+/** Signs in a box of 12 by 12, for the canvas and for the legend. */
+export const SIGNS: Record<Sign, string> = {
+  turn: "M10.5 6a4.5 4.5 0 1 1-1.4-3.3M9.4 0.6v2.6H6.8",
+  up: "M6 1l5 9.5H1z",
+  down: "M6 11L1 1.5h10z",
+  stop: "M1.5 1.5h9v9h-9z",
+};

@@ -6,6 +6,7 @@ import type { RunRow } from "../api/types";
 import { useRuns } from "../api/queries";
 import { count, duration, metric, number, short, value } from "../format";
 import { Loaded } from "../parts/Loaded";
+import { Arrow, Star } from "../parts/Signs";
 import { Chip, runState, StateMark } from "../parts/State";
 import { Grid, When } from "../parts/Texts";
 import { Empty, Page } from "../shell/Page";
@@ -116,7 +117,7 @@ function RunTable({ rows, primary, better, sorted, others, chosen, choose }: Tab
           <th scope="col">Run</th>
           {primary === "" ? null : (
             <th scope="col" className="num primary" {...(sorted ? { "aria-sort": better === "lower" ? ("ascending" as const) : ("descending" as const) } : {})}>
-              {metric(primary)} {better === "lower" ? "↓" : "↑"}
+              {metric(primary)} <Arrow to={better === "lower" ? "down" : "up"} />
               <span className="unseen">{better} is better</span>
             </th>
           )}
@@ -151,12 +152,7 @@ function RunTable({ rows, primary, better, sorted, others, chosen, choose }: Tab
             </th>
             {primary === "" ? null : (
               <td className="num primary">
-                {run.best ? (
-                  <span className="star">
-                    <span aria-hidden="true">★ </span>
-                    <span className="unseen">best </span>
-                  </span>
-                ) : null}
+                {run.best ? <Star said="best: " /> : null}
                 {run.metrics[primary] === undefined ? <span className="muted">none</span> : number(run.metrics[primary])}
               </td>
             )}
@@ -175,10 +171,10 @@ function RunTable({ rows, primary, better, sorted, others, chosen, choose }: Tab
               {run.datasets.length === 0 ? (
                 <span className="muted">none</span>
               ) : (
-                run.datasets.map((digest) => (
-                  <code key={digest} className="digest" title={digest}>
-                    {short(digest)}{" "}
-                  </code>
+                run.datasets.map((data) => (
+                  <span key={data.digest} title={data.digest} className="dataset">
+                    {data.name === "" ? short(data.digest) : data.name}
+                  </span>
                 ))
               )}
             </td>

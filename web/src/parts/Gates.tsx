@@ -1,5 +1,5 @@
 import type { GateReport, GateResult, Interval } from "../api/types";
-import { count, metric, number } from "../format";
+import { chosen, count, metric, number } from "../format";
 import { StateMark } from "./State";
 import { Grid } from "./Texts";
 
@@ -59,7 +59,7 @@ export function Gates({ report, brief = false }: { report: GateReport; brief?: b
                 <IntervalPlot result={result} />
               </td>
               <td className="num">
-                {result.gate.better === "lower" ? "≤" : "≥"} {number(limitOf(result))}
+                {result.gate.better === "lower" ? "≤" : "≥"} {chosen(limitOf(result))}
               </td>
               {brief ? null : <td className="num">{result.champion ? number(result.champion.value) : <span className="muted">none</span>}</td>}
               {brief ? null : <td className="evidence">{result.evidence}</td>}
@@ -95,7 +95,7 @@ function IntervalPlot({ result }: { result: GateResult }) {
   const span = Math.max(...ends) - low || Math.abs(low) || 1;
   const x = (at: number) => PAD + ((at - low) / span) * (WIDTH - 2 * PAD);
   const lower = result.gate.better === "lower";
-  const bound = lower ? `at most ${number(limit)}` : `at least ${number(limit)}`;
+  const bound = lower ? `at most ${chosen(limit)}` : `at least ${chosen(limit)}`;
   const label = `${result.gate.name}: ${number(result.measured.value)}, interval ${number(result.measured.low)} to ${number(result.measured.high)}, must be ${bound}`;
   return (
     <svg width={WIDTH} height={HEIGHT} viewBox={`0 0 ${WIDTH} ${HEIGHT}`} role="img" aria-label={label} className="interval">

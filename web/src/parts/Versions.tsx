@@ -1,5 +1,6 @@
 import { Link } from "react-router";
 import type { AliasMove } from "../api/types";
+import { Arrow } from "./Signs";
 import { Chip, StateMark } from "./State";
 import { deploymentPath, versionPath } from "./RunParts";
 import { Grid, When } from "./Texts";
@@ -50,7 +51,13 @@ export function AliasHistory({ moves }: { moves: AliasMove[] }) {
           <tr key={`${move.alias} ${move.at} ${move.number}`}>
             <th scope="row">@{move.alias}</th>
             <td>
-              {move.previous === null ? "first set to " : <>v{move.previous} → </>}
+              {move.previous === null ? (
+                "first set to "
+              ) : (
+                <>
+                  v{move.previous} <Arrow to="right" /> <span className="unseen">to</span>
+                </>
+              )}
               <Link to={versionPath(move.model, move.number)}>v{move.number}</Link>
             </td>
             <td>{move.reason}</td>

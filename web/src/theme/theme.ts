@@ -20,6 +20,7 @@ const shared = {
   "--mantine-color-text": "var(--fg)",
   "--mantine-color-dimmed": "var(--muted)",
   "--mantine-color-anchor": "var(--accent)",
+  "--mantine-color-placeholder": "var(--muted)",
   "--mantine-color-error": "var(--bad)",
   "--mantine-color-default-border": "var(--line)",
 };

@@ -15,6 +15,7 @@ from litestar.datastructures import Cookie, Headers
 from litestar.di import NamedDependency
 from litestar.enums import ScopeType
 from litestar.middleware import ASGIMiddleware
+from litestar.params import JSONBody
 from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
 
 from noria.errors import AccessRefused, NotSignedIn, SettingInvalid
@@ -114,7 +115,9 @@ def read_session(request: Request[Any, Any, Any], keyring: NamedDependency[Keyri
 
 
 @post("/api/v1/session", sync_to_thread=False, tags=["access"], status_code=200)
-def sign_in(data: SessionIn, request: Request[Any, Any, Any], keyring: NamedDependency[Keyring]) -> Response[Session]:
+def sign_in(
+    data: JSONBody[SessionIn], request: Request[Any, Any, Any], keyring: NamedDependency[Keyring]
+) -> Response[Session]:
     """Give the server's key once; the browser then keeps a cookie that its scripts cannot read, for 12 hours."""
     if keyring.key is not None and not keyring.fits(data.key):
         raise NotSignedIn(

@@ -13,9 +13,8 @@ from litestar.types import ControllerRouterHandler
 from noria import __version__
 from noria.app.workspace import Workspace
 from noria.errors import NoriaError
-from noria.server.control import access, audit, deployments, home, models, predictions, problems, runs, why
+from noria.server.control import access, audit, deployments, home, models, predictions, problems, runs, schema, why
 from noria.server.control.quality import Quality
-from noria.server.control.schema import CompleteJson
 
 MAX_BODY = 16 * 1024 * 1024
 """Largest request body in bytes: some 150,000 labels."""
@@ -39,6 +38,7 @@ ROUTES: tuple[ControllerRouterHandler, ...] = (
     why.read_why,
     access.read_session,
     access.sign_in,
+    schema.no_such_path,
 )
 HEADERS = {
     "x-content-type-options": "nosniff",
@@ -81,7 +81,8 @@ def create_app(workspace: Workspace, *, key: str | None = None, loopback: bool =
             version=__version__,
             description="The control plane: the loop, runs, models, deployments, predictions, the ledger.",
             path="/api/v1",
-            render_plugins=[CompleteJson()],
+            openapi_router=schema.router(),
+            render_plugins=[schema.CompleteJson()],
             use_handler_docstrings=True,
         ),
         request_max_body_size=MAX_BODY,

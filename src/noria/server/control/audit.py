@@ -4,9 +4,10 @@ from typing import Annotated
 
 from litestar import get
 from litestar.di import NamedDependency
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 
 from noria.app.workspace import Workspace
+from noria.governance.audit import verify
 from noria.server.control import telling
 from noria.server.control.views import AuditView, EventsPage
 
@@ -14,10 +15,10 @@ from noria.server.control.views import AuditView, EventsPage
 @get("/api/v1/events", sync_to_thread=True, tags=["ledger"])
 def list_events(
     workspace: NamedDependency[Workspace],
-    after: Annotated[int, Parameter(ge=0)] = 0,
-    limit: Annotated[int, Parameter(ge=1, le=1000)] = 100,
+    after: Annotated[int, QueryParameter(ge=0)] = 0,
+    limit: Annotated[int, QueryParameter(ge=1, le=1000)] = 100,
     newest: Annotated[
-        bool, Parameter(description="The newest entries, newest first; `after` then counts for nothing.")
+        bool, QueryParameter(description="The newest entries, newest first; `after` then counts for nothing.")
     ] = False,
 ) -> EventsPage:
     """Entries of the ledger with seq > after, in order; or the newest ones."""
@@ -28,7 +29,5 @@ def list_events(
 @get("/api/v1/audit/verify", sync_to_thread=True, tags=["ledger"])
 def verify_ledger(workspace: NamedDependency[Workspace]) -> AuditView:
     """Read every row as it is stored and follow the chain of hashes from the first to the last."""
-    from noria.governance.audit import verify
-
     report = verify(workspace.ledger, project=workspace.project)
     return AuditView(intact=not report.breaks, rows=report.rows, head=report.head.hash, breaks=list(report.breaks))

@@ -2,6 +2,7 @@
 
 from litestar import get
 from litestar.di import NamedDependency
+from litestar.params import FromPath
 
 from noria.app.workspace import Workspace
 from noria.domain.deployment import Deployment
@@ -45,7 +46,7 @@ def list_deployments(workspace: NamedDependency[Workspace]) -> list[DeploymentRo
 
 
 @get("/api/v1/deployments/{name:str}", sync_to_thread=True, tags=["deployments"])
-def read_deployment(workspace: NamedDependency[Workspace], name: str) -> DeploymentPage:
+def read_deployment(workspace: NamedDependency[Workspace], name: FromPath[str]) -> DeploymentPage:
     """One deployment with its rollouts, alerts and decisions, newest first, and the demo's comparison if it is about this one."""
     d = find(workspace, name)
     history = workspace.deployments.history(name)
@@ -67,7 +68,9 @@ def read_deployment(workspace: NamedDependency[Workspace], name: str) -> Deploym
 
 
 @get("/api/v1/deployments/{name:str}/quality", sync_to_thread=True, tags=["deployments"])
-def read_quality(workspace: NamedDependency[Workspace], quality: NamedDependency[Quality], name: str) -> QualityView:
+def read_quality(
+    workspace: NamedDependency[Workspace], quality: NamedDependency[Quality], name: FromPath[str]
+) -> QualityView:
     """Realised quality of the answers by month, from the log and the labels that have arrived by now. Kept for half a minute."""
     return quality.of(workspace, find(workspace, name))
 

@@ -3,6 +3,7 @@
 import msgspec
 from litestar import get
 from litestar.di import NamedDependency
+from litestar.params import FromPath
 
 from noria.app.workspace import Workspace
 from noria.domain.bundle import Bundle
@@ -33,7 +34,7 @@ def list_models(workspace: NamedDependency[Workspace]) -> list[ModelRow]:
 
 
 @get("/api/v1/models/{name:str}", sync_to_thread=True, tags=["models"])
-def read_model(workspace: NamedDependency[Workspace], name: str) -> ModelView:
+def read_model(workspace: NamedDependency[Workspace], name: FromPath[str]) -> ModelView:
     """One model: its versions, newest first, and its aliases with their history."""
     versions = workspace.models.versions(name)
     if not versions:
@@ -47,7 +48,7 @@ def read_model(workspace: NamedDependency[Workspace], name: str) -> ModelView:
 
 
 @get("/api/v1/models/{name:str}/versions/{number:int}", sync_to_thread=True, tags=["models"])
-def read_version(workspace: NamedDependency[Workspace], name: str, number: int) -> VersionPage:
+def read_version(workspace: NamedDependency[Workspace], name: FromPath[str], number: FromPath[int]) -> VersionPage:
     """One version: where it came from, what it proved, where it answers."""
     version = workspace.models.get(name, number)
     return VersionPage(
@@ -122,9 +123,10 @@ def _places(workspace: Workspace, version: ModelVersion) -> list[Place]:
 
 def _run(workspace: Workspace, version: ModelVersion) -> RunRow | None:
     try:
-        return run_row(workspace.runs.get(version.run_id), version=version.ref)
+        run = workspace.runs.get(version.run_id)
     except NotFound:
         return None
+    return run_row(run, reading.dataset_names(workspace.tables, run.datasets), version=version.ref)
 
 
 def _row(workspace: Workspace, version: ModelVersion) -> VersionRow:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from litestar import get, post
 from litestar.di import NamedDependency
-from litestar.params import Parameter
+from litestar.params import FromPath, JSONBody, QueryParameter
 
 from noria.app.workspace import Workspace
 from noria.domain.ids import PredictionId
@@ -21,7 +21,9 @@ LOOK_BACK = (timedelta(hours=1), timedelta(days=1), timedelta(days=31))
 
 @get("/api/v1/deployments/{name:str}/predictions", sync_to_thread=True, tags=["predictions"])
 def list_predictions(
-    workspace: NamedDependency[Workspace], name: str, limit: Annotated[int, Parameter(ge=1, le=1000)] = 50
+    workspace: NamedDependency[Workspace],
+    name: FromPath[str],
+    limit: Annotated[int, QueryParameter(ge=1, le=1000)] = 50,
 ) -> PredictionsView:
     """The newest predictions, newest first, by the time when they were asked for."""
     find(workspace, name)
@@ -29,7 +31,7 @@ def list_predictions(
 
 
 @post("/api/v1/deployments/{name:str}/labels", sync_to_thread=True, tags=["predictions"], status_code=200)
-def add_labels(workspace: NamedDependency[Workspace], name: str, data: LabelsIn) -> LabelReceipt:
+def add_labels(workspace: NamedDependency[Workspace], name: FromPath[str], data: JSONBody[LabelsIn]) -> LabelReceipt:
     """Take outcomes in. Repeats are counted, contradicting and unknown ones kept aside; the answer says what became of each kind."""
     find(workspace, name)
     now = workspace.clock.now()

@@ -1,17 +1,18 @@
 """Reads that several views need: entries of some kinds, alerts as they stand, numbers that JSON can carry. No HTTP. Called by the views."""
 
 import math
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 import msgspec
 
 from noria.domain.alert import Alert
 from noria.domain.events import AlertOpened, AlertResolved
+from noria.domain.ids import Digest
 from noria.domain.ledger import Entry
 from noria.errors import NotFound
 from noria.ports.ledger import Ledger
 from noria.ports.tables import TableStore
-from noria.server.control.views import DatasetRef
+from noria.server.control.views import DatasetName, DatasetRef
 
 STRIDE = 1000
 
@@ -49,10 +50,19 @@ def finite_all(values: Mapping[str, float]) -> dict[str, float | None]:
     return {key: finite(value) for key, value in values.items()}
 
 
+def dataset_names(tables: TableStore, digests: Iterable[str]) -> dict[str, DatasetName]:
+    """Digest -> name of each dataset version, each looked up once."""
+    found = {}
+    for digest in set(digests):
+        version = dataset(tables, digest)
+        found[digest] = DatasetName(
+            digest=digest, name=f"{version.dataset} v{version.number}" if version.dataset else ""
+        )
+    return found
+
+
 def dataset(tables: TableStore, digest: str) -> DatasetRef:
     """What is known of a dataset version; only its digest when the table is not here any more."""
-    from noria.domain.ids import Digest
-
     try:
         version = tables.version(Digest(digest))
     except NotFound:

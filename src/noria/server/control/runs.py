@@ -1,12 +1,12 @@
 """Runs over HTTP: the list with its primary metric, one run, one series. Recording is tracking/. Called by app.py."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
 import msgspec
 from litestar import get
 from litestar.di import NamedDependency
-from litestar.params import Parameter
+from litestar.params import FromPath, FromQuery, QueryParameter
 
 from noria.app.workspace import Workspace
 from noria.domain.bundle import Environment
@@ -17,7 +17,7 @@ from noria.ports.blobs import BlobStore
 from noria.ports.runs import RunStore
 from noria.registry.lineage import causes
 from noria.server.control import reading, telling
-from noria.server.control.views import MetricPoint, MetricSeries, RunPage, RunRow, RunsPage
+from noria.server.control.views import DatasetName, MetricPoint, MetricSeries, RunPage, RunRow, RunsPage
 
 STRIDE = 1000
 Order = Literal["metric", "newest"]
@@ -26,13 +26,15 @@ Order = Literal["metric", "newest"]
 @get("/api/v1/runs", sync_to_thread=True, tags=["runs"])
 def list_runs(
     workspace: NamedDependency[Workspace],
-    experiment: str | None = None,
-    status: RunStatus | None = None,
-    search: Annotated[str, Parameter(max_length=200, description="Text in the name, a param or a tag.")] = "",
-    metric: Annotated[str | None, Parameter(max_length=200, description="The metric to sort by and to star.")] = None,
-    order: Order = "newest",
-    limit: Annotated[int, Parameter(ge=1, le=500)] = 50,
-    offset: Annotated[int, Parameter(ge=0)] = 0,
+    experiment: FromQuery[str | None] = None,
+    status: FromQuery[RunStatus | None] = None,
+    search: Annotated[str, QueryParameter(max_length=200, description="Text in the name, a param or a tag.")] = "",
+    metric: Annotated[
+        str | None, QueryParameter(max_length=200, description="The metric to sort by and to star.")
+    ] = None,
+    order: FromQuery[Order] = "newest",
+    limit: Annotated[int, QueryParameter(ge=1, le=500)] = 50,
+    offset: Annotated[int, QueryParameter(ge=0)] = 0,
 ) -> RunsPage:
     """Runs, newest first or best first, with the true total. The best of all that match is starred on whichever page it stands."""
     matching = [run for run in every(workspace.runs, experiment, status) if _mentions(run, search.casefold())]
@@ -43,8 +45,9 @@ def list_runs(
     best = ranked[0].id if ranked and _measured(ranked[0], primary) else None
     shown = (ranked if order == "metric" else matching)[offset : offset + limit]
     versions = versions_by_run(workspace)
+    names = reading.dataset_names(workspace.tables, (digest for run in shown for digest in run.datasets))
     return RunsPage(
-        runs=[row(run, best=run.id == best, version=versions.get(run.id, "")) for run in shown],
+        runs=[row(run, names, best=run.id == best, version=versions.get(run.id, "")) for run in shown],
         total=len(matching),
         limit=limit,
         offset=offset,
@@ -56,7 +59,7 @@ def list_runs(
 
 
 @get("/api/v1/runs/{run_id:str}", sync_to_thread=True, tags=["runs"])
-def read_run(workspace: NamedDependency[Workspace], run_id: str) -> RunPage:
+def read_run(workspace: NamedDependency[Workspace], run_id: FromPath[str]) -> RunPage:
     """Everything known of one run."""
     return page(workspace, RunId(run_id))
 
@@ -64,9 +67,9 @@ def read_run(workspace: NamedDependency[Workspace], run_id: str) -> RunPage:
 @get("/api/v1/runs/{run_id:str}/metrics/{key:str}", sync_to_thread=True, tags=["runs"])
 def read_series(
     workspace: NamedDependency[Workspace],
-    run_id: str,
-    key: str,
-    limit: Annotated[int, Parameter(ge=4, le=20000)] = 2000,
+    run_id: FromPath[str],
+    key: FromPath[str],
+    limit: Annotated[int, QueryParameter(ge=4, le=20000)] = 2000,
 ) -> MetricSeries:
     """One metric's points. A longer series is thinned so that every stretch keeps its lowest and highest value."""
     history = workspace.runs.history(RunId(run_id), key)
@@ -108,7 +111,7 @@ def thin(history: Sequence[Metric], limit: int) -> list[Metric]:
     return kept
 
 
-def row(run: Run, *, best: bool = False, version: str = "") -> RunRow:
+def row(run: Run, names: Mapping[str, DatasetName], *, best: bool = False, version: str = "") -> RunRow:
     """A run as the list shows it."""
     return RunRow(
         id=run.id,
@@ -120,7 +123,7 @@ def row(run: Run, *, best: bool = False, version: str = "") -> RunRow:
         params=run.params,
         metrics=reading.finite_all(run.metrics),
         tags=run.tags,
-        datasets=list(run.datasets),
+        datasets=[names[digest] for digest in run.datasets],
         best=best,
         version=version,
     )

@@ -2,11 +2,16 @@
 
 from typing import Any
 
-from litestar import Request
+from litestar import MediaType, Request, Response, Router, route
 from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.params import FromPath
+
+from noria.errors import NotFound
+from noria.server.control.views import Problem
 
 ASKED = frozenset({"LabelIn", "LabelsIn", "SessionIn"})
 """Bodies of requests, whose fields with a default may be left out."""
+NO_PATH = NotFound("the API has no such path", remedy="see /api/v1/openapi.json for the paths that exist")
 
 
 def complete(document: dict[str, Any]) -> dict[str, Any]:
@@ -32,3 +37,26 @@ class CompleteJson(JsonRenderPlugin):
     def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
         """The document as JSON."""
         return super().render(request, complete(openapi_schema))
+
+
+def router() -> Router:
+    """Where the document is served. The framework's page for paths that do not exist becomes an error like all others."""
+    return Router("/api/v1", route_handlers=[], include_in_schema=False, after_request=_as_problem)
+
+
+def _as_problem(response: Response[Any]) -> Response[Any]:
+    if response.status_code != 404:
+        return response
+    body = Problem(code=NO_PATH.code, problem=NO_PATH.problem, remedy=NO_PATH.remedy)
+    return Response(body, status_code=404, media_type=MediaType.JSON)
+
+
+@route(
+    "/api/{path:path}",
+    http_method=["GET", "POST", "PUT", "PATCH", "DELETE"],
+    include_in_schema=False,
+    sync_to_thread=False,
+)
+def no_such_path(path: FromPath[str]) -> None:
+    """Whatever no other route of the API takes."""
+    raise NO_PATH

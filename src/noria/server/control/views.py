@@ -100,6 +100,13 @@ class StatusView(msgspec.Struct, frozen=True, kw_only=True):
     progress: ProgressView | None = None
 
 
+class DatasetName(msgspec.Struct, frozen=True, kw_only=True):
+    """A dataset version by its name, `flights v2`; the name is empty when its table is not here any more."""
+
+    digest: str
+    name: str
+
+
 class RunRow(msgspec.Struct, frozen=True, kw_only=True):
     """A run in the list."""
 
@@ -112,7 +119,7 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True):
     params: dict[str, ParamValue]
     metrics: dict[str, float | None]
     tags: dict[str, str]
-    datasets: list[str]
+    datasets: list[DatasetName]
     best: bool = False
     version: str = ""
     """`model/number` when this run became a version."""

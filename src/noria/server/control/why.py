@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from litestar import get
 from litestar.di import NamedDependency
+from litestar.params import FromPath
 
 from noria.app.workspace import Workspace
 from noria.domain.ids import EventId
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @get("/api/v1/why/{prediction_id:str}", sync_to_thread=True, tags=["predictions"])
-def read_why(workspace: NamedDependency[Workspace], prediction_id: str) -> WhyView:
+def read_why(workspace: NamedDependency[Workspace], prediction_id: FromPath[str]) -> WhyView:
     """Everything behind one prediction, and the same answer computed again."""
     from noria.app.why import why as explain  # computing again brings the model's runtime: not at start-up
 
