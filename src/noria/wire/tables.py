@@ -3,7 +3,6 @@
 Checking and changing tables is data/; keeping them is adapters/tables/. Called by both, which is why it lives below them.
 """
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,6 +15,7 @@ from noria.domain.dataset import DataType, Schema
 from noria.domain.ids import Digest, digest_of
 from noria.errors import SchemaMismatch
 from noria.ports.arrow import ArrowTable
+from noria.wire.canonical import canonical
 
 POLARS_TYPES: Mapping[DataType, pl.DataType] = {
     "bool": pl.Boolean(),
@@ -74,7 +74,7 @@ def table_digest(schema: Schema, rows: int, columns: Mapping[str, Digest]) -> Di
         "schema": _without_defaults(schema),
         "columns": [[name, columns[name]] for name in schema.names()],
     }
-    return digest_of(json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode())
+    return digest_of(canonical(document))
 
 
 def content_digest(frame: pl.DataFrame, schema: Schema) -> Digest:
@@ -155,6 +155,5 @@ def _without_defaults(noun: msgspec.Struct) -> dict[str, Any]:
         if isinstance(value, tuple):
             out[field.name] = [_without_defaults(v) if isinstance(v, msgspec.Struct) else v for v in value]
         else:
-            # 1 and 1.0 are equal bounds, and a noun read back from JSON has the second: one form for both.
-            out[field.name] = float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+            out[field.name] = value
     return out
