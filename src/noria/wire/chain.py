@@ -164,11 +164,14 @@ def same_event(stored: Entry, again: Prepared) -> Entry:
     return stored
 
 
-def verify(rows: Iterable[StoredEntry], *, project: str, head: Head | None = None) -> list[Break]:
+def verify(
+    rows: Iterable[StoredEntry], *, project: str, head: Head | None = None, checkpoint: Head | None = None
+) -> list[Break]:
     """Find every place where the chain is broken, by seq; an empty list means it is whole. Never raises for what the rows hold.
 
-    head: what the newest row ought to be, from the store or from a checkpoint kept elsewhere (which may be an older one). Without it, rows
-    missing from the end cannot be noticed. Costs one digest a row and about 200 bytes a row of memory.
+    head: what the newest row ought to be, by the store. checkpoint: a head that was noted elsewhere, perhaps long ago: it alone finds a chain that
+    was rewritten or cut together with its head. Without either, rows missing from the end cannot be noticed.
+    Costs one digest a row of time and about 200 bytes a row of memory.
     """
     breaks: list[Break] = []
     links: dict[int, tuple[str, _Link | None]] = {}
@@ -185,8 +188,9 @@ def verify(rows: Iterable[StoredEntry], *, project: str, head: Head | None = Non
             breaks.append(Break(seq=row.seq, problem=problem))
         links[row.seq] = (row.hash, link)
     breaks += _check_links(links, project)
-    if head is not None:
-        breaks += _check_head(links, head, genesis(project))
+    for known in dict.fromkeys((head, checkpoint)):
+        if known is not None:
+            breaks += _check_head(links, known, genesis(project))
     return sorted(breaks, key=lambda found: found.seq)
 
 

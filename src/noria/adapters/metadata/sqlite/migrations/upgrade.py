@@ -9,19 +9,26 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import create_engine
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
 
 from noria.adapters.metadata.sqlite.migrations import NEWEST
 
 
 def upgrade(connection: sqlite3.Connection, *, application_id: int) -> None:
-    """Run what is missing. After a crash the file is as it was. Another process that waits here finds nothing left to do."""
+    """Run what is missing. After a crash the file is as it was. Another process that waits here finds nothing left to do.
+
+    Raises what SQLite raised: sqlite3.Error.
+    """
     config = Config()
     # Alembic reads options with interpolation: a percent sign in a path must be doubled.
     config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
     engine = create_engine("sqlite://", creator=lambda: connection, poolclass=StaticPool)
-    with engine.connect() as bound, bound.begin():
-        bound.exec_driver_sql("BEGIN IMMEDIATE")
-        bound.exec_driver_sql(f"PRAGMA application_id = {application_id}")
-        config.attributes["connection"] = bound
-        command.upgrade(config, NEWEST)
+    try:
+        with engine.connect() as bound, bound.begin():
+            bound.exec_driver_sql("BEGIN IMMEDIATE")
+            bound.exec_driver_sql(f"PRAGMA application_id = {application_id}")
+            config.attributes["connection"] = bound
+            command.upgrade(config, NEWEST)
+    except DBAPIError as error:
+        raise error.orig or error from error
