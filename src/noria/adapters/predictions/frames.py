@@ -4,9 +4,11 @@ Standard library and blake3 only: a worker imports this. What a frame says is jo
 """
 
 import contextlib
+import fcntl
 import os
 import re
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 
 from blake3 import blake3
@@ -136,6 +138,21 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as exc:
         raise translated(exc, f"folder {str(folder)!r} cannot be made") from exc
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """No other process holds this folder's lock during the block; waits for its turn. Makes the folder if it is missing."""
+    make_folder(folder)
+    try:
+        descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as exc:
+        raise translated(exc, f"folder {str(folder)!r} cannot be locked") from exc
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def sync_folder(folder: Path) -> None:

@@ -29,7 +29,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 class Block(msgspec.Struct, array_like=True):
     """Records of one batch that share everything but their rows. Columns run over the rows of all its records.
 
-    inputs, outputs: the names; columns: one list each, inputs first. Per record: place (in the batch), request, rows, at (us since 1970), latency, keys.
+    inputs, outputs: names; columns: one list each, inputs first. Per record: place (in the batch), request, rows, at (us since 1970), latency, keys.
     """
 
     variant: str

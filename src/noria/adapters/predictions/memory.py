@@ -1,0 +1,159 @@
+"""The prediction log in this process's memory, for tests and sketches. The same law as parquet.py, from records and lists. Loaded by app/plugins."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from threading import RLock
+
+import msgspec
+import polars as pl
+
+from noria.adapters.predictions.columns import ORDER, presented, table_of
+from noria.adapters.predictions.frames import checked_name
+from noria.adapters.predictions.journal import Batch, microseconds, pack
+from noria.adapters.predictions.labels import Kept, checked, judge, logged, receipt
+from noria.domain.ids import PredictionId
+from noria.domain.prediction import GroundTruth, LabelReceipt, LoggedPrediction, PredictionRecord
+from noria.errors import NotFound, StoreUnavailable
+
+
+def open_store(location: str = "") -> "MemoryPredictionLog":
+    """Give a new, empty log; location is not used.
+
+    >>> open_store().deployments()
+    []
+    """
+    return MemoryPredictionLog()
+
+
+class MemoryPredictionLog:
+    """Requests in the order of writing, labels by prediction. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = RLock()
+        self._requests: dict[str, dict[str, PredictionRecord]] = {}
+        self._labels: dict[str, dict[str, list[Kept]]] = {}
+
+    def writer(self, deployment: str, *, name: str, durable: bool = False) -> "MemoryWriter":
+        """See ports/predictions."""
+        checked_name(name, "writer")
+        return MemoryWriter(self, checked_name(deployment, "deployment"))
+
+    def write(self, deployment: str, records: Sequence[PredictionRecord]) -> None:
+        """Take up a batch; packing refuses what a journal could not keep, and unpacking copies."""
+        pack(records, deployment=deployment)
+        with self._lock:
+            held = self._requests.setdefault(deployment, {})
+            for record in records:
+                columns = [
+                    {name: list(values) for name, values in part.items()} for part in (record.inputs, record.outputs)
+                ]
+                held.setdefault(
+                    record.request_id, msgspec.structs.replace(record, inputs=columns[0], outputs=columns[1])
+                )
+
+    def scan(self, deployment: str, *, since: datetime | None = None, until: datetime | None = None) -> pl.DataFrame:
+        """See ports/predictions."""
+        low = None if since is None else microseconds(since)
+        high = None if until is None else microseconds(until)
+        with self._lock:
+            records = list(self._requests.get(checked_name(deployment, "deployment"), {}).values())
+        packed = msgspec.msgpack.decode(pack(records, deployment=deployment), type=Batch)
+        table = table_of([packed], deployment).sort(ORDER)
+        at = pl.col("at").dt.timestamp("us")
+        inside = [at >= low] if low is not None else []
+        inside += [at < high] if high is not None else []
+        return presented([table.filter(*inside) if inside else table])
+
+    def joined(
+        self, deployment: str, *, known_by: datetime, since: datetime | None = None, until: datetime | None = None
+    ) -> pl.DataFrame:
+        """See ports/predictions."""
+        moment = microseconds(known_by)
+        with self._lock:
+            seen = {
+                name: next(
+                    (k.truth for k in reversed(labels) if k.effective and microseconds(k.truth.at) <= moment), None
+                )
+                for name, labels in self._labels.get(deployment, {}).items()
+            }
+        predictions = self.scan(deployment, since=since, until=until)
+        truths = [seen.get(name) for name in predictions["prediction_id"]]
+        return predictions.with_columns(
+            pl.Series("label", [None if truth is None else truth.value for truth in truths], dtype=pl.Float64),
+            pl.Series(
+                "label_at", [None if truth is None else truth.at for truth in truths], dtype=pl.Datetime("us", "UTC")
+            ),
+        )
+
+    def get(self, prediction_id: PredictionId) -> LoggedPrediction:
+        """See ports/predictions."""
+        request, _, row = prediction_id.rpartition(".")
+        with self._lock:
+            for deployment, requests in self._requests.items():
+                record = requests.get(request)
+                if record is not None and row in map(str, range(record.rows)):
+                    return logged(
+                        prediction_id, record, int(row), self._labels.get(deployment, {}).get(prediction_id, [])
+                    )
+        raise NotFound.of("prediction", prediction_id, remedy="check the id; it may come from another project")
+
+    def add_labels(self, deployment: str, labels: Sequence[GroundTruth]) -> LabelReceipt:
+        """See ports/predictions."""
+        checked(labels)
+        checked_name(deployment, "deployment")
+        deeds = []
+        with self._lock:
+            book = self._labels.setdefault(deployment, {})
+            for label in labels:
+                earlier = book.setdefault(label.prediction_id, [])
+                deed, keep = judge(earlier, label)
+                if keep:
+                    earlier.append(Kept(label, deed != "contradiction"))
+                deeds.append((label.prediction_id, deed, self._knows(deployment, label.prediction_id)))
+        return receipt(deeds)
+
+    def labels_aside(self, deployment: str) -> list[GroundTruth]:
+        """See ports/predictions."""
+        with self._lock:
+            book = self._labels.get(deployment, {})
+            return [
+                kept.truth
+                for name, labels in book.items()
+                for kept in labels
+                if not (kept.effective and self._knows(deployment, name))
+            ]
+
+    def compact(self, deployment: str) -> int:
+        """See ports/predictions. There are no journals here."""
+        return 0
+
+    def deployments(self) -> list[str]:
+        """See ports/predictions."""
+        with self._lock:
+            return sorted(
+                name for name, requests in self._requests.items() if any(record.rows for record in requests.values())
+            )
+
+    def _knows(self, deployment: str, prediction_id: str) -> bool:
+        request, _, row = prediction_id.rpartition(".")
+        record = self._requests.get(deployment, {}).get(request)
+        return record is not None and row in map(str, range(record.rows))
+
+
+class MemoryWriter:
+    """Writes straight into its log."""
+
+    def __init__(self, log: MemoryPredictionLog, deployment: str) -> None:
+        self._log = log
+        self._deployment = deployment
+        self._closed = False
+
+    def write(self, records: Sequence[PredictionRecord]) -> None:
+        """See ports/predictions."""
+        if self._closed:
+            raise StoreUnavailable("this writer is closed", remedy="open a new one")
+        self._log.write(self._deployment, records)
+
+    def close(self) -> None:
+        """See ports/predictions."""
+        self._closed = True

@@ -1,0 +1,90 @@
+"""The prediction log in files: one folder a deployment, with journals, Parquet segments and labels. Workers write through journal.py alone.
+
+Loaded by app/plugins; the law is ports/predictions.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from threading import Lock
+
+import polars as pl
+
+from noria.adapters.predictions.deployment_log import DeploymentLog
+from noria.adapters.predictions.frames import checked_name, listing, make_folder
+from noria.adapters.predictions.journal import open_writer
+from noria.adapters.predictions.labels import logged
+from noria.domain.ids import PredictionId
+from noria.domain.prediction import GroundTruth, LabelReceipt, LoggedPrediction
+from noria.errors import NotFound
+from noria.ports.predictions import PredictionWriter
+
+
+def open_store(location: str) -> "ParquetPredictionLog":
+    """Open the log in a folder, which is made if it is missing.
+
+    >>> import tempfile
+    >>> open_store(tempfile.mkdtemp()).deployments()
+    []
+    """
+    return ParquetPredictionLog(Path(location))
+
+
+class ParquetPredictionLog:
+    """Thread-safe; any number of processes may read, label, compact and write at once on one machine."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._lock = Lock()
+        self._logs: dict[str, DeploymentLog] = {}
+        make_folder(folder)
+
+    def writer(self, deployment: str, *, name: str, durable: bool = False) -> PredictionWriter:
+        """See ports/predictions."""
+        return open_writer(str(self._folder), deployment=deployment, name=name, durable=durable)
+
+    def scan(self, deployment: str, *, since: datetime | None = None, until: datetime | None = None) -> pl.DataFrame:
+        """See ports/predictions. Reads only segments that reach into the span."""
+        return self._log(deployment).scan(since, until)
+
+    def joined(
+        self, deployment: str, *, known_by: datetime, since: datetime | None = None, until: datetime | None = None
+    ) -> pl.DataFrame:
+        """See ports/predictions."""
+        return self._log(deployment).joined(since, until, known_by=known_by)
+
+    def get(self, prediction_id: PredictionId) -> LoggedPrediction:
+        """See ports/predictions."""
+        for name in self._names():
+            log = self._log(name)
+            found = log.find(prediction_id)
+            if found is not None:
+                return logged(prediction_id, *found, log.labels_of(prediction_id))
+        raise NotFound.of("prediction", prediction_id, remedy="check the id; it may come from another project")
+
+    def add_labels(self, deployment: str, labels: Sequence[GroundTruth]) -> LabelReceipt:
+        """See ports/predictions. On the disk when it returns."""
+        return self._log(deployment).add_labels(labels)
+
+    def labels_aside(self, deployment: str) -> list[GroundTruth]:
+        """See ports/predictions."""
+        return self._log(deployment).labels_aside()
+
+    def compact(self, deployment: str) -> int:
+        """See ports/predictions. Also merges small segments and moves labels to Parquet."""
+        return self._log(deployment).compact()
+
+    def deployments(self) -> list[str]:
+        """See ports/predictions."""
+        return [name for name in self._names() if self._log(name).has_predictions()]
+
+    def _names(self) -> list[str]:
+        return [name for name in listing(self._folder) if (self._folder / name / "journal").is_dir()]
+
+    def _log(self, deployment: str) -> DeploymentLog:
+        with self._lock:
+            log = self._logs.get(deployment)
+            if log is None:
+                folder = self._folder / checked_name(deployment, "deployment")
+                log = self._logs[deployment] = DeploymentLog(folder, deployment)
+            return log
