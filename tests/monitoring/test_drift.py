@@ -168,3 +168,21 @@ def test_without_a_complete_window_nothing_is_said_and_foreign_counts_are_refuse
                 features=profile.features[:2], rows=1, since=START, until=START, expected_loss=0.1, expected_loss_sd=0.1
             )
         )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("wobble", "n", "blocks"), [(0.0, 50_000, 50), (0.03, 50_000, 50), (0.0, 5_000, 25)])
+def test_a_thousand_clean_windows_raise_at_most_one_false_alarm(wobble: float, n: int, blocks: int) -> None:
+    alarms = 0
+    for seed in (100, 101):
+        rng = np.random.default_rng(seed)
+        profile = a_profile(rng, n=n, wobble=wobble, blocks=blocks)
+        eyes = watch(profile, budget=Budget(windows=50_000))
+        state = eyes.begin()
+        for _ in range(500):
+            state = eyes.step(state, count(profile, *rows(rng, BLOCK, wobble=wobble)))
+            if any(eyes.alarms(state)):
+                alarms += 1
+                state = eyes.begin()
+
+    assert alarms <= 1
