@@ -10,7 +10,7 @@ import pytest
 from tests.ui.browser import Browser, Page
 from tests.ui.conftest import STATIC
 
-RAIL = ["Home", "Runs", "Models", "Deployments", "Why"]
+RAIL = ["Home", "Runs", "Models", "Deployments", "Why", "Ledger"]
 BACKGROUND = "getComputedStyle(document.body).backgroundColor"
 
 
@@ -20,7 +20,7 @@ def test_every_section_is_accessible_and_asks_no_other_host(
     browser: Browser, shell_url: str, scheme: str, width: int
 ) -> None:
     with browser.page(scheme="dark" if scheme == "dark" else "light", width=width) as page:
-        for place in ["", "runs", "models", "deployments", "why", "no/such/page"]:
+        for place in ["", "runs", "models", "deployments", "why", "ledger", "no/such/page"]:
             page.goto(f"{shell_url}/{place}")
             page.wait("h1")
 

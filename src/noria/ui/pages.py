@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 from litestar import Request, Response, get
 from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath
 
 STATIC = Path(__file__).resolve().parent / "static"
 NONCE = b"__NORIA_NONCE__"
@@ -43,7 +44,7 @@ def router(folder: Path = STATIC) -> HTTPRouteHandler:
     """The handler of every address that no other route takes."""
 
     @get(["/", "/{path:path}"], include_in_schema=False, sync_to_thread=False, packed=True)
-    def pages(request: Request[Any, Any, Any], path: str = "") -> Response[bytes]:
+    def pages(request: Request[Any, Any, Any], path: FromPath[str] = "") -> Response[bytes]:
         """A built file, or the page that finds its own way."""
         name = path.strip("/")
         file = _file(folder, name) if name else None

@@ -437,6 +437,8 @@ export interface components {
             maximum_error_share: number;
             /** @default 500 */
             minimum_labels: number;
+            /** @default false */
+            paired: boolean;
             /** @default 0.005 */
             tolerance: number;
             /** @default 0.2 */

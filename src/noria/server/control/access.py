@@ -79,7 +79,7 @@ class Gatekeeper(ASGIMiddleware):
         """Refuse, or let through. Raises NotSignedIn, AccessRefused."""
         headers = Headers.from_scope(scope)
         host = headers.get("host", "")
-        if self.loopback and (urlsplit(f"//{host}").hostname or "") not in LOOPBACK:
+        if self.loopback and _name(host) not in LOOPBACK:
             raise AccessRefused(
                 f"this server does not answer to the name {host!r}", cause="it listens on this machine only"
             )
@@ -91,9 +91,17 @@ class Gatekeeper(ASGIMiddleware):
         await next_app(scope, receive, send)
 
 
+def _name(host: str) -> str:
+    """The name in a Host header, without the port; '' for what is none."""
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""
+
+
 def _same_site(headers: Headers, host: str) -> None:
     origin = headers.get("origin", "")
-    foreign = origin and urlsplit(origin).netloc != host
+    foreign = origin and origin.partition("://")[2] != host
     if foreign or headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
         raise AccessRefused(
             "a change was asked for by a page of another site", cause=f"its origin is {origin or 'unknown'!r}"

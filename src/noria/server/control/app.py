@@ -1,14 +1,14 @@
 """Put the REST API together: routes, errors, access, headers. Called by run.py, by the tests, and to write the OpenAPI document."""
 
 from importlib import import_module
-from typing import Any
 
-from litestar import Litestar, Response
+from litestar import Litestar
 from litestar.config.compression import CompressionConfig
+from litestar.datastructures import MutableScopeHeaders
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
 from litestar.openapi import OpenAPIConfig
-from litestar.types import ControllerRouterHandler
+from litestar.types import ControllerRouterHandler, Message, Scope
 
 from noria import __version__
 from noria.app.workspace import Workspace
@@ -72,7 +72,7 @@ def create_app(workspace: Workspace, *, key: str | None = None, loopback: bool =
             HTTPException: problems.refused,
             Exception: problems.unexpected,
         },
-        after_request=_headers,
+        before_send=[_headers],
         compression_config=CompressionConfig(
             backend="gzip", minimum_size=1024, gzip_compress_level=5, exclude_opt_key="packed"
         ),
@@ -91,10 +91,12 @@ def create_app(workspace: Workspace, *, key: str | None = None, loopback: bool =
     )
 
 
-def _headers(response: Response[Any]) -> Response[Any]:
-    for name, value in HEADERS.items():
-        response.headers.setdefault(name, value)
-    return response
+async def _headers(message: Message, _: Scope) -> None:
+    """Put the headers on every answer, whoever made it; what an answer says itself stays."""
+    if message["type"] == "http.response.start":
+        headers = MutableScopeHeaders.from_message(message)
+        for name, value in HEADERS.items():
+            headers.setdefault(name, value)
 
 
 def _router(pages: str) -> ControllerRouterHandler:

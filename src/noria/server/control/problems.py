@@ -20,7 +20,7 @@ STATUS: tuple[tuple[type[e.NoriaError], int], ...] = (
     (e.RequestTooLarge, 413),
     (e.InputInvalid, 400),
     (e.NotSignedIn, 401),
-    (e.AccessRefused, 403),
+    (e.AccessError, 403),
     (e.DiskFull, 507),
     (e.StoreUnavailable, 503),
     (e.Overloaded, 503),

@@ -1,0 +1,152 @@
+"""Every page over a seeded store: shows its facts, breaks no rule of accessibility, asks no other host, logs no error."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from urllib.request import urlopen
+
+import pytest
+
+from noria.domain.ids import derive
+from tests.ui.browser import Browser, Page, Scheme
+from tests.ui.seed import MODEL, NAME, PREDICTION
+from tests.ui.serving import running
+
+RUN = derive("run", "challenger-2")
+PAGES = {
+    "/": ["The loop has closed once", "v2 80%, v5 20%", "1 open alert", "recent_delay moved"],
+    "/runs": ["challenger-5", "0.4921", "late-wren-9", "1 to 14 of 14", "flights v2"],
+    f"/runs/{RUN}": ["challenger-2", "validation loss", "half_life_days", "flights v2", "report.html", "4f2a9c1d7e3b"],
+    f"/compare?run={RUN}&run={derive('run', 'challenger-5')}": ["log loss", "−0.0126", "values are shown"],
+    "/models": ["delay", "6 of 6 passed", "v2"],
+    f"/models/{MODEL}": ["the training data changed", "@champion", "won its canary"],
+    f"/models/{MODEL}/versions/2": [
+        "6 of 6 gates passed",
+        "beats-champion",
+        "no-carrier-left-behind",
+        "recent_delay",
+        "won its canary",
+    ],
+    "/deployments": [NAME, "1 open alert", "generation 6"],
+    f"/deployments/{NAME}": [
+        "Blind, recent data",
+        "270,045",
+        "rolled back",
+        "whole interval lies below 0",
+        "v2: 75, v4: 3",
+        "open-inference",
+    ],
+    "/why": [f"Newest in {NAME}", "probability 0."],
+    f"/why/{PREDICTION}": ["computed again: the same, bit for bit", "generation 1", "challenger-1", "What led here"],
+    "/ledger": ["46 to 1 of 46", "project flights began"],
+}
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    with running() as address:
+        yield address
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("place", PAGES)
+def test_a_page_shows_its_facts_and_keeps_the_rules(browser: Browser, url: str, place: str, scheme: Scheme) -> None:
+    with browser.page(scheme=scheme) as page:
+        page.goto(url + place)
+        page.wait("main h1")
+        for fact in PAGES[place]:
+            page.wait(f"main >> text={fact} >> nth=0")
+
+        assert page.count("[role=alert]") == 0
+        assert page.axe() == []
+        assert page.errors() == []
+        assert page.hosts() == {url.removeprefix("http://")}
+
+
+@pytest.mark.parametrize("place", PAGES)
+def test_no_page_is_wider_than_a_small_window(browser: Browser, url: str, place: str) -> None:
+    with browser.page(width=480) as page:
+        page.goto(url + place)
+        page.wait(f"main >> text={PAGES[place][0]} >> nth=0")
+
+        assert page.eval("document.documentElement.scrollWidth") <= 480
+        assert page.axe() == []
+
+
+def test_the_best_run_is_starred_and_stands_first(page: Page, url: str) -> None:
+    page.goto(f"{url}/runs")
+    page.wait("tbody tr")
+
+    first = page.texts("tbody tr")[0]
+
+    assert "challenger-5" in first
+    assert "best:" in first
+    assert page.count("tbody .star") == 1
+
+
+def test_ticked_runs_are_compared_by_what_differs(page: Page, url: str) -> None:
+    page.goto(f"{url}/runs")
+    page.click("[aria-label='Compare challenger-5']")
+    page.click("[aria-label='Compare brisk-owl-1']")
+    page.click("text=Compare 2 runs")
+    page.wait("text=values are shown")
+
+    shown = page.text("main table")
+
+    assert "learning_rate" in shown
+    assert "lightgbm" not in shown
+    page.click("role=switch[name='Show what is equal, too']")
+    page.wait("main table >> text=lightgbm")
+
+
+def test_filters_stand_in_the_address(page: Page, url: str) -> None:
+    page.goto(f"{url}/runs")
+    page.fill("role=textbox[name='Search']", "candidate=logistic")
+    page.wait("text=1 to 4 of 4")
+
+    assert "search=candidate%3Dlogistic" in page.url
+    page.goto(f"{url}/runs?status=failed")
+    page.wait("text=1 to 1 of 1")
+    assert "pale-fox-6" in page.text("tbody")
+
+
+def test_the_chart_draws_and_its_table_holds_the_same_numbers(page: Page, url: str) -> None:
+    page.goto(f"{url}/deployments/{NAME}")
+    page.wait("canvas")
+    drawn = "(() => {const c = document.querySelector('canvas'); const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;"
+    assert page.eval(drawn + " return d.some((v) => v > 0)})()")
+
+    with urlopen(f"{url}/api/v1/deployments/{NAME}") as answer:
+        months = json.load(answer)["comparison"]["months"]
+    page.click("main >> text=AUC >> nth=1")
+    page.click("label:has-text('Table')")
+    page.wait("role=region[name='AUC by month']")
+
+    table = page.text("role=region[name='AUC by month']")
+    for month in months:
+        assert f"{month['arms']['noria']['auc']:.4f}" in table
+
+
+def test_a_prediction_is_reached_by_its_id_from_the_keyboard(page: Page, url: str) -> None:
+    page.goto(f"{url}/why")
+    page.fill("role=textbox[name='Prediction id']", PREDICTION)
+    page.press("Enter")
+
+    page.wait("text=computed again: the same, bit for bit")
+    assert page.url.endswith(PREDICTION)
+
+
+def test_an_unknown_prediction_is_told_with_its_remedy(page: Page, url: str) -> None:
+    page.goto(f"{url}/why/r00.0")
+    page.wait("[role=alert]")
+
+    assert "r00.0" in page.text("[role=alert]")
+    assert page.axe() == []
+
+
+def test_the_ledger_is_verified_on_request(page: Page, url: str) -> None:
+    page.goto(f"{url}/ledger")
+    page.click("text=Verify every row")
+
+    page.wait("text=46 rows, every one as it was written")
