@@ -231,7 +231,7 @@ def request_of(table: pl.DataFrame, **changes: Any) -> dict[str, Any]:
         change = changes.get(name, {})
         if change is None:
             continue
-        data = [None if isinstance(v, float) and v != v else v for v in table[name].to_list()]  # noqa: PLR0124
+        data = [None if isinstance(v, float) and v != v else v for v in table[name].to_list()]
         inputs.append({"name": name, "shape": [len(table)], "datatype": kinds[name], "data": data, **change})
     return {"inputs": inputs}
 

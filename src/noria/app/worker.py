@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from threading import Event, Thread
@@ -20,7 +21,7 @@ from noria.domain.deployment import Variant
 from noria.domain.ids import Digest, fresh
 from noria.errors import InputInvalid, NoriaError, StoreError
 from noria.packaging.bundle import open_bundle
-from noria.packaging.signature import checker
+from noria.packaging.signature import checker, unseen_counter
 from noria.ports.blobs import BlobStore
 from noria.ports.flavor import Flavor
 from noria.ports.predictions import PredictionWriter
@@ -220,9 +221,16 @@ class Loader:
         if known is None:
             opened = open_bundle(variant.bundle, blobs=self._blobs, cache=self._cache, flavors=self._flavors)
             signature = opened.manifest.signature
-            known = Served(variant, signature, opened.predictor, checker(signature), opened.manifest.flavor)
+            known = Served(
+                variant,
+                signature,
+                opened.predictor,
+                checker(signature),
+                unseen_counter(signature),
+                opened.manifest.flavor,
+            )
             self._loaded[variant.bundle] = known
-        return Served(variant, known.signature, known.predictor, known.check, known.flavor)
+        return replace(known, variant=variant)
 
     def _forget_unused(self) -> None:
         used = {served.variant.bundle for live in self._board.all() for served in live.variants}

@@ -64,27 +64,53 @@ def checker(signature: Signature) -> Callable[[Columns], int]:
     """`check` for one signature, prepared once: what a worker calls for every request."""
     columns_of = {field.name: _column_check(field) for field in signature.inputs}
     expected = columns_of.keys()
+    plain = [f.name for f in signature.inputs if f.width == 1 and f.datatype in ("FP32", "FP64") and not f.nullable]
+    others = [(name, check_column) for name, check_column in columns_of.items() if name not in plain]
+    first = signature.inputs[0].name
 
     def checked(columns: Columns) -> int:
         if columns.keys() != expected:
             raise _wrong_names(columns, signature)
-        rows = -1
-        unseen = 0
-        for name, check_column in columns_of.items():
+        rows = len(columns[first])
+        unseen, squares = 0, 0.0
+        for name in plain:
+            values = columns[name]
+            if values.dtype.kind != "f" or values.ndim != 1 or len(values) != rows:
+                columns_of[name](values)
+                raise _unequal(name, len(values), rows)
+            # x.x is NaN exactly when an element is: squares cannot cancel, and this is the cheapest test there is for one row.
+            squares += values.dot(values)
+        if isnan(squares):
+            for name in plain:
+                columns_of[name](columns[name])
+        for name, check_column in others:
             values = columns[name]
             unseen += check_column(values)
-            if rows < 0:
-                rows = len(values)
-            elif len(values) != rows:
-                raise RequestInvalid(
-                    f"column {name!r} has {len(values)} rows and the others have {rows}",
-                    remedy="send every column with one value a row",
-                )
+            if len(values) != rows:
+                raise _unequal(name, len(values), rows)
         if rows < 1:
             raise RequestInvalid("the request has no rows", remedy="send at least one row")
         return unseen
 
     return checked
+
+
+def unseen_counter(signature: Signature) -> Callable[[Columns], int]:
+    """Only the last part of `check`: count text values that training never saw, in columns that are known to follow the signature."""
+    known = [(f.name, frozenset(f.categories)) for f in signature.inputs if f.categories is not None]
+
+    def unseen(columns: Columns) -> int:
+        return sum(
+            value not in seen for name, seen in known for value in columns[name].ravel().tolist() if value is not None
+        )
+
+    return unseen
+
+
+def _unequal(name: str, rows: int, others: int) -> RequestInvalid:
+    return RequestInvalid(
+        f"column {name!r} has {rows} rows and the others have {others}", remedy="send every column with one value a row"
+    )
 
 
 def _field(name: str, values: Any, *, closed: bool) -> Field:
@@ -141,10 +167,8 @@ def _column_check(field: Field) -> Callable[[Any], int]:
         if values.ndim != shaped or (shaped == 2 and values.shape[1] != field.width):
             raise _wrong_shape(field, values.shape)
         if floating:
-            # x.x is NaN exactly when an element is: squares cannot cancel, and this is the cheapest test there is for one row.
             flat = values if shaped == 1 else values.ravel()
-            square = flat.dot(flat) if refuses_missing else 0.0
-            if isnan(square):
+            if refuses_missing and isnan(flat.dot(flat)):
                 raise _missing_value(field, int(np.flatnonzero(np.isnan(flat))[0]) // field.width)
             return 0
         return _check_text(field, values.ravel().tolist(), known) if text else 0

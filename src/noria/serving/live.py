@@ -15,12 +15,14 @@ from noria.ports.flavor import Columns, Predictor
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """One loaded variant. check: refuses columns against the signature and counts values never seen (packaging/signature, passed in)."""
+    """One loaded variant. check: refuses columns against the signature and counts values that training never saw; unseen: only counts them, for
+    columns that a codec has made to the signature (both from packaging/signature, passed in)."""
 
     variant: Variant
     signature: Signature
     predictor: Predictor
     check: Callable[[Columns], int]
+    unseen: Callable[[Columns], int]
     flavor: str
 
 
@@ -33,6 +35,10 @@ class Live:
     variants: tuple[Served, ...]
     sticky_by: str = "request"
     rollout: RolloutId | None = None
+
+    def weights(self) -> list[Variant]:
+        """The variants as routing takes them."""
+        return [served.variant for served in self.variants]
 
     def named(self, name: str) -> Served:
         """The variant of this role. Raises RequestInvalid naming those there are."""

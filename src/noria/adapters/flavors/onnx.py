@@ -33,13 +33,23 @@ class OnnxPredictor:
                 cause=f"graph: {sorted(i.name for i in inputs)}; signature: {sorted(by_name)}",
                 remedy="package the model again with its own signature",
             )
-        self._feeds = [(i.name, _feed(by_name[i.name], i.type)) for i in inputs]
+        self._numbers = [
+            (i.name, np.dtype(_NUMBERS[i.type])) for i in inputs if i.type in _NUMBERS and by_name[i.name].width == 1
+        ]
+        plain = {name for name, _ in self._numbers}
+        self._others = [(i.name, _feed(by_name[i.name], i.type)) for i in inputs if i.name not in plain]
         self._names, self._pick = _answers([o.name for o in session.get_outputs()], signature)
 
     def predict(self, columns: Columns) -> Columns:
         """Answer all rows. Raises RequestInvalid when the graph refuses them."""
+        feeds: dict[str, Any] = {}
+        for name, wanted in self._numbers:
+            values = columns[name]
+            feeds[name] = (values if values.dtype is wanted else values.astype(wanted)).reshape(-1, 1)
+        for name, feed in self._others:
+            feeds[name] = feed(columns[name])
         try:
-            results = self._run(self._names, {name: feed(columns[name]) for name, feed in self._feeds})
+            results = self._run(self._names, feeds)
         except Exception as exc:
             # onnxruntime's errors share no base class of its own (they are RuntimeError and Exception subclasses made in C).
             raise RequestInvalid(

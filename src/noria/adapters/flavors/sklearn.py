@@ -41,6 +41,11 @@ class SklearnPredictor:
         }
         self._outputs = [(f.name, kinds[f.datatype]) for f in signature.outputs]
 
+    @property
+    def model(self) -> Any:
+        """The estimator as it was saved."""
+        return self._model
+
     def predict(self, columns: Columns) -> Columns:
         """Answer all rows: the probability of the last of two classes, a column for each of several, or the value. Raises RequestInvalid."""
         table = self._frame(columns) if self._named else self._matrix(columns)

@@ -4,11 +4,12 @@ Reading and writing bytes is v2 and mlflow; HTTP is app. Nothing here waits for 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from secrets import token_hex
 from time import perf_counter_ns
 from typing import Protocol
+
+import msgspec
 
 from noria.domain.ids import derive
 from noria.domain.prediction import PredictionRecord, Scalar
@@ -39,13 +40,20 @@ class Question(Protocol):
         """The first row's value of a column as text, for sticky routing; None if it is not there."""
         ...
 
-    def columns(self, served: Served) -> tuple[Columns, dict[str, list[Scalar]]]:
-        """All columns as arrays, and as the lists that are recorded. Raises RequestInvalid naming the column."""
+    def columns(self, served: Served) -> "Read":
+        """All columns. Raises RequestInvalid naming the column."""
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
+class Read(msgspec.Struct, frozen=True, gc=False):
+    """Columns as arrays, and as the lists that are recorded. known_good: they follow the signature and nothing is missing (predict)."""
+
+    columns: Columns
+    lists: dict[str, list[Scalar]]
+    known_good: bool = False
+
+
+class Told(msgspec.Struct, frozen=True, gc=False):
     """What the headers say. version: of the path. key: Noria-Request-Key; variant: Noria-Variant; at: Noria-Time."""
 
     version: str | None = None
@@ -54,8 +62,7 @@ class Told:
     at: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True, gc=False):
     """An answer that is recorded, or will be within a moment."""
 
     request_id: str
@@ -94,8 +101,8 @@ class Answering:
         request_id = f"r{derive(live.deployment, told.key) if told.key else token_hex(16)}"
         at = self._time(told.at)
         served = choose(live, question, told, request_id)
-        columns, inputs = question.columns(served)
-        outputs, unseen = predict(served, columns)
+        read = question.columns(served)
+        outputs, unseen = predict(served, read.columns, known_good=read.known_good)
         values = to_lists(outputs, served.signature.outputs)
         rows = len(next(iter(values.values())))
         keys = question.keys
@@ -116,7 +123,7 @@ class Answering:
                 latency_us=passed // 1000,
                 protocol=question.protocol,
                 rows=rows,
-                inputs=inputs,
+                inputs=read.lists,
                 outputs=values,
                 rollout=live.rollout,
                 keys=keys,
@@ -164,4 +171,4 @@ def choose(live: Live, question: Question, told: Told, request_id: str) -> Serve
     elif live.sticky_by != "request":
         key = question.first(live.sticky_by)
     place = position(request_id if key is None else key, salt=live.rollout or live.deployment)
-    return live.variants[pick([s.variant for s in live.variants], place)]
+    return live.variants[pick(live.weights(), place)]

@@ -79,7 +79,12 @@ class InferenceApp:
                 protocol.response_bytes(401, [*JSON, ("www-authenticate", "Bearer")], body)
                 return
             if scope.method == "POST":
-                await self._post(path, scope, protocol)
+                if path.startswith(PREFIX) and path.endswith("/infer"):
+                    name, version = _model(path[: -len("/infer")])
+                    body = await read_body(scope, protocol, limit=self._body_limit)
+                    self._infer(protocol, scope.headers, body, name=name, version=version)
+                else:
+                    await self._post(path, scope, protocol)
             elif scope.method in ("GET", "HEAD"):
                 self._get(path, scope, protocol)
             else:
@@ -96,11 +101,7 @@ class InferenceApp:
             )
 
     async def _post(self, path: str, scope: Any, protocol: Any) -> None:
-        if path.startswith(PREFIX) and path.endswith("/infer"):
-            name, version = _model(path[: -len("/infer")])
-            body = await read_body(scope, protocol, limit=self._body_limit)
-            self._infer(protocol, scope.headers, body, name=name, version=version)
-        elif path == "/invocations":
+        if path == "/invocations":
             body = await read_body(scope, protocol, limit=self._body_limit)
             self._invoke(protocol, scope.headers, body)
         elif path == "/noria/flush":

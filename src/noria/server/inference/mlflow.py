@@ -13,8 +13,7 @@ import msgspec
 from noria.domain.model import Field
 from noria.domain.prediction import Scalar
 from noria.errors import RequestInvalid
-from noria.ports.flavor import Columns
-from noria.server.inference.answering import Answer
+from noria.server.inference.answering import Answer, Read
 from noria.serving.columns import from_lists, to_lists
 from noria.serving.live import Served
 
@@ -47,7 +46,7 @@ class MlflowQuestion:
         values = self._named.get(column)
         return str(values[0]) if values and values[0] is not None else None
 
-    def columns(self, served: Served) -> tuple[Columns, dict[str, list[Scalar]]]:
+    def columns(self, served: Served) -> Read:
         """See Question."""
         signature = served.signature
         named = self._named
@@ -64,9 +63,8 @@ class MlflowQuestion:
             else:
                 flat[name] = values
         columns = from_lists(flat, signature)
-        return columns, to_lists(
-            columns, [f for f in signature.inputs if f.name in columns]
-        )  # the check names what is missing
+        present = [f for f in signature.inputs if f.name in columns]  # the check names what is missing
+        return Read(columns, to_lists(columns, present))
 
     def _read_json(self, body: bytes) -> None:
         try:
