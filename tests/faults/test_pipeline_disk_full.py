@@ -2,7 +2,6 @@
 
 import subprocess
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from noria.domain.ids import digest_of
 from noria.errors import DiskFull
 from noria.pipeline.declare import pipeline, step
 from noria.pipeline.run import PipelineRun, run_pipeline
+from noria.testing.clock import FakeClock
 
 pytestmark = pytest.mark.faults
 RAN: list[str] = []
@@ -46,18 +46,13 @@ def large(small: bytes) -> bytes:
     return small * 1500
 
 
-class Time:
-    def now(self) -> datetime:
-        return datetime(2013, 1, 1, tzinfo=UTC)
-
-
 def run(folder: Path, metadata: Any, holder: str) -> PipelineRun:
     return run_pipeline(
         pipeline("p", small, large),
         journal=metadata.journal,
         blobs=open_blobs(str(folder)),
         executor=open_executor(workers=1),
-        clock=Time(),
+        clock=FakeClock(),
         holder=holder,
         environment=digest_of(b"e"),
     )

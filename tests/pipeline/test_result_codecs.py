@@ -73,7 +73,7 @@ def a_frame() -> pl.DataFrame:
             "t": [datetime(2013, 1, 1, tzinfo=UTC), None, None],
             "d": [date(2013, 1, 1), None, None],
             "u": [timedelta(1), None, None],
-            "m": [Decimal("1.50"), None, None],
+            "m": pl.Series([Decimal("1.50"), None, None], dtype=pl.Decimal(38, 2)),
         }
     )
 

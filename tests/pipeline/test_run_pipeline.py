@@ -1,7 +1,7 @@
 """Runs: what was done is found, what was not is run once, and what changed is named."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import polars as pl
@@ -18,19 +18,9 @@ from noria.domain.pipeline import StepResult, StepTask
 from noria.errors import Conflict, LeaseLost, NotFound, StepFailed
 from noria.pipeline.declare import Pipeline, Step, pipeline, step
 from noria.pipeline.run import Input, PipelineRun, run_pipeline
+from noria.testing.clock import START, FakeClock
 
-START = datetime(2013, 1, 1, tzinfo=UTC)
 ENV = digest_of(b"environment")
-
-
-class Time:
-    """A clock that is put forward by hand."""
-
-    def __init__(self) -> None:
-        self.at = START
-
-    def now(self) -> datetime:
-        return self.at
 
 
 class House:
@@ -41,7 +31,7 @@ class House:
         self.journal = self.metadata.journal
         self.blobs = open_blobs("")
         self.executor = executor or open_inline(workers=1)
-        self.clock = Time()
+        self.clock = FakeClock()
 
     def run(self, flow: Pipeline, *, holder: str = "me", environment: Digest = ENV, **more: Any) -> PipelineRun:
         return run_pipeline(
@@ -355,7 +345,7 @@ def test_a_step_that_another_holds_is_a_conflict_until_the_lease_ends(ran: list[
     with pytest.raises(Conflict, match="other"):
         house.run(FLOW, params={"rows": 4})
     assert ran == []
-    house.clock.at += timedelta(seconds=31)
+    house.clock.advance(seconds=31)
 
     assert house.run(FLOW, params={"rows": 4}).ran == 3
 
@@ -372,7 +362,7 @@ def taking_over(house: House) -> Callable[[], None]:
 
     def act() -> None:
         (entry,) = house.journal._entries.values()
-        house.clock.at += timedelta(seconds=60)
+        house.clock.advance(seconds=60)
         task = StepTask(step=entry.step, cache_key=entry.cache_key, key_parts={})
         taken = house.journal.lease(task, holder="other", now=house.clock.now(), seconds=30)
         house.journal.commit(taken, output=house.blobs.put(b"noria-value-1\nplain\n\x07"), seconds=1.0)
@@ -405,10 +395,10 @@ def test_a_long_step_gives_signs_of_life() -> None:
     beats: list[datetime] = []
 
     def wait_for_a_beat() -> None:
-        house.clock.at += timedelta(seconds=7)
+        house.clock.advance(seconds=7)
         for _ in range(10_000_000):
             (entry,) = house.journal._entries.values()
-            if entry.leased_until >= house.clock.at:
+            if entry.leased_until >= house.clock.now():
                 beats.append(entry.leased_until)
                 return
 

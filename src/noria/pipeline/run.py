@@ -95,8 +95,9 @@ def run_pipeline(
         on_step=on_step or (lambda result: None),
     )
     run.recall()
-    while run.open:
-        run.advance()
+    with run.leases:
+        while run.open:
+            run.advance()
     run.remember()
     results = tuple(run.results[b.spec.name] for b in layout.steps)
     return PipelineRun(layout.plan, results, blobs, kept)
@@ -199,25 +200,24 @@ class _Run:
 
     def _run(self, steps: list[BoundStep]) -> None:
         """Run steps that do not need each other, and commit each as it ends."""
-        with self.leases:
-            why = {b.spec.name: self._why(b) for b in steps}
-            mine = [b for b in steps if not self._lease(b)]
-            work = [_Work(function=b.step.function, arguments=self._arguments(b)) for b in mine]
-            for bound, (value, seconds) in zip(mine, self._results(mine, work), strict=True):
-                name = bound.spec.name
-                output = self._store(name, value)
-                if bound.spec.cacheable:
-                    self.leases.commit(self.tasks[name], output=output, seconds=seconds)
-                self._settle(
-                    StepResult(
-                        step=name,
-                        state="done",
-                        cache_key=self.tasks[name].cache_key,
-                        output=output,
-                        seconds=seconds,
-                        why=why[name],
-                    )
+        why = {b.spec.name: self._why(b) for b in steps}
+        mine = [b for b in steps if not self._lease(b)]
+        work = [_Work(function=b.step.function, arguments=self._arguments(b)) for b in mine]
+        for bound, (value, seconds) in zip(mine, self._results(mine, work), strict=True):
+            name = bound.spec.name
+            output = self._store(name, value)
+            if bound.spec.cacheable:
+                self.leases.commit(self.tasks[name], output=output, seconds=seconds)
+            self._settle(
+                StepResult(
+                    step=name,
+                    state="done",
+                    cache_key=self.tasks[name].cache_key,
+                    output=output,
+                    seconds=seconds,
+                    why=why[name],
                 )
+            )
 
     def _results(self, steps: list[BoundStep], work: list[_Work]) -> Iterator[tuple[Any, float]]:
         """What the executor gives, with the name of the step that failed: results come in order, so it is the first without one."""
