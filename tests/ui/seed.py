@@ -760,11 +760,12 @@ def _published(workspace: Workspace) -> None:
     document = {
         "year": year,
         "months": months,
-        "retrainings": 4,
+        "retrainings": {"frozen": 0, "blind_recent": 9, "blind_all": 9, "noria": 4},
         "refusals": 1,
         "rollbacks": 1,
         "alerts": 3,
-        "timings": {"replay_s": 201.5},
+        "timings": {"replay": 201.5},
+        "example_prediction": PREDICTION,
     }
     workspace.blobs.publish("demo/result.json", json.dumps(document).encode())
 

@@ -30,7 +30,7 @@ PAGES = {
     ],
     "/deployments": [NAME, "1 open alert", "generation 6"],
     f"/deployments/{NAME}": [
-        "Blind, recent data",
+        "Blind monthly, last 2 months",
         "270,045",
         "rolled back",
         "whole interval lies below 0",

@@ -35,6 +35,8 @@ def load(port: str, name: str) -> ModuleType:
             if isinstance(module, ModuleType):
                 return module
     except ModuleNotFoundError as exc:
+        if exc.name is not None and exc.name.startswith("noria"):
+            raise
         raise ExtraMissing(
             f"adapter {name!r} for {port} needs the package {exc.name!r}",
             cause="it is an optional dependency and is not installed",

@@ -12,35 +12,21 @@ def sentence(event: e.AnyEvent) -> str:
     >>> sentence(e.AliasMoved(model="churn", alias="champion", number=3, previous=2, reason="won"))
     "'champion' of churn moved from version 2 to 3: won"
     """
-    told = _TOLD.get(type(event))
-    return told(event) if told is not None else _loop(event)
+    return _TOLD[type(event)](event)
 
 
-def _loop(event: e.AnyEvent) -> str:
-    match event:
-        case e.RolloutStarted():
-            r = event.rollout
-            return (
-                f"canary: version {r.challenger} gets {r.plan.weight:.0%} of the traffic beside champion {r.champion}"
-            )
-        case e.RolloutPromoted():
-            why = f": {event.verdict.reason}" if event.verdict else ": first version"
-            return f"version {event.number} of {event.model} became champion{why}"
-        case e.RolloutRolledBack():
-            return f"version {event.number} rolled back, {event.champion} answers alone: {event.verdict.reason}"
-        case e.AliasMoved():
-            source = f"from version {event.previous} " if event.previous else ""
-            return f"{event.alias!r} of {event.model} moved {source}to {'' if event.previous else 'version '}{event.number}: {event.reason}"
-        case e.AlertOpened():
-            return event.alert.summary
-        case e.AlertResolved():
-            return f"alert resolved: {event.reason}"
-        case e.StageFailed():
-            return f"stage {event.stage!r} failed: {event.error.splitlines()[0]}"
-        case e.RunFailed():
-            return f"training failed, the champion stays: {event.error.splitlines()[0]}"
-        case _:
-            return type(event).__name__
+def _canary(event: e.RolloutStarted) -> str:
+    rollout = event.rollout
+    return f"canary: version {rollout.challenger} gets {rollout.plan.weight:.0%} of the traffic beside champion {rollout.champion}"
+
+
+def _promoted(event: e.RolloutPromoted) -> str:
+    return f"version {event.number} of {event.model} became champion: {event.verdict.reason if event.verdict else 'first version'}"
+
+
+def _moved(event: e.AliasMoved) -> str:
+    where = f"from version {event.previous} to {event.number}" if event.previous else f"to version {event.number}"
+    return f"{event.alias!r} of {event.model} moved {where}: {event.reason}"
 
 
 def _gates(report: GateReport) -> str:
@@ -70,5 +56,13 @@ _TOLD: dict[type, Callable[..., str]] = {
     e.GatesPassed: lambda x: _gates(x.report),
     e.GatesFailed: lambda x: f"challenger refused: {_gates(x.report)}",
     e.ModelVersionRegistered: lambda x: f"{x.model} version {x.number} ({x.version}) registered: {x.version_reason}",
+    e.RolloutStarted: _canary,
+    e.RolloutPromoted: _promoted,
+    e.RolloutRolledBack: lambda x: f"version {x.number} rolled back, {x.champion} answers alone: {x.verdict.reason}",
+    e.AliasMoved: _moved,
+    e.AlertOpened: lambda x: x.alert.summary,
+    e.AlertResolved: lambda x: f"alert resolved: {x.reason}",
+    e.StageFailed: lambda x: f"stage {x.stage!r} failed: {x.error.splitlines()[0]}",
+    e.RunFailed: lambda x: f"training failed, the champion stays: {x.error.splitlines()[0]}",
     e.ModelVersionApproved: lambda x: f"version {x.number} approved by {x.by}: {x.reason}",
 }

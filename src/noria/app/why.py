@@ -1,4 +1,4 @@
-"""Why: from one prediction back to everything that made it, and the same answer computed again. Reads only. Called by SDK, `noria why` and the pages."""
+"""Why: from one prediction back to all that made it, and the same answer computed again. Reads only. Called by SDK, `noria why` and the pages."""
 
 import struct
 from datetime import datetime

@@ -11,7 +11,7 @@ import polars as pl
 from noria.data.schema import SchemaChange, infer_schema, schema_changes
 from noria.domain.dataset import Schema
 from noria.errors import InputInvalid, SchemaMismatch
-from noria.ports.arrow import ArrowTable
+from noria.domain.arrow import ArrowTable
 from noria.wire.tables import open_table
 
 EXAMPLES = 5

@@ -7,7 +7,7 @@ import msgspec
 import polars as pl
 
 from noria.errors import InputInvalid, SchemaMismatch
-from noria.ports.arrow import ArrowTable
+from noria.domain.arrow import ArrowTable
 from noria.wire.tables import open_table
 
 _ROW, _FOUND = "__noria_row", "__noria_found"

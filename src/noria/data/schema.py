@@ -9,7 +9,7 @@ import polars as pl
 
 from noria.domain.dataset import Column, DataType, Schema
 from noria.errors import SchemaMismatch
-from noria.ports.arrow import ArrowTable
+from noria.domain.arrow import ArrowTable
 from noria.wire.tables import POLARS_TYPES, open_table
 
 EXACT_INT = 2**53

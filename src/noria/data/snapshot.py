@@ -15,7 +15,7 @@ from noria.data.validate import REASON, describe, part, validate
 from noria.domain.dataset import Column, DatasetVersion, Expectation, ExpectationReport, Schema
 from noria.domain.ids import Digest
 from noria.errors import EmptyTable, ExpectationFailed
-from noria.ports.arrow import ArrowTable
+from noria.domain.arrow import ArrowTable
 from noria.ports.tables import TableStore
 
 

@@ -15,7 +15,7 @@ import polars as pl
 
 from noria.domain.dataset import Schema
 from noria.errors import EmptyTable, SourceUnreadable
-from noria.ports.arrow import ArrowTable
+from noria.domain.arrow import ArrowTable
 from noria.wire.tables import open_table
 
 FORMATS = (".csv", ".csv.gz", ".csv.zip", ".parquet")

@@ -6,7 +6,7 @@ import polars as pl
 
 from noria.domain.dataset import Expectation, ExpectationReport, ExpectationResult
 from noria.errors import SchemaMismatch, SettingInvalid
-from noria.ports.arrow import ArrowTable
+from noria.domain.arrow import ArrowTable
 from noria.wire.tables import open_table
 
 REASON = "quarantine_reason"

@@ -21,7 +21,7 @@ from noria.loop.context import Recipe
 from noria.loop.training import declared, fit, known_only, probabilities
 from noria.packaging.environment import capture, digest
 from noria.pipeline.declare import Pipeline, as_step, pipeline
-from noria.pipeline.run import run_pipeline
+from noria.pipeline.run import Input, run_pipeline
 from noria.wire.tables import open_table
 
 ZONE = "America/New_York"
@@ -44,40 +44,33 @@ def learner(recipe: Recipe) -> str:
     return recipe.policy.candidates[0]
 
 
-def arms_pipeline(recipe: Recipe, workspace: Workspace, year: Digest) -> Pipeline:
-    """One step a model: its probabilities for the flights that it would have answered, in their order."""
+def answers(
+    year: pl.DataFrame, recipe: Recipe, *, known_by: str, since: str, begin: str, end: str
+) -> "np.ndarray[Any, np.dtype[np.float64]]":
+    """Step: fit the fixed learner on labels known by then, and answer the flights from begin to end, in their order."""
+    moment = datetime.fromisoformat(known_by)
+    labelled = year.filter(pl.col("label").is_not_null() & (pl.col("known_at") <= moment))
+    labelled = known_only(labelled, recipe, known_by=moment)
+    window = TrainingWindow(choice="all", since=datetime.fromisoformat(since), until=moment, known_by=moment)
+    estimator, _ = fit(labelled, window, recipe.candidates[learner(recipe)], recipe)
+    first, last = datetime.fromisoformat(begin), datetime.fromisoformat(end)
+    return probabilities(estimator, year.filter(pl.col("at").is_between(first, last, closed="left")), recipe)
 
-    @cache
-    def rows() -> pl.DataFrame:
-        return open_table(workspace.tables.read(year))
 
-    def answered(known_by: datetime, since: datetime | None, begin: datetime, end: datetime) -> np.ndarray[Any, Any]:
-        labelled = rows().filter(pl.col("label").is_not_null() & (pl.col("known_at") <= known_by))
-        labelled = known_only(labelled, recipe, known_by=known_by)
-        first = labelled["at"].min()
-        assert isinstance(first, datetime)
-        window = TrainingWindow(choice="all", since=since or first, until=known_by, known_by=known_by)
-        estimator, _ = fit(labelled, window, recipe.candidates[learner(recipe)], recipe)
-        asked = rows().filter(pl.col("at").is_between(begin, end, closed="left"))
-        return probabilities(estimator, asked, recipe)
-
-    def model(*, known_by: str, since: str, begin: str, end: str, year: str, declared: str) -> np.ndarray[Any, Any]:
-        moment = datetime.fromisoformat
-        return answered(moment(known_by), moment(since) if since else None, moment(begin), moment(end))
-
-    one = as_step(model)
-    edges = [start for _, start, _ in months()]
-    starts = [JANUARY, FEBRUARY, *edges]
-    fixed = {"year": str(year), "declared": declared(recipe)}
+def arms_pipeline() -> Pipeline:
+    """One step a model: the winter's, and two a month from April on."""
+    one = as_step(answers)
+    starts = [JANUARY, FEBRUARY, *(start for _, start, _ in months())]
+    everything = JANUARY.isoformat()
     steps = [
-        one.named("winter", known_by=BEGIN.isoformat(), since="", begin=BEGIN.isoformat(), end=END.isoformat(), **fixed)
+        one.named("winter", known_by=BEGIN.isoformat(), since=everything, begin=BEGIN.isoformat(), end=END.isoformat())
     ]
     for position, (name, begin, end) in enumerate(months()):
         if position:
-            answering = {"known_by": begin.isoformat(), "begin": begin.isoformat(), "end": end.isoformat(), **fixed}
+            answering = {"known_by": begin.isoformat(), "begin": begin.isoformat(), "end": end.isoformat()}
             recent = starts[position + 2 - RECENT_MONTHS].isoformat()
             steps.append(one.named(f"blind_recent-{name}", since=recent, **answering))
-            steps.append(one.named(f"blind_all-{name}", since="", **answering))
+            steps.append(one.named(f"blind_all-{name}", since=everything, **answering))
     return pipeline("flights-arms", *steps)
 
 
@@ -85,10 +78,14 @@ def run_arms(
     recipe: Recipe, workspace: Workspace, year: Digest, *, on_step: Callable[[StepResult], None]
 ) -> Mapping[str, Mapping[str, np.ndarray[Any, Any]]]:
     """Probabilities by arm and month, in the order of the year's rows. March is answered by the winter model in all three."""
+
+    @cache
+    def rows() -> pl.DataFrame:
+        return open_table(workspace.tables.read(year))
+
     done = run_pipeline(
-        arms_pipeline(recipe, workspace, year),
-        params={},
-        inputs={},
+        arms_pipeline(),
+        inputs={"year": Input(digest=year, load=rows), "recipe": Input(digest=declared(recipe), load=lambda: recipe)},
         journal=workspace.journal,
         blobs=workspace.blobs,
         executor=workspace.executor,
@@ -97,15 +94,13 @@ def run_arms(
         environment=digest(capture()),
         on_step=on_step,
     )
-    winter = np.asarray(done.result("winter"))
-    asked = open_table(workspace.tables.read(year, columns=["at"])).filter(
-        pl.col("at").is_between(BEGIN, END, closed="left")
-    )["at"]
-    frozen = {name: winter[np.asarray(mask)] for name, mask in _masks(asked)}
+    winter = np.asarray(done["winter"])
+    asked = rows()["at"].filter(rows()["at"].is_between(BEGIN, END, closed="left"))
+    frozen = {name: winter[mask] for name, mask in _masks(asked)}
     found: dict[str, dict[str, np.ndarray[Any, Any]]] = {"frozen": frozen, "blind_recent": {}, "blind_all": {}}
     for name, _, _ in months():
         for arm in ARMS[1:]:
-            found[arm][name] = frozen[name] if name == months()[0][0] else np.asarray(done.result(f"{arm}-{name}"))
+            found[arm][name] = frozen[name] if name == months()[0][0] else np.asarray(done[f"{arm}-{name}"])
     return found
 
 

@@ -1,4 +1,4 @@
-"""Make the flights ready: ingest with schema and expectations, compute features as of each departure, keep both as dataset versions. Called by demo/story.
+"""Make the flights ready: ingest with schema and expectations, features as of each departure, both kept as dataset versions. Called by story.
 
 Each part is a cached step: a second demo finds them and does nothing again.
 """
@@ -17,11 +17,12 @@ from noria.demo.features import FEATURES, NUMBERS, TEXT, features
 from noria.demo.flights import event_times, read_airports, read_flights, read_weather
 from noria.demo.source import PACKAGE, folder
 from noria.domain.dataset import Column, Expectation, Schema
-from noria.domain.ids import Digest
+from noria.domain.ids import Digest, digest_of
 from noria.domain.pipeline import StepResult
 from noria.packaging.environment import capture, digest
-from noria.pipeline.declare import Pipeline, pipeline
-from noria.pipeline.run import run_pipeline
+from noria.pipeline.declare import pipeline
+from noria.pipeline.run import Input, run_pipeline
+from noria.ports.tables import TableStore
 from noria.wire.tables import open_table
 
 BEGIN = datetime(2013, 3, 1, 5, tzinfo=UTC)
@@ -41,6 +42,11 @@ EXPECTED = (
     Expectation(rule="not_null", column="tailnum", tolerance=0.01, severity="warn"),
     Expectation(rule="not_null", column="arr_delay", tolerance=0.04, severity="warn"),
 )
+WEATHER_EXPECTED = (
+    Expectation(rule="one_of", column="origin", values=ORIGINS),
+    Expectation(rule="between", column="temp", minimum=-30, maximum=120, severity="warn"),
+)
+FILES = ("flights.csv.zip", "weather.csv", "airports.csv")
 ASKED = Schema(
     columns=(
         Column(name="at", dtype="datetime"),
@@ -62,72 +68,59 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     base: Digest
 
 
-def preparation(workspace: Workspace, source: Path) -> Pipeline:
-    """The steps: flights and weather as published, features of the year, the labelled winter to begin with."""
-    tables = workspace.tables
+def flights(tables: TableStore, source: Path) -> str:
+    """Step: ingest the flights: conform, check expectations, keep."""
+    frame = read_flights(source)
+    schema = infer_schema(frame, time_column="time_hour")
+    return snapshot(
+        tables, "flights", frame, schema=schema, at=PUBLISHED, expectations=EXPECTED, source_name=PACKAGE
+    ).digest
 
-    def flights() -> str:
-        """Ingest the flights: conform, check expectations, keep."""
-        frame = read_flights(source)
-        schema = infer_schema(frame, time_column="time_hour")
-        return str(
-            snapshot(
-                tables, "flights", frame, schema=schema, at=PUBLISHED, expectations=EXPECTED, source_name=PACKAGE
-            ).digest
-        )
 
-    def weather() -> str:
-        """Ingest the weather."""
-        frame = read_weather(source)
-        schema = infer_schema(frame, time_column="time_hour")
-        expected = (
-            Expectation(rule="one_of", column="origin", values=ORIGINS),
-            Expectation(rule="between", column="temp", minimum=-30, maximum=120, severity="warn"),
-        )
-        return str(
-            snapshot(
-                tables, "weather", frame, schema=schema, at=PUBLISHED, expectations=expected, source_name=PACKAGE
-            ).digest
-        )
+def weather(tables: TableStore, source: Path) -> str:
+    """Step: ingest the weather."""
+    frame = read_weather(source)
+    schema = infer_schema(frame, time_column="time_hour")
+    return snapshot(
+        tables, "weather", frame, schema=schema, at=PUBLISHED, expectations=WEATHER_EXPECTED, source_name=PACKAGE
+    ).digest
 
-    def year(flights: str, weather: str) -> str:
-        """Join weather to flights in time, and compute the features of every flight as of its scheduled departure."""
-        log, airports = open_table(tables.read(Digest(flights))), read_airports(source)
-        asked = features(log, open_table(tables.read(Digest(weather))), airports)
-        times = event_times(log, airports)
-        frame = pl.DataFrame(
-            {
-                "at": pl.from_epoch(times["sched"] * 60, time_unit="s")
-                .dt.cast_time_unit("us")
-                .dt.replace_time_zone("UTC"),
-                "known_at": pl.from_epoch(times["seen_arr"] * 60, time_unit="s")
-                .dt.cast_time_unit("us")
-                .dt.replace_time_zone("UTC"),
-                "label": times["late"].cast(pl.Float64),
-            }
-        ).hstack(asked.with_columns(pl.col(NUMBERS).fill_nan(None)))
-        parents = (Digest(flights), Digest(weather))
-        version = snapshot(
-            tables, "flights-year", frame.sort("at", maintain_order=True), schema=ASKED, at=PUBLISHED, parents=parents
-        )
-        return str(version.digest)
 
-    def base(year: str) -> str:
-        """The labelled rows that were known when March began."""
-        frame = open_table(tables.read(Digest(year)))
-        known = frame.filter((pl.col("at") < BEGIN) & (pl.col("known_at") <= BEGIN))
-        parents = (Digest(year),)
-        return str(snapshot(tables, "flights-winter", known, schema=ASKED, at=BEGIN, parents=parents).digest)
+def year(flights: str, weather: str, tables: TableStore, source: Path) -> str:
+    """Step: join weather to flights in time, and compute the features of every flight as of its scheduled departure."""
+    log, airports = open_table(tables.read(Digest(flights))), read_airports(source)
+    asked = features(log, open_table(tables.read(Digest(weather))), airports)
+    times = event_times(log, airports)
+    frame = pl.DataFrame(
+        {"at": _utc(times["sched"]), "known_at": _utc(times["seen_arr"]), "label": times["late"].cast(pl.Float64)}
+    ).hstack(asked.with_columns(pl.col(NUMBERS).fill_nan(None)))
+    parents = (Digest(flights), Digest(weather))
+    rows = frame.sort("at", maintain_order=True)
+    return snapshot(tables, "flights-year", rows, schema=ASKED, at=PUBLISHED, parents=parents).digest
 
-    return pipeline("flights-prepare", flights, weather, year, base)
+
+def base(year: str, tables: TableStore) -> str:
+    """Step: the labelled rows that were known when March began."""
+    frame = open_table(tables.read(Digest(year)))
+    known = frame.filter((pl.col("at") < BEGIN) & (pl.col("known_at") <= BEGIN))
+    return snapshot(tables, "flights-winter", known, schema=ASKED, at=BEGIN, parents=(Digest(year),)).digest
+
+
+def _utc(minutes: pl.Series) -> pl.Series:
+    """Minutes since 1970 as times in UTC."""
+    return pl.select(pl.from_epoch(minutes * 60, time_unit="s").cast(pl.Datetime("us", "UTC"))).to_series()
 
 
 def prepare(workspace: Workspace, *, on_step: Callable[[StepResult], None]) -> Prepared:
     """Run the preparation, or find it done."""
+    source = folder()
+    content = digest_of(b"".join(digest_of((source / name).read_bytes()).encode() for name in FILES))
     done = run_pipeline(
-        preparation(workspace, folder()),
-        params={},
-        inputs={},
+        pipeline("flights-prepare", flights, weather, year, base),
+        inputs={
+            "tables": Input(digest=digest_of(str(workspace.home).encode()), load=lambda: workspace.tables),
+            "source": Input(digest=content, load=lambda: source),
+        },
         journal=workspace.journal,
         blobs=workspace.blobs,
         executor=workspace.executor,
@@ -136,8 +129,7 @@ def prepare(workspace: Workspace, *, on_step: Callable[[StepResult], None]) -> P
         environment=digest(capture()),
         on_step=on_step,
     )
-    names = ("flights", "weather", "year", "base")
-    return Prepared(**{name: Digest(str(done.result(name))) for name in names})
+    return Prepared(**{name: Digest(done[name]) for name in ("flights", "weather", "year", "base")})
 
 
 __all__ = ["ASKED", "BEGIN", "END", "FEATURES", "Prepared", "prepare"]

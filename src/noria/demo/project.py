@@ -68,7 +68,7 @@ POLICY = Policy(
     windows=("all", "weighted", "recent"),
     candidates=("boosting", "boosting-deeper", "logistic"),
 )
-CANARY = CanaryPlan(weight=0.2, minimum_labels=400, maximum_days=3.0, tolerance=0.005)
+CANARY = CanaryPlan(weight=0.2, minimum_labels=400, maximum_days=3.0, tolerance=0.005, paired=True)
 
 
 def make_boosting(params: Mapping[str, ParamValue], seed: int) -> Any:
@@ -84,7 +84,9 @@ def make_boosting(params: Mapping[str, ParamValue], seed: int) -> Any:
             ("numbers", "passthrough", list(NUMBERS)),
         ]
     )
-    model = LGBMClassifier(**params, random_state=seed, n_jobs=2, deterministic=True, force_row_wise=True, verbose=-1)
+    model = LGBMClassifier(
+        **dict[str, Any](params), random_state=seed, n_jobs=1, deterministic=True, force_row_wise=True, verbose=-1
+    )
     return Pipeline([("columns", columns), ("model", model)])
 
 
@@ -103,7 +105,7 @@ def make_logistic(params: Mapping[str, ParamValue], seed: int) -> Any:
             ("numbers", numbers, list(NUMBERS)),
         ]
     )
-    return Pipeline([("columns", columns), ("model", LogisticRegression(**params, random_state=seed))])
+    return Pipeline([("columns", columns), ("model", LogisticRegression(**dict[str, Any](params), random_state=seed))])
 
 
 CANDIDATES = {

@@ -1,4 +1,4 @@
-"""Replay the year through the endpoint on an accelerated clock: each flight is asked for at its scheduled departure, its label comes when it has landed.
+"""Replay the year through the endpoint in accelerated time: each flight is asked for at its scheduled departure, its label comes when it landed.
 
 One simulated day at a time; at its end the day is flushed, labels that have arrived are handed in, and the loop's clock strikes. After a kill the day
 that was under way is asked again under the same keys, so nothing is recorded twice. Called by demo/story.

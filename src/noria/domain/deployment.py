@@ -35,6 +35,8 @@ class CanaryPlan(msgspec.Struct, frozen=True, kw_only=True):
     error_rate: float = 0.05
     tolerance: float = 0.005
     maximum_error_share: float = 0.01
+    paired: bool = False
+    """Answers do not change what happens (a forecast does not delay a flight), so both versions may be scored on every labelled row."""
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):

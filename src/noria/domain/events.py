@@ -1,4 +1,4 @@
-"""The union of events: what happened, in past participles. Facts only; no personal data ever enters one (digests and counts do).
+"""The union of events: what happened, in past participles. Facts only; no personal data ever enters one.
 
 Adding a field needs a default; removing or renaming one breaks the chain of old ledgers and is not done. The table of what follows what is loop/wheel.
 """

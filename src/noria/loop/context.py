@@ -70,8 +70,8 @@ class Recipe:
     features: tuple[str, ...]
     candidates: Mapping[str, Candidate]
     gates: tuple[Gate, ...]
-    policy: Policy = Policy()
-    canary: CanaryPlan = CanaryPlan()
+    policy: Policy = field(default_factory=Policy)
+    canary: CanaryPlan = field(default_factory=CanaryPlan)
     expectations: tuple[Expectation, ...] = ()
     slices: tuple[str, ...] = ()
     time: str = "at"

@@ -16,9 +16,8 @@ import polars as pl
 from noria.domain.model import Field, Signature
 from noria.domain.run import Run
 from noria.errors import NotFound
-from noria.loop.context import Recipe
-from noria.pipeline.cache import Codec
-from noria.ports.blobs import BlobStore
+from noria.loop.context import Context, Recipe
+from noria.pipeline.cache import Codec, Codecs
 from noria.ports.flavor import Columns, Flavor, Reopened
 
 MODEL, HELD_BACK = "model", "held_back"
@@ -54,12 +53,17 @@ def estimator_codec(flavors: Mapping[str, Flavor]) -> Codec:
     return Codec(name="estimator", accepts=accepts, encode=encode, decode=decode)
 
 
-def artifact(run: Run, path: str, blobs: BlobStore) -> bytes:
-    """The content of one artifact of a run. Raises NotFound."""
+def left_by(run: Run, path: str, context: Context) -> object:
+    """What a training left under this name: the fitted estimator (MODEL), or the held-back rows as a frame (HELD_BACK). Raises NotFound."""
     for kept in run.artifacts:
         if kept.path == path:
-            return blobs.get(kept.digest)
+            return Codecs([estimator_codec(context.flavors)]).decode(context.blobs.get(kept.digest))
     raise NotFound.of(f"artifact of run {run.name!r}", path, [a.path for a in run.artifacts])
+
+
+def held_back(run: Run, context: Context) -> pl.DataFrame:
+    """The rows that the rehearsal was judged on, with its answers. Raises NotFound."""
+    return cast(pl.DataFrame, left_by(run, HELD_BACK, context))
 
 
 def columns_of(frame: pl.DataFrame, recipe: Recipe) -> Columns:

@@ -72,7 +72,7 @@ class Reactor:
             if error.retryable:
                 raise
             events = [StageFailed(stage=name, error_code=error.code, error=str(error))]
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - a stage may run a project's own code; whatever it raises is told, not hidden
             traceback.print_exc(file=sys.stderr)
             events = [StageFailed(stage=name, error_code="noria-7001", error=f"{type(error).__name__}: {error}")]
         drafts = [self._draft(caused(entry, name, i), event, cause=entry.id) for i, event in enumerate(events)]

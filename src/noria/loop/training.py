@@ -1,4 +1,4 @@
-"""How a challenger is trained: labelled rows, a back-test in time over windows and candidates, the fit. Used by loop/stages/train and the demo's arms.
+"""How a challenger is trained: labelled rows, a back-test in time over windows and candidates, the fit. Used by stages/train and the demo.
 
 Two clocks cut everything: `recipe.time` (when the prediction was asked for) and `recipe.known` (when its label was known).
 """
@@ -13,17 +13,20 @@ import msgspec
 import numpy as np
 import polars as pl
 
+from noria.domain.dataset import DatasetVersion
 from noria.domain.ids import Digest, digest_of
 from noria.domain.policy import TrainingWindow, WindowChoice, WindowEvidence
 from noria.domain.run import ParamValue
-from noria.errors import EmptyTable, LeakDetected
+from noria.domain.study import Study, Trial
+from noria.errors import EmptyTable, LeakDetected, StepFailed
 from noria.evaluation.metrics import summary
 from noria.loop.context import Candidate, Estimator, Recipe
 from noria.pipeline.declare import Pipeline, as_step, pipeline
+from noria.pipeline.run import Input
 from noria.ports.predictions import PredictionLog
 from noria.ports.tables import TableStore
-from noria.retraining.window import choose, weights
-from noria.stats.metrics import log_loss
+from noria.retraining.window import choose, evidence, weights
+from noria.stats.metrics import log_loss, row_log_loss
 from noria.tuning.study import Option, search
 from noria.wire.tables import open_table
 
@@ -157,7 +160,7 @@ def backtest(frame: pl.DataFrame, recipe: Recipe, *, until: datetime) -> pl.Data
     by_window = search(
         [Option(first, {"window": w}) for w in distinct], score, name="windows", metric="log_loss", seed=recipe.seed
     )
-    best = by_window.best().params["window"]
+    best = _first_success(by_window).params["window"]
     if others:
         search(
             [Option(name, {"window": best}) for name in others],
@@ -167,6 +170,17 @@ def backtest(frame: pl.DataFrame, recipe: Recipe, *, until: datetime) -> pl.Data
             seed=recipe.seed,
         )
     return held.with_columns([values.alias(name) for name, values in answers.items()])
+
+
+def _first_success(study: Study) -> Trial:
+    """The best trial. Raises StepFailed with what each one said when all failed."""
+    try:
+        return study.best()
+    except ValueError as exc:
+        said = "; ".join(f"{t.candidate}: {t.error}" for t in study.trials)
+        raise StepFailed(
+            "no candidate could be fitted", cause=said, remedy="fit one of them by hand on the same rows"
+        ) from exc
 
 
 def _choice(text: str) -> WindowChoice:
@@ -185,44 +199,47 @@ def _distinct(
 
 
 def evidence_of(held: pl.DataFrame, recipe: Recipe) -> list[WindowEvidence]:
-    """What the back-test says of each combination: its mean log loss on the held-back days."""
+    """What the back-test says of each combination: its mean log loss on the held-back days, and the error of its distance to the best."""
     labels = held[recipe.label].to_numpy()
-    found = []
-    for name, choice in product(recipe.policy.candidates, recipe.policy.windows):
-        column = column_of(name, choice)
-        if column in held.columns:
-            loss = log_loss(labels, held[column].to_numpy())
-            found.append(WindowEvidence(window=choice, candidate=name, log_loss=loss, rows=held.height))
-    return found
+    losses = {
+        (choice, name): row_log_loss(labels, held[column_of(name, choice)].to_numpy())
+        for name, choice in product(recipe.policy.candidates, recipe.policy.windows)
+        if column_of(name, choice) in held.columns
+    }
+    return evidence(losses, held[recipe.time].dt.date().to_numpy())
 
 
-def train_pipeline(recipe: Recipe, tables: TableStore) -> Pipeline:
-    """The training as cached steps. `backtest` gives the held-back rows with their answers, `train` the fitted estimator, `evaluate` the result.
+def prepare(rows: pl.DataFrame, recipe: Recipe) -> pl.DataFrame:
+    """Step: labelled rows in the order of time."""
+    return rows.sort(recipe.time, maintain_order=True)
 
-    Inputs: dataset (address of the labelled rows), until (the moment of the request), declared (digest of what the recipe says of learning).
-    """
 
-    def prepare(dataset: str) -> pl.DataFrame:
-        return open_table(tables.read(Digest(dataset))).sort(recipe.time, maintain_order=True)
+def held_back(prepare: pl.DataFrame, recipe: Recipe, *, until: str) -> pl.DataFrame:
+    """Step: split by time, and try every combination on the held-back days."""
+    moment = datetime.fromisoformat(until)
+    return backtest(known_only(prepare, recipe, known_by=moment), recipe, until=moment)
 
-    def held_back(prepare: pl.DataFrame, *, until: str, declared: str) -> pl.DataFrame:
-        moment = datetime.fromisoformat(until)
-        return backtest(known_only(prepare, recipe, known_by=moment), recipe, until=moment)
 
-    def choose_window(prepare: pl.DataFrame, held_back: pl.DataFrame, *, until: str) -> TrainingResult:
-        return chosen(prepare, held_back, recipe, until=datetime.fromisoformat(until))
+def evaluate(prepare: pl.DataFrame, backtest: pl.DataFrame, recipe: Recipe, *, until: str) -> TrainingResult:
+    """Step: what the back-test is for, and how good that was."""
+    return chosen(prepare, backtest, recipe, until=datetime.fromisoformat(until))
 
-    def train(prepare: pl.DataFrame, choose_window: TrainingResult) -> Estimator:
-        estimator, _ = fit(prepare, choose_window.window, recipe.candidates[choose_window.candidate], recipe)
-        return estimator
 
-    return pipeline(
-        f"train-{recipe.deployment}",
-        as_step(prepare),
-        as_step(held_back).named("backtest"),
-        as_step(choose_window).named("evaluate", needs={"held_back": "backtest"}),
-        as_step(train).named("train", needs={"choose_window": "evaluate"}),
-    )
+def train(prepare: pl.DataFrame, evaluate: TrainingResult, recipe: Recipe) -> Estimator:
+    """Step: fit the chosen candidate on everything in its window, up to the last label known."""
+    estimator, _ = fit(prepare, evaluate.window, recipe.candidates[evaluate.candidate], recipe)
+    return estimator
+
+
+def train_pipeline(recipe: Recipe) -> Pipeline:
+    """The training as cached steps: prepare, backtest, evaluate, train. Its inputs are given by `train_inputs`, its param is `until`."""
+    return pipeline(f"train-{recipe.deployment}", prepare, as_step(held_back).named("backtest"), evaluate, train)
+
+
+def train_inputs(recipe: Recipe, dataset: DatasetVersion, tables: TableStore) -> dict[str, object]:
+    """The rows by their address, read only if a step has to run; and the recipe by what it says of learning."""
+    rows = Input(digest=dataset.digest, load=lambda: open_table(tables.read(dataset.digest)))
+    return {"rows": rows, "recipe": Input(digest=declared(recipe), load=lambda: recipe)}
 
 
 def chosen(frame: pl.DataFrame, held: pl.DataFrame, recipe: Recipe, *, until: datetime) -> TrainingResult:
@@ -243,8 +260,8 @@ def chosen(frame: pl.DataFrame, held: pl.DataFrame, recipe: Recipe, *, until: da
     )
 
 
-def declared(recipe: Recipe) -> str:
-    """A digest of everything in the recipe that a training depends on: it is part of each step's cache key."""
+def declared(recipe: Recipe) -> Digest:
+    """The address of everything in the recipe that a training depends on: it is part of each step's cache key."""
     candidates = [
         (name, sorted(c.params.items()), inspect.getsource(c.make)) for name, c in sorted(recipe.candidates.items())
     ]

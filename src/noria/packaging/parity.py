@@ -133,7 +133,8 @@ def _beside(point: float, *, whole: bool) -> list[float]:
         return [-1.0, 0.0, 1.0] if whole else [-ZERO, 0.0, ZERO]
     if whole:
         return [float(np.floor(point)), float(np.floor(point)) + 1.0]
-    single = np.float32(point)
+    with np.errstate(over="ignore"):  # a threshold beyond float32 has infinity beside it
+        single = np.float32(point)
     near = [float(np.nextafter(centre, side)) for centre in (point, float(single)) for side in (-np.inf, np.inf)]
     return [point, float(single), *near, *(float(np.nextafter(single, np.float32(side))) for side in (-np.inf, np.inf))]
 

@@ -10,6 +10,8 @@ from typing import Any
 from noria.errors import BundleError
 
 _LOGISTIC = ("binary", "cross_entropy")
+_LARGEST = 1e300
+"""LightGBM answers infinity as 1e300, so a threshold there lets everything pass but a missing value; ONNX compares infinity as it is."""
 _IDENTITY = ("regression", "regression_l1", "huber", "fair", "quantile", "mape")
 
 
@@ -72,6 +74,8 @@ class Ensemble:
         if node["decision_type"] != "<=":
             raise _unsayable("it splits on categories inside the booster", "one-hot or ordinal encode them before it")
         missing, threshold = node["missing_type"], float(node["threshold"])
+        if threshold >= _LARGEST:
+            threshold = float("inf")
         if missing == "Zero":
             raise _unsayable("it treats zero as missing", "train with zero_as_missing=False")
         # Without missing values in training LightGBM reads NaN as 0; ONNX can only be told where NaN goes.

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from noria.domain.ids import PredictionId
 from noria.domain.prediction import GroundTruth, LabelReceipt, LoggedPrediction, PredictionRecord
-from noria.ports.arrow import ArrowTable
+from noria.domain.arrow import ArrowTable
 
 
 class PredictionWriter(Protocol):

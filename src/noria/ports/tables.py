@@ -6,7 +6,7 @@ from typing import Protocol
 
 from noria.domain.dataset import DatasetVersion, ExpectationReport, Schema
 from noria.domain.ids import Digest
-from noria.ports.arrow import ArrowTable
+from noria.domain.arrow import ArrowTable
 
 
 class TableStore(Protocol):

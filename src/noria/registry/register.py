@@ -1,4 +1,4 @@
-"""Register a candidate as the next version of a model. Gating it is evaluation/gates, naming the champion is registry/promote. Called by loop/stages."""
+"""Register a candidate as the next version of a model. Gating it is evaluation/gates, naming the champion is promote. Called by loop/stages."""
 
 from datetime import datetime
 

@@ -11,7 +11,7 @@ import polars as pl
 
 from noria.domain.model import Signature
 from noria.errors import RequestInvalid
-from noria.ports.arrow import ArrowTable
+from noria.domain.arrow import ArrowTable
 from noria.ports.flavor import Columns, Predictor
 from noria.serving.columns import DTYPES
 

@@ -19,7 +19,7 @@ import pytest
 from noria.domain.ids import Digest, PredictionId, RolloutId
 from noria.domain.prediction import GroundTruth, PredictionRecord, Scalar
 from noria.errors import InputInvalid, LabelInvalid, NotFound, StoreUnavailable
-from noria.ports.arrow import ArrowTable
+from noria.domain.arrow import ArrowTable
 from noria.ports.predictions import PredictionLog
 
 NOON = datetime(2013, 3, 1, 12, tzinfo=UTC)

@@ -14,7 +14,7 @@ from blake3 import blake3
 from noria.domain.dataset import DataType, Schema
 from noria.domain.ids import Digest, digest_of
 from noria.errors import SchemaMismatch
-from noria.ports.arrow import ArrowTable
+from noria.domain.arrow import ArrowTable
 from noria.wire.canonical import canonical
 
 POLARS_TYPES: Mapping[DataType, pl.DataType] = {

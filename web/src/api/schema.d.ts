@@ -455,7 +455,11 @@ export interface components {
             counts: {
                 [key: string]: number;
             };
+            example_prediction: string;
             months: components["schemas"]["MonthFigures"][];
+            retrainings: {
+                [key: string]: number;
+            };
             timings: {
                 [key: string]: number;
             };

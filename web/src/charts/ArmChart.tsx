@@ -23,10 +23,10 @@ interface Look {
   width?: number;
 }
 const ARMS: Record<string, Look> = {
-  noria: { label: "Noria", hue: 1, dash: [], marker: "circle", width: 2.5 },
-  frozen: { label: "Frozen", hue: 2, dash: [8, 5], marker: "square" },
-  blind_recent: { label: "Blind, recent data", hue: 4, dash: [2, 4], marker: "triangle" },
-  blind_all: { label: "Blind, all data", hue: 3, dash: [10, 4, 2, 4], marker: "diamond" },
+  noria: { label: "Noria's loop", hue: 1, dash: [], marker: "circle", width: 2.5 },
+  frozen: { label: "Frozen winter model", hue: 2, dash: [8, 5], marker: "square" },
+  blind_recent: { label: "Blind monthly, last 2 months", hue: 4, dash: [2, 4], marker: "triangle" },
+  blind_all: { label: "Blind monthly, all so far", hue: 3, dash: [10, 4, 2, 4], marker: "diamond" },
 };
 const SPARE: Marker[] = ["circle", "square", "triangle", "diamond"];
 const look = (arm: string, place: number): Look => ARMS[arm] ?? { label: arm, hue: (place % 8) + 1, dash: [4, 4], marker: SPARE[place % 4] ?? "circle" };
@@ -102,7 +102,7 @@ export function ArmChart({ months, events = [] }: { months: MonthFigures[]; even
 }
 
 /** The year's totals: one line an arm, the best of each column marked by a star. */
-export function YearTable({ year }: { year: Record<string, Arm> }) {
+export function YearTable({ year, retrainings }: { year: Record<string, Arm>; retrainings: Record<string, number> }) {
   const arms = Object.keys(ARMS)
     .filter((arm) => arm in year)
     .concat(Object.keys(year).filter((arm) => !(arm in ARMS)));
@@ -118,7 +118,10 @@ export function YearTable({ year }: { year: Record<string, Arm> }) {
             </th>
           ))}
           <th scope="col" className="num">
-            Predictions
+            Retrainings
+          </th>
+          <th scope="col" className="num">
+            Outcomes
           </th>
         </tr>
       </thead>
@@ -137,6 +140,7 @@ export function YearTable({ year }: { year: Record<string, Arm> }) {
                 {number(year[arm]?.[f.value])}
               </td>
             ))}
+            <td className="num">{retrainings[arm] === undefined ? <span className="muted">n/a</span> : count(retrainings[arm])}</td>
             <td className="num">{count(year[arm]?.n ?? 0)}</td>
           </tr>
         ))}
@@ -157,7 +161,7 @@ function MonthTable({ months, arms, figure, name }: { months: MonthFigures[]; ar
             </th>
           ))}
           <th scope="col" className="num">
-            Predictions
+            Outcomes
           </th>
         </tr>
       </thead>

@@ -64,7 +64,7 @@ export function LineChart({ title, x, lines, notes = [], time = false, logarithm
         tzDate: (seconds) => UPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
         scales: { x: { time, range: (_, low, high) => spread(low, high, time) }, y: { distr: logarithmic ? 3 : 1 } },
         axes: [
-          { ...axis, ...(xLabel === undefined ? {} : { splits: () => x, values: (_: UPlot, at: number[]) => thinned(at.map(xLabel), width) }) },
+          { ...axis, size: 32, ...(xLabel === undefined ? {} : { splits: () => x, values: (_: UPlot, at: number[]) => thinned(at.map(xLabel), width) }) },
           { ...axis, size: 62, ...(yLabel === undefined ? {} : { values: (_: UPlot, at: number[]) => at.map((v) => (v === null ? "" : yLabel(v))) }) },
         ],
         series: [

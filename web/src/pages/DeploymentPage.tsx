@@ -62,9 +62,12 @@ const COUNTS: Record<string, string> = { retrainings: "retrainings", promotions:
 
 function Year({ comparison, events }: { comparison: Comparison; events: EventView[] }) {
   return (
-    <Section title="The year, four ways">
+    <Section
+      title="The year, four ways"
+      aside={comparison.example_prediction === "" ? undefined : <Link to={`/why/${encodeURIComponent(comparison.example_prediction)}`}>why one of its answers was given</Link>}
+    >
       <div className="year">
-        <YearTable year={comparison.year} />
+        <YearTable year={comparison.year} retrainings={comparison.retrainings} />
         <div className="card">
           <ArmChart months={comparison.months} events={events} />
           {Object.keys(comparison.counts).length === 0 ? null : (

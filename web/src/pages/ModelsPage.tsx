@@ -50,8 +50,11 @@ export default function ModelsPage() {
                     <td>
                       {Object.entries(model.newest.metrics)
                         .slice(0, 3)
-                        .map(([key, given]) => `${metric(key)} ${number(given)}`)
-                        .join(", ")}
+                        .map(([key, given]) => (
+                          <span key={key} className="one-line">
+                            {metric(key)} <strong>{number(given)}</strong>
+                          </span>
+                        ))}
                     </td>
                     <td>
                       <Where names={model.newest.deployed} />

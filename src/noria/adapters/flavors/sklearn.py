@@ -1,7 +1,9 @@
 """scikit-learn models by skops: loaded without running code from the file, and only types of a fixed list. Pickle is not read. Loaded by name."""
 
+import zlib
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -116,7 +118,7 @@ class SklearnFlavor:
             raise ExtraMissing(
                 f"this model needs the package {exc.name!r}", remedy="pip install 'noria[train]'"
             ) from exc
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError) as exc:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError, BadZipFile, zlib.error) as exc:
             raise BundleCorrupt(f"{FILE} cannot be loaded", cause=str(exc)[:300]) from exc
 
 

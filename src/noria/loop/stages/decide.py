@@ -1,21 +1,21 @@
-"""Decide whether to retrain: asked by a declaration, by an alert, or by the calendar. The rule itself is retraining/decide; here it is given its facts."""
+"""Decide whether to retrain: asked by a declaration, an alert, or the clock. The rule itself is retraining/decide; here it gets its facts."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Literal
 
 import polars as pl
 
 from noria.domain import events as e
 from noria.domain.alert import Alert
+from noria.domain.ids import EventId
 from noria.domain.ledger import Entry
 from noria.domain.policy import Decision, RetrainHistory
 from noria.loop.context import Context, Recipe, Timed
 from noria.retraining import decide as rule
+from noria.wire.tables import open_table
 
-Trigger = Literal["decay", "input_drift", "schedule", "hand"]
 ENDINGS = (e.RunFailed, e.GatesFailed, e.RolloutPromoted, e.RolloutRolledBack)
-KINDS = ("RetrainRequested", "RetrainSuppressed", *(kind.__name__ for kind in ENDINGS))
+KINDS = ("RetrainRequested", "RunFinished", *(kind.__name__ for kind in ENDINGS))
 
 
 def ask_for_the_first(entry: Entry, context: Context) -> Sequence[e.AnyEvent]:
@@ -36,23 +36,46 @@ def decide(entry: Entry, context: Context) -> Sequence[e.AnyEvent]:
     event = entry.event
     assert isinstance(event, e.AlertOpened)
     recipe = context.recipe(event.deployment)
-    trigger: Trigger = "decay" if event.alert.kind == "decay" else "input_drift"
+    trigger: e.Trigger = "decay" if event.alert.kind == "decay" else "input_drift"
     decision = _judge(trigger, event.alert, recipe, context, now=entry.at, before=entry.seq)
     return [_event(decision, recipe, trigger, until=entry.at)]
 
 
 def review(context: Context) -> Sequence[Timed]:
-    """With no alarm for a while, look at the evidence by the calendar (policy.review_days)."""
+    """What needs no new alarm: a decay that still stands, data that grew enough (policy.growth), the calendar (policy.review_days).
+
+    A standing decay and growth are looked at on every stroke and told only when they lead to something; a scheduled look is always told. Without the
+    first, a challenger that was refused because too few labels of the new world had arrived would have been the last one.
+    """
     timed = []
     now = context.clock.now()
     for name, recipe in context.recipes.items():
-        if not recipe.policy.review_days or "schedule" not in recipe.policy.on:
+        if not any(d.name == name for d in context.deployments.all()):
+            continue
+        past = history(context, recipe, now=now)
+        standing = _standing_decay(context, name)
+        if standing is not None:
+            again = rule.decide("decay", standing, recipe.policy, past, now=now)
+            if again.retrain:
+                key = f"{standing.id}-again-{now.isoformat()}"
+                timed.append(
+                    Timed(key=key, event=_event(again, recipe, "decay", until=now), cause=_opening(context, standing))
+                )
+                continue
+        grown = rule.decide("growth", None, recipe.policy, past, now=now)
+        if grown.retrain:
+            timed.append(
+                Timed(key=f"{name}-growth-{now.isoformat()}", event=_event(grown, recipe, "growth", until=now))
+            )
             continue
         looked = _last_look(context, name)
-        if looked is None or now - looked < timedelta(days=recipe.policy.review_days):
-            continue
-        decision = _judge("schedule", None, recipe, context, now=now)
-        timed.append(Timed(key=f"{name}-{now:%Y-%m-%dT%H:%M}", event=_event(decision, recipe, "schedule", until=now)))
+        if (
+            recipe.policy.review_days
+            and looked is not None
+            and now - looked >= timedelta(days=recipe.policy.review_days)
+        ):
+            due = rule.decide("schedule", None, recipe.policy, past, now=now)
+            timed.append(Timed(key=f"{name}-{now.isoformat()}", event=_event(due, recipe, "schedule", until=now)))
     return timed
 
 
@@ -61,6 +84,7 @@ def history(context: Context, recipe: Recipe, *, now: datetime, before: int | No
     requested: list[datetime] = []
     champion_since: datetime | None = None
     in_progress = False
+    rows = 0
     for entry in context.ledger.read(limit=1_000_000, kinds=KINDS):
         if before is not None and entry.seq >= before:
             break
@@ -70,26 +94,40 @@ def history(context: Context, recipe: Recipe, *, now: datetime, before: int | No
         if isinstance(event, e.RetrainRequested):
             requested.append(entry.at)
             in_progress = True
+        elif isinstance(event, e.RunFinished):
+            rows = event.rows
         elif isinstance(event, ENDINGS):
             in_progress = False
             if isinstance(event, e.RolloutPromoted):
                 champion_since = entry.at
     last = requested[-1] if requested else None
-    joined = pl.DataFrame(context.predictions.joined(recipe.deployment, known_by=now, since=last))
-    labels = joined["label"].drop_nulls().len() if "label" in joined.columns else 0
+    joined = open_table(context.predictions.joined(recipe.deployment, known_by=now))
+    fresh = joined.filter(pl.col("label").is_not_null())
+    if last is not None:
+        fresh = fresh.filter(pl.col("label_at") > last)
     return RetrainHistory(
-        requested_at=tuple(requested), champion_since=champion_since, in_progress=in_progress, labels_since_last=labels
+        requested_at=tuple(requested),
+        champion_since=champion_since,
+        in_progress=in_progress,
+        labels_since_last=fresh.height,
+        rows_of_last=rows,
     )
 
 
 def _judge(
-    trigger: Trigger, alert: Alert | None, recipe: Recipe, context: Context, *, now: datetime, before: int | None = None
+    trigger: e.Trigger,
+    alert: Alert | None,
+    recipe: Recipe,
+    context: Context,
+    *,
+    now: datetime,
+    before: int | None = None,
 ) -> Decision:
     return rule.decide(trigger, alert, recipe.policy, history(context, recipe, now=now, before=before), now=now)
 
 
 def _event(
-    decision: Decision, recipe: Recipe, trigger: Trigger, *, until: datetime
+    decision: Decision, recipe: Recipe, trigger: e.Trigger, *, until: datetime
 ) -> e.RetrainRequested | e.RetrainSuppressed:
     if decision.retrain:
         return e.RetrainRequested(
@@ -107,6 +145,27 @@ def _event(
         trigger=trigger,
         evidence=decision.evidence,
     )
+
+
+def _standing_decay(context: Context, deployment: str) -> Alert | None:
+    """The decay alert of this deployment that is open, if one is."""
+    over: set[str] = set()
+    for entry in context.ledger.latest(limit=10_000, kinds=("AlertOpened", "AlertResolved")):
+        event = entry.event
+        if isinstance(event, e.AlertResolved):
+            over.add(event.alert_id)
+        elif isinstance(event, e.AlertOpened) and event.deployment == deployment and event.alert.kind == "decay":
+            if event.alert.id not in over:
+                return event.alert
+    return None
+
+
+def _opening(context: Context, alert: Alert) -> EventId | None:
+    """The event that opened an alert."""
+    for entry in context.ledger.latest(limit=10_000, kinds=("AlertOpened",)):
+        if isinstance(entry.event, e.AlertOpened) and entry.event.alert.id == alert.id:
+            return entry.id
+    return None
 
 
 def _last_look(context: Context, deployment: str) -> datetime | None:

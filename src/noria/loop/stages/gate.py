@@ -15,10 +15,9 @@ from noria.errors import NotFound
 from noria.evaluation.gates import judge
 from noria.evaluation.sample import Sample
 from noria.loop.context import Context, Recipe
-from noria.loop.held import HELD_BACK, artifact, columns_of, days_of
+from noria.loop.held import columns_of, days_of, held_back
 from noria.loop.training import column_of
 from noria.packaging.bundle import open_bundle
-from noria.pipeline.cache import decode_frame
 from noria.stats.intervals import quantile_interval
 
 TIMED_REQUESTS = 400
@@ -31,7 +30,7 @@ def gate(entry: Entry, context: Context) -> Sequence[e.AnyEvent]:
     recipe = context.recipe(event.deployment)
     trained = context.ledger.get(entry.cause).event if entry.cause else None
     assert isinstance(trained, e.RunFinished)
-    held = decode_frame(artifact(context.runs.get(event.run_id), HELD_BACK, context.blobs))
+    held = held_back(context.runs.get(event.run_id), context)
     sample = Sample(
         y=held[recipe.label].to_numpy(),
         p=held[column_of(trained.candidate, trained.window.choice)].to_numpy(),

@@ -1,6 +1,7 @@
 """Package the trained candidate: convert it behind a parity check, with its signature, profile and environment. Follows RunFinished."""
 
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 import polars as pl
@@ -9,14 +10,13 @@ from noria.domain import events as e
 from noria.domain.ids import Digest
 from noria.domain.ledger import Entry
 from noria.domain.profile import ReferenceProfile
-from noria.loop.context import Context, Recipe
-from noria.loop.held import HELD_BACK, MODEL, artifact, columns_of, days_of, estimator_codec
+from noria.loop.context import Context, Estimator, Recipe
+from noria.loop.held import MODEL, columns_of, days_of, held_back, left_by
 from noria.loop.training import column_of, probabilities
 from noria.monitoring.profile import build_profile
 from noria.packaging.bundle import build
 from noria.packaging.environment import capture
 from noria.packaging.signature import infer_signature
-from noria.pipeline.cache import decode_frame
 from noria.wire.canonical import canonical
 from noria.wire.tables import open_table
 
@@ -29,13 +29,13 @@ def package(entry: Entry, context: Context) -> Sequence[e.AnyEvent]:
     assert isinstance(event, e.RunFinished)
     recipe = context.recipe(event.deployment)
     run = context.runs.get(event.run_id)
-    model = estimator_codec(context.flavors).decode(artifact(run, MODEL, context.blobs))
-    held = decode_frame(artifact(run, HELD_BACK, context.blobs))
+    model = cast(Estimator, left_by(run, MODEL, context))
+    held = held_back(run, context)
     rows = open_table(context.tables.read(event.datasets[0]))
     rows = rows.filter(pl.col(recipe.time) >= event.window.since)
     # Every k-th row: the parity sample runs over the whole window, so that each season and each category that is common is in it.
     sample = rows.gather_every(max(1, rows.height // PARITY_ROWS))
-    answers = probabilities(model, sample, recipe).astype(np.float32)  # type: ignore[arg-type]
+    answers = probabilities(model, sample, recipe).astype(np.float32)
     columns = columns_of(sample, recipe)
     profile = _profile(rows, held, event, recipe)
     built = build(

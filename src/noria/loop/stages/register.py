@@ -39,3 +39,18 @@ def register(entry: Entry, context: Context) -> Sequence[e.AnyEvent]:
             bundle=event.bundle,
         )
     ]
+
+
+def approve(entry: Entry, context: Context) -> Sequence[e.AnyEvent]:
+    """ModelVersionRegistered -> ModelVersionApproved, or nothing while a person is waited for."""
+    event = entry.event
+    assert isinstance(event, e.ModelVersionRegistered)
+    recipe = context.recipe(event.deployment)
+    judged = judge_approval(context.models.get(event.model, event.number), policy=recipe.approval)
+    if not judged.approved:
+        return []
+    return [
+        e.ModelVersionApproved(
+            deployment=event.deployment, model=event.model, number=event.number, by=judged.by, reason=judged.reason
+        )
+    ]

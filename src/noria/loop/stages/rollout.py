@@ -5,20 +5,27 @@ A generation is written under the id of its cause, then published for the worker
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any, TypeAlias
 
 import numpy as np
 import polars as pl
 
 from noria.domain import events as e
-from noria.domain.deployment import Deployment, Rollout, Variant, Verdict
+from noria.domain.deployment import Deployment, Rollout, Variant, VariantRole, Verdict
 from noria.domain.ids import EventId, RolloutId, derive
 from noria.domain.ledger import Entry
 from noria.domain.model import ModelVersion
 from noria.errors import NotFound
 from noria.loop.context import Context, Recipe, Timed
+from noria.loop.held import columns_of
+from noria.packaging.bundle import open_bundle
 from noria.serving import desired
 from noria.serving.verdict import judge_rollout
 from noria.stats.metrics import row_log_loss
+from noria.wire.tables import open_table
+
+Losses: TypeAlias = "np.ndarray[Any, np.dtype[np.float64]]"
+ROLES: tuple[VariantRole, VariantRole] = ("champion", "challenger")
 
 
 def roll_out(entry: Entry, context: Context) -> Sequence[e.AnyEvent]:
@@ -76,7 +83,7 @@ def judge(context: Context) -> Sequence[Timed]:
             if current.cause == cause and rollout.verdict is not None:
                 timed.append(Timed(key=key, event=_closing(current, rollout, rollout.verdict), cause=rollout.cause))
             continue
-        verdict = _verdict(context, recipe, rollout)
+        verdict = _verdict(context, recipe, current, rollout)
         if verdict.outcome == "wait":
             continue
         won = verdict.outcome == "promote"
@@ -121,25 +128,44 @@ def _closing(deployment: Deployment, rollout: Rollout, verdict: Verdict) -> e.An
     )
 
 
-def _verdict(context: Context, recipe: Recipe, rollout: Rollout) -> Verdict:
+def _verdict(context: Context, recipe: Recipe, current: Deployment, rollout: Rollout) -> Verdict:
     now = context.clock.now()
-    frame = pl.DataFrame(
+    joined = open_table(
         context.predictions.joined(recipe.deployment, known_by=now, since=rollout.started_at, until=now)
-    ).filter(pl.col("label").is_not_null() & (pl.col("rollout") == rollout.id))
+    )
+    frame = joined.filter(pl.col("label").is_not_null() & (pl.col("rollout") == rollout.id)).sort(
+        "at", maintain_order=True
+    )
     return judge_rollout(
         rollout.plan,
         champion_losses=_losses(frame, recipe, "champion"),
         challenger_losses=_losses(frame, recipe, "challenger"),
-        champion_errors=0,
-        challenger_errors=0,
         started_at=rollout.started_at,
         now=now,
+        paired_losses=_paired(context, recipe, current, frame) if rollout.plan.paired else None,
     )
 
 
-def _losses(frame: pl.DataFrame, recipe: Recipe, variant: str) -> np.ndarray:
+def _losses(frame: pl.DataFrame, recipe: Recipe, variant: str) -> Losses:
     rows = frame.filter(pl.col("variant") == variant)
-    return row_log_loss(rows["label"].to_numpy(), rows[f"out.{recipe.output}"].to_numpy())
+    return (
+        row_log_loss(rows["label"].to_numpy(), rows[f"out.{recipe.output}"].to_numpy()) if rows.height else np.zeros(0)
+    )
+
+
+def _paired(context: Context, recipe: Recipe, current: Deployment, frame: pl.DataFrame) -> Losses:
+    """Challenger minus champion on every labelled row, each answering what the other did as well; in the order of time."""
+    if frame.height == 0:
+        return np.zeros(0)
+    rows = frame.select([pl.col(f"in.{name}").alias(name) for name in recipe.features])
+    losses = []
+    for role in ROLES:
+        variant = current.variant(role)
+        assert variant is not None
+        opened = open_bundle(variant.bundle, blobs=context.blobs, cache=context.home / "cache", flavors=context.flavors)
+        p = np.asarray(opened.predictor.predict(columns_of(rows, recipe))[recipe.output], dtype=np.float64).reshape(-1)
+        losses.append(row_log_loss(frame["label"].to_numpy(), p))
+    return np.asarray(losses[1] - losses[0])
 
 
 def _current(context: Context, name: str) -> Deployment | None:
@@ -149,10 +175,9 @@ def _current(context: Context, name: str) -> Deployment | None:
         return None
 
 
-def _variant(role: str, version: ModelVersion, weight: float) -> Variant:
-    assert role in ("champion", "challenger")
+def _variant(role: VariantRole, version: ModelVersion, weight: float) -> Variant:
     return Variant(
-        name="champion" if role == "champion" else "challenger",
+        name=role,
         model=version.model,
         number=version.number,
         version=str(version.version),

@@ -17,7 +17,7 @@ from noria.domain.run import Artifact, Metric, Run
 from noria.errors import NoriaError
 from noria.loop.context import Context, Recipe
 from noria.loop.held import HELD_BACK, MODEL, estimator_codec
-from noria.loop.training import TrainingResult, declared, labelled_rows, train_pipeline
+from noria.loop.training import TrainingResult, labelled_rows, train_inputs, train_pipeline
 from noria.packaging.environment import capture
 from noria.pipeline.run import PipelineRun, run_pipeline
 from noria.tracking.code_version import code_version
@@ -35,9 +35,9 @@ def train(entry: Entry, context: Context) -> Sequence[e.AnyEvent]:
         dataset = collect(event, recipe, context)
         _begin(run_id, entry, recipe, dataset, environment, context)
         done = run_pipeline(
-            train_pipeline(recipe, context.tables),
-            params={"until": event.data_until.isoformat(), "declared": declared(recipe)},
-            inputs={"dataset": str(dataset.digest)},
+            train_pipeline(recipe),
+            params={"until": event.data_until.isoformat()},
+            inputs=train_inputs(recipe, dataset, context.tables),
             journal=context.journal,
             blobs=context.blobs,
             executor=context.executor,
@@ -52,7 +52,7 @@ def train(entry: Entry, context: Context) -> Sequence[e.AnyEvent]:
         if error.retryable:
             raise
         return [_failed(error, run_id, recipe, context)]
-    result = done.result("evaluate")
+    result = done["evaluate"]
     assert isinstance(result, TrainingResult)
     _record(run_id, result, done, context)
     created = _created(dataset)
@@ -65,8 +65,8 @@ def train(entry: Entry, context: Context) -> Sequence[e.AnyEvent]:
         candidate=result.candidate,
         backtest=result.evidence,
         rows=result.rows,
-        steps_run=sum(s.state == "done" for s in done.steps),
-        steps_cached=sum(s.state == "cached" for s in done.steps),
+        steps_run=done.ran,
+        steps_cached=done.cached,
         metrics=result.metrics,
     )
     return [created, finished]

@@ -13,7 +13,7 @@ from noria.domain import events as e
 from noria.domain.alert import Alert
 from noria.domain.bundle import Bundle
 from noria.domain.deployment import Variant
-from noria.domain.ids import Digest
+from noria.domain.ids import AlertId, Digest
 from noria.domain.profile import ReferenceProfile, WindowCounts
 from noria.errors import NotFound, StoreUnavailable
 from noria.loop.context import Context, Recipe, Timed
@@ -44,7 +44,7 @@ def _look(context: Context, recipe: Recipe, champion: Variant) -> list[Timed]:
     now = context.clock.now()
     since = _champion_since(context, recipe, champion.number)
     counted = _count(context, recipe, now=now)
-    digest, profile = _profile(context, champion)
+    _, profile = _profile_of(context, champion.bundle)
     drift = _drift(context, recipe, champion, profile, since=since)
     newest = [each for each in counted if each.number == champion.number]
     standing, known = _alerts(context, recipe)
@@ -128,10 +128,6 @@ def _decay(
     return decay(profile, days, budget_days=max(2, round(recipe.false_page_days)))
 
 
-def _profile(context: Context, champion: Variant) -> tuple[Digest, ReferenceProfile]:
-    return _profile_of(context, champion.bundle)
-
-
 def _profile_of(context: Context, bundle: Digest) -> tuple[Digest, ReferenceProfile]:
     manifest = msgspec.json.decode(context.blobs.get(bundle), type=Bundle)
     if manifest.profile is None:
@@ -152,10 +148,10 @@ def _champion_since(context: Context, recipe: Recipe, number: int) -> datetime:
     return context.deployments.get(recipe.deployment).updated_at
 
 
-def _alerts(context: Context, recipe: Recipe) -> tuple[list[Alert], set[str]]:
+def _alerts(context: Context, recipe: Recipe) -> tuple[list[Alert], set[AlertId]]:
     """Alerts of this deployment that are open, and the ids of all that ever were."""
-    opened: dict[str, Alert] = {}
-    known: set[str] = set()
+    opened: dict[AlertId, Alert] = {}
+    known: set[AlertId] = set()
     for entry in context.ledger.read(limit=1_000_000, kinds=ALERT_KINDS):
         event = entry.event
         if isinstance(event, e.AlertOpened) and event.deployment == recipe.deployment:

@@ -15,6 +15,7 @@ from noria.app.workspace import Workspace
 from noria.errors import NoriaError
 from noria.server.control import access, audit, deployments, home, models, predictions, problems, runs, schema, why
 from noria.server.control.quality import Quality
+from noria.server.control.store import store_router
 
 MAX_BODY = 16 * 1024 * 1024
 """Largest request body in bytes: some 150,000 labels."""
@@ -58,7 +59,8 @@ def create_app(workspace: Workspace, *, key: str | None = None, loopback: bool =
     """
     keyring = access.Keyring(key)
     quality = Quality()
-    routes = [*ROUTES, _router(pages)] if pages else list(ROUTES)
+    # A workspace has the six ports of a metadata store, each opened at its first use; so the server opens none before it is asked.
+    routes = [*ROUTES, store_router(workspace), *([_router(pages)] if pages else [])]
     return Litestar(
         route_handlers=routes,
         dependencies={

@@ -16,14 +16,14 @@ T = TypeVar("T")
 
 
 class _Progress(msgspec.Struct, frozen=True, kw_only=True):
-    step: str
+    step: str = "replay"
     simulated_until: datetime | None = None
-    months: list[dict[str, Any]] = []
+    months: list[Any] = []
 
 
 class _Result(msgspec.Struct, frozen=True, kw_only=True):
     year: dict[str, Any] = {}
-    months: list[dict[str, Any]] = []
+    months: list[Any] = []
     retrainings: Any = None
     refusals: Any = None
     rollbacks: Any = None
@@ -31,6 +31,7 @@ class _Result(msgspec.Struct, frozen=True, kw_only=True):
     alerts: Any = None
     timings: dict[str, Any] = {}
     deployment: str = ""
+    example_prediction: str = ""
 
 
 def comparison(blobs: BlobStore, deployment: str, deployments: list[str]) -> Comparison | None:
@@ -46,7 +47,11 @@ def comparison(blobs: BlobStore, deployment: str, deployments: list[str]) -> Com
         year=_arms(document.year),
         months=_months(document.months),
         counts={name: count for name, count in counts.items() if count is not None},
+        retrainings={arm: n for arm, n in document.retrainings.items() if isinstance(n, int)}
+        if isinstance(document.retrainings, dict)
+        else {},
         timings={name: float(value) for name, value in document.timings.items() if isinstance(value, int | float)},
+        example_prediction=document.example_prediction,
     )
 
 
@@ -68,8 +73,12 @@ def _read(blobs: BlobStore, name: str, kind: type[T]) -> T | None:
         raise StoreCorrupt(f"the document {name!r} cannot be read", cause=str(exc), remedy="noria demo") from exc
 
 
-def _months(rows: list[dict[str, Any]]) -> list[MonthFigures]:
-    return [MonthFigures(month=str(row["month"]), arms=_arms(row)) for row in rows if "month" in row]
+def _months(rows: list[Any]) -> list[MonthFigures]:
+    return [
+        MonthFigures(month=str(row["month"]), arms=_arms(row))
+        for row in rows
+        if isinstance(row, dict) and "month" in row
+    ]
 
 
 def _arms(row: dict[str, Any]) -> dict[str, ArmFigures]:
@@ -87,6 +96,8 @@ def _figures(value: dict[str, Any]) -> ArmFigures:
 
 
 def _count(value: Any) -> int | None:
+    if isinstance(value, dict):
+        return _count(value.get("noria"))
     if isinstance(value, list):
         return len(value)
     return value if isinstance(value, int) else None

@@ -301,12 +301,17 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
-    """The demo's result: the same year under four ways of looking after the model. Counts are None where the demo gave none."""
+    """The demo's result: the same year under four ways of looking after the model.
+
+    counts: of Noria's loop. retrainings: by each way. example_prediction: one to ask Why about.
+    """
 
     year: dict[str, ArmFigures]
     months: list[MonthFigures]
     counts: dict[str, int]
+    retrainings: dict[str, int]
     timings: dict[str, float]
+    example_prediction: str
 
 
 class DeploymentPage(msgspec.Struct, frozen=True, kw_only=True):

@@ -239,7 +239,7 @@ def _block(
         raise ValueError(shape)
     if matrix.dtype.kind == "f":
         flat = matrix.ravel()
-        complete = not isnan(flat.dot(flat))  # NaN exactly when an element is: squares do not cancel
+        complete = flat.size > 0 and not isnan(flat[flat.argmin()])  # argmin finds the first NaN
     else:
         complete = not any(None in row for row in values)
     if not complete and datatype not in ("FP64", "BYTES"):

@@ -1,0 +1,1 @@
+"""How alerts reach people: one file per receiver."""
