@@ -1,5 +1,6 @@
 """What differs between two runs. Pure. Comparing how two models do on the same data is evaluation/compare. Called by cli/ and server/control."""
 
+import math
 import struct
 
 import msgspec
@@ -98,4 +99,4 @@ def _bits(value: float | None) -> bytes | None:
     """A value as compared: every NaN alike, and 0.0 like -0.0."""
     if value is None:
         return None
-    return struct.pack("<d", value + 0.0) if value == value else b"nan"
+    return b"nan" if math.isnan(value) else struct.pack("<d", value + 0.0)

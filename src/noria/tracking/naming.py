@@ -6,12 +6,12 @@ ADJECTIVES = (
     "amber brisk calm clear crisp deft eager early fair fleet fond gentle glad grand hardy keen kind light lively lucid "
     "mellow merry mild neat nimble noble open patient plain proud quick quiet ready rosy sharp silver sleek smart solid "
     "spry steady still sunny swift tidy trim true vivid warm wise"
-).split()
+)
 CREATURES = (
     "ant auk bat bear bee bison boar carp cat crab crane crow deer dove duck eagle eel elk emu finch fox frog gecko goat "
     "goose gull hare hawk heron ibis jay kite koi lark lion lynx mole moth newt otter owl pike quail raven robin seal swan "
     "tern toad trout wolf wren yak"
-).split()
+)
 
 
 def human_name(run_id: str) -> str:
@@ -21,6 +21,9 @@ def human_name(run_id: str) -> str:
     True
     """
     digest = blake3(run_id.encode()).digest()
-    adjective = ADJECTIVES[int.from_bytes(digest[:4], "big") % len(ADJECTIVES)]
-    creature = CREATURES[int.from_bytes(digest[4:8], "big") % len(CREATURES)]
-    return f"{adjective}-{creature}-{int.from_bytes(digest[8:12], 'big') % 100}"
+    words = [_chosen(ADJECTIVES.split(), digest[:4]), _chosen(CREATURES.split(), digest[4:8])]
+    return f"{words[0]}-{words[1]}-{int.from_bytes(digest[8:12], 'big') % 100}"
+
+
+def _chosen(words: list[str], digest: bytes) -> str:
+    return words[int.from_bytes(digest, "big") % len(words)]
