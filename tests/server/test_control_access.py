@@ -62,7 +62,14 @@ def test_a_change_asked_for_by_the_own_page_is_taken(open_client: TestClient) ->
 
 
 @pytest.mark.parametrize(
-    "path", ["/api/v1/status", "/api/v1/runs", "/api/v1/openapi.json", "/api/v1/why/r0.0", "/api/v1/nothing"]
+    "path",
+    [
+        "/api/v1/status",
+        "/api/v1/runs",
+        "/api/v1/openapi.json",
+        "/api/v1/why/r0.0",
+        "/api/v1/nothing",
+    ],
 )
 @pytest.mark.parametrize(
     "headers", [{}, {"authorization": "Bearer wrong"}, {"authorization": "Basic eDp5"}, {"cookie": f"{COOKIE}=9.x"}]
@@ -72,6 +79,14 @@ def test_without_the_key_nothing_is_told(guarded: TestClient, path: str, headers
 
     assert (answer.status_code, answer.json()["code"]) == (401, "noria-9001")
     assert answer.headers["www-authenticate"] == "Bearer"
+
+
+def test_other_processes_need_the_key_as_well(guarded: TestClient) -> None:
+    refused = guarded.post("/api/v1/store/runs/experiments", content=b"{}")
+    known = guarded.post("/api/v1/store/runs/experiments", content=b"{}", headers={"authorization": f"Bearer {KEY}"})
+
+    assert refused.status_code == 401
+    assert known.status_code == 400  # it is let in, and then asked for its protocol
 
 
 def test_the_key_opens_by_header(guarded: TestClient) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
 import pytest
 from litestar.testing import TestClient
 
@@ -148,6 +149,31 @@ def test_the_ledger_verifies(client: TestClient) -> None:
     assert audit["intact"] is True
     assert audit["breaks"] == []
     assert audit["rows"] == client.get("/api/v1/events").json()["head"]
+
+
+def test_a_running_demo_shows_how_far_it_has_come(tmp_path: Path) -> None:
+    figures = {"log_loss": 0.5, "auc": 0.7, "calibration_error": 0.01, "n": 9}
+    months = [{"month": "2013-03", "noria": figures, "frozen": {**figures, "auc": float("nan")}}]
+    document = {"step": "replay", "simulated_until": "2013-04-01T00:00:00Z", "months": months}
+    with a_workspace(tmp_path) as workspace, TestClient(create_app(workspace), base_url=BASE) as client:
+        before = client.get("/api/v1/status").json()["progress"]
+        workspace.blobs.publish("demo/progress.json", msgspec.json.encode(document))
+        during = client.get("/api/v1/status").json()["progress"]
+        workspace.blobs.publish("demo/result.json", b"{}")
+        after = client.get("/api/v1/status").json()["progress"]
+
+    assert (before, after) == (None, None)
+    assert (during["step"], during["simulated_until"]) == ("replay", "2013-04-01T00:00:00Z")
+    assert during["months"][0]["arms"]["noria"] == figures
+    assert during["months"][0]["arms"]["frozen"]["auc"] is None
+
+
+def test_a_demo_document_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    with a_workspace(tmp_path) as workspace, TestClient(create_app(workspace), base_url=BASE) as client:
+        workspace.blobs.publish("demo/progress.json", b"{")
+        answer = client.get("/api/v1/status")
+
+    assert (answer.status_code, answer.json()["code"]) == (500, "noria-3003")
 
 
 def test_labels_are_taken_repeated_contradicted_and_unknown(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,10 +11,13 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def running(*arguments: str) -> Iterator[str]:
+def running(*arguments: str, **environment: str) -> Iterator[str]:
     """The URL of `tests.ui.seeded_server`, stopped afterwards; a server that does not stop well fails the test."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.ui.seeded_server", *arguments], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "tests.ui.seeded_server", *arguments],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **environment},
     )
     assert process.stdout is not None
     line = process.stdout.readline()

@@ -150,3 +150,18 @@ def test_the_ledger_is_verified_on_request(page: Page, url: str) -> None:
     page.click("text=Verify every row")
 
     page.wait("text=46 rows, every one as it was written")
+
+
+def test_a_guarded_server_asks_for_its_key_once(page: Page) -> None:
+    with running("empty", NORIA_API_KEY="correct-horse-battery") as guarded:
+        page.goto(f"{guarded}/runs")
+        page.wait("text=Sign in >> nth=0")
+        assert page.axe() == []
+
+        page.fill("input[type=password]", "a-wrong-guess-of-the-key")
+        page.press("Enter")
+        page.wait("[role=alert] >> text=this is not the server's key")
+        page.fill("input[type=password]", "correct-horse-battery")
+        page.press("Enter")
+
+        page.wait("text=noria run pipeline.py")
