@@ -1,1 +1,1 @@
-"""How alerts reach people: one file per receiver."""
+"""How alerts reach people: one file per receiver. The law is ports/notifier. Loaded by name (app/plugins)."""

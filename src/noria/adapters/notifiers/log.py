@@ -1,35 +1,76 @@
-"""Alerts as lines of JSON in a file. Loaded by name; the port is ports/notifier."""
+"""Alerts as lines of JSON in a file, for whatever follows files. Loaded by app/plugins; the port is ports/notifier."""
 
+import contextlib
+import fcntl
 import os
 from pathlib import Path
+from threading import Lock
+from typing import BinaryIO
 
 import msgspec
 
 from noria.domain.alert import Alert
-from noria.errors import StoreUnavailable
+from noria.errors import SettingInvalid, StoreUnavailable
+
+
+def open_notifier(location: str) -> "LogNotifier":
+    """Give a notifier that appends to a file, which is made with the first alert. Raises SettingInvalid without one."""
+    if not location:
+        raise SettingInvalid(
+            "the log notifier has no file", remedy="in noria.toml, [notify]: location = 'alerts.jsonl'"
+        )
+    return LogNotifier(Path(location))
 
 
 class LogNotifier:
-    """Appends one line an alert; an alert that stands in the file already is not written again."""
+    """Appends one line an alert and state; what stands in the file already is not written again. Thread-safe, and safe beside other processes."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._lock = Lock()
+        self._read = 0
+        self._known: set[tuple[str, str]] = set()
 
     def notify(self, alert: Alert) -> None:
-        """Write the alert and wait until it is on disk. Raises StoreUnavailable."""
-        line = msgspec.json.encode(alert) + b"\n"
+        """See ports/notifier. The line is on the disk when this returns; a full disk counts as a receiver that is away."""
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            if self._path.exists() and alert.id.encode() in self._path.read_bytes():
-                return
-            with self._path.open("ab") as file:
-                file.write(line)
-                file.flush()
-                os.fsync(file.fileno())
+            with self._lock, open(self._path, "a+b", buffering=0) as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                torn = self._catch_up(file)
+                if (alert.id, alert.state) not in self._known:
+                    _append(file, (b"\n" if torn else b"") + msgspec.json.encode(alert) + b"\n")
         except OSError as exc:
-            raise StoreUnavailable(f"alerts cannot be written to {self._path.name!r}", cause=str(exc)) from exc
+            raise StoreUnavailable(
+                f"alert {alert.id!r} cannot be written",
+                cause=str(exc),
+                remedy=f"check the disk and the permissions of {str(self._path)!r}",
+            ) from exc
+
+    def _catch_up(self, file: BinaryIO) -> bool:
+        """Learn what this or another process wrote since the last look. Gives whether the file ends in a torn line."""
+        if os.fstat(file.fileno()).st_size < self._read:  # somebody rotated or emptied it
+            self._read = 0
+            self._known.clear()
+        file.seek(self._read)
+        content = file.read()
+        whole = content.rfind(b"\n") + 1
+        for line in content[:whole].splitlines():
+            with contextlib.suppress(msgspec.MsgspecError):  # a line that somebody else put there
+                known = msgspec.json.decode(line, type=Alert)
+                self._known.add((known.id, known.state))
+        self._read += whole
+        return whole < len(content)
 
 
-def open_notifier(location: str) -> LogNotifier:
-    """A notifier over a file."""
-    return LogNotifier(Path(location))
+def _append(file: BinaryIO, line: bytes) -> None:
+    """All of the line or nothing."""
+    end = os.fstat(file.fileno()).st_size
+    view = memoryview(line)
+    try:
+        while view:
+            view = view[os.write(file.fileno(), view) :]
+        os.fsync(file.fileno())
+    except OSError:
+        os.ftruncate(file.fileno(), end)
+        raise
