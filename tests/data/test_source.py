@@ -12,7 +12,7 @@ from noria.domain.dataset import Column, Schema
 from noria.errors import EmptyTable, SourceUnreadable
 
 TEXT = "id,zip,when,delay\n1,00501,2013-01-01T10:00:00Z,3.5\n2,90210,2013-01-02T11:30:00Z,NA\n"
-FRAME_TYPES = {"id": pl.Int64, "zip": pl.Int64, "when": pl.Datetime("us", "UTC"), "delay": pl.Float64}
+FRAME_TYPES = {"id": pl.Int64, "zip": pl.String, "when": pl.Datetime("us", "UTC"), "delay": pl.Float64}
 
 
 def a_csv(folder: Path, text: str = TEXT, name: str = "a.csv") -> Path:
@@ -35,10 +35,51 @@ def test_a_csv_is_read_packed_or_not(tmp_path: Path, name: str) -> None:
     assert frame["delay"].to_list() == [3.5, None]
 
 
-def test_text_columns_of_the_schema_keep_their_zeros(tmp_path: Path) -> None:
-    schema = Schema(columns=(Column(name="zip", dtype="string"),))
+def test_text_columns_of_the_schema_are_text_whatever_they_hold(tmp_path: Path) -> None:
+    schema = Schema(columns=(Column(name="id", dtype="string"), Column(name="when", dtype="string")))
 
-    assert read_source(a_csv(tmp_path), schema=schema)["zip"].to_list() == ["00501", "90210"]
+    frame = read_source(a_csv(tmp_path), schema=schema)
+
+    assert frame["id"].to_list() == ["1", "2"]
+    assert frame["when"][0] == "2013-01-01T10:00:00Z"
+
+
+NAIVE, AWARE = pl.Datetime("us"), pl.Datetime("us", "UTC")
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        (["1", "-2", "", "0"], pl.Int64),
+        (["9223372036854775807"], pl.Int64),
+        (["9223372036854775808"], pl.Float64),
+        (["1", "2.5", "1e3", "NaN"], pl.Float64),
+        (["0.5", "-0.5"], pl.Float64),
+        (["007", "1"], pl.String),
+        (["true", "False"], pl.Boolean),
+        (["true", "1"], pl.String),
+        (["2013-01-01", "2013-12-31"], pl.Date),
+        (["2013-01-01", "2013-02-30"], pl.String),
+        (["01/02/2013"], pl.String),
+        (["2013-01-01T10:00:00Z", "2013-01-01 10:00:00.25+02:00"], AWARE),
+        (["2013-01-01 10:00", "2013-01-01 11:30"], NAIVE),
+        (["2013-01-01 10:00:00", "2013-01-01T10:00:00.000001"], NAIVE),
+        (["2013-01-01 10:00:00.0000001"], pl.String),
+        (["2013-01-01T10:00:00Z", "2013-01-01T10:00:00"], pl.String),
+        (["", ""], pl.String),
+        (["1"] * 300 + ["x"], pl.String),
+        ([""] * 300 + ["1"], pl.Int64),
+    ],
+)
+def test_a_column_has_the_first_type_that_fits_all_of_its_values(
+    tmp_path: Path, values: list[str], kind: pl.DataType
+) -> None:
+    text = "a,b\n" + "".join(f"{v},z\n" for v in values)
+
+    column = read_source(a_csv(tmp_path, text))["a"]
+
+    assert column.dtype == kind
+    assert column.null_count() == values.count("")
 
 
 def test_a_type_that_changes_in_the_last_row_is_seen(tmp_path: Path) -> None:

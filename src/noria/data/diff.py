@@ -9,9 +9,9 @@ import msgspec
 import polars as pl
 
 from noria.data.schema import SchemaChange, infer_schema, schema_changes
+from noria.domain.arrow import ArrowTable
 from noria.domain.dataset import Schema
 from noria.errors import InputInvalid, SchemaMismatch
-from noria.domain.arrow import ArrowTable
 from noria.wire.tables import open_table
 
 EXAMPLES = 5

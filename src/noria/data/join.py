@@ -6,8 +6,8 @@ from datetime import timedelta
 import msgspec
 import polars as pl
 
-from noria.errors import InputInvalid, SchemaMismatch
 from noria.domain.arrow import ArrowTable
+from noria.errors import InputInvalid, SchemaMismatch
 from noria.wire.tables import open_table
 
 _ROW, _FOUND = "__noria_row", "__noria_found"

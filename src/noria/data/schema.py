@@ -7,9 +7,9 @@ from typing import Literal
 import msgspec
 import polars as pl
 
+from noria.domain.arrow import ArrowTable
 from noria.domain.dataset import Column, DataType, Schema
 from noria.errors import SchemaMismatch
-from noria.domain.arrow import ArrowTable
 from noria.wire.tables import POLARS_TYPES, open_table
 
 EXACT_INT = 2**53

@@ -12,10 +12,10 @@ import msgspec
 from noria.data.schema import cast, check_values
 from noria.data.source import read_source
 from noria.data.validate import REASON, describe, part, validate
+from noria.domain.arrow import ArrowTable
 from noria.domain.dataset import Column, DatasetVersion, Expectation, ExpectationReport, Schema
 from noria.domain.ids import Digest
 from noria.errors import EmptyTable, ExpectationFailed
-from noria.domain.arrow import ArrowTable
 from noria.ports.tables import TableStore
 
 

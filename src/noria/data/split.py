@@ -6,9 +6,9 @@ import msgspec
 import polars as pl
 
 from noria.data.schema import infer_schema
+from noria.domain.arrow import ArrowTable
 from noria.domain.dataset import Schema, Split
 from noria.errors import EmptyTable, LeakDetected, SchemaMismatch
-from noria.domain.arrow import ArrowTable
 from noria.wire.tables import content_digest, open_table
 
 

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import polars as pl
 
+from noria.domain.arrow import ArrowTable
 from noria.domain.dataset import Expectation, ExpectationReport, ExpectationResult
 from noria.errors import SchemaMismatch, SettingInvalid
-from noria.domain.arrow import ArrowTable
 from noria.wire.tables import open_table
 
 REASON = "quarantine_reason"

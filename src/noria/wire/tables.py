@@ -11,10 +11,10 @@ import numpy as np
 import polars as pl
 from blake3 import blake3
 
+from noria.domain.arrow import ArrowTable
 from noria.domain.dataset import DataType, Schema
 from noria.domain.ids import Digest, digest_of
 from noria.errors import SchemaMismatch
-from noria.domain.arrow import ArrowTable
 from noria.wire.canonical import canonical
 
 POLARS_TYPES: Mapping[DataType, pl.DataType] = {

@@ -7,10 +7,10 @@ from threading import Lock
 import polars as pl
 
 from noria.adapters.tables.names import require_dataset_name
+from noria.domain.arrow import ArrowTable
 from noria.domain.dataset import DatasetVersion, ExpectationReport, Schema
 from noria.domain.ids import Digest
 from noria.errors import NotFound
-from noria.domain.arrow import ArrowTable
 from noria.wire.tables import content_digest, open_table, require_schema, time_range
 
 

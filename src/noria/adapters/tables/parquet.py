@@ -17,10 +17,10 @@ import polars as pl
 
 from noria.adapters.tables import files
 from noria.adapters.tables.names import require_dataset_name
+from noria.domain.arrow import ArrowTable
 from noria.domain.dataset import DatasetVersion, ExpectationReport, Schema
 from noria.domain.ids import Digest
 from noria.errors import NotFound, StoreCorrupt
-from noria.domain.arrow import ArrowTable
 from noria.wire.tables import column_digests, open_table, require_schema, table_digest, time_range
 
 ROWS_PER_GROUP = 1 << 17
