@@ -27,7 +27,7 @@ from noria.ports.flavor import Flavor
 from noria.ports.predictions import PredictionWriter
 from noria.serving import desired
 from noria.serving.live import Board, Live, Served
-from noria.serving.record import CAPACITY_ROWS, Recorder, RingStatus, WhenFull
+from noria.serving.record import CAPACITY_ROWS, LINGER_S, Recorder, RingStatus, WhenFull
 
 POLL_S = 0.1
 RETRY_S = 2.0
@@ -79,7 +79,12 @@ class Worker:
         """home: the project's folder (`.noria`). deployments: which to serve, None: all that are published, also later ones."""
         self.blobs = cast(BlobStore, load("blobs", "local").open_store(str(home / "blobs")))
         self.board = Board()
-        self.recorder = Recorder(self._writers(home, durable), capacity_rows=capacity_rows, when_full=when_full)
+        self.recorder = Recorder(
+            self._writers(home, durable),
+            capacity_rows=capacity_rows,
+            when_full="refuse" if durable else when_full,
+            linger_s=0.0 if durable else LINGER_S,
+        )
         self.loader = Loader(self.board, blobs=self.blobs, cache=home / "cache", flavors=Flavors(), only=deployments)
 
     @staticmethod

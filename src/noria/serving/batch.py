@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from noria.domain.arrow import ArrowTable
 from noria.domain.model import Signature
 from noria.errors import RequestInvalid
-from noria.domain.arrow import ArrowTable
 from noria.ports.flavor import Columns, Predictor
 from noria.serving.columns import DTYPES
 

@@ -54,8 +54,10 @@ class Recorder:
         self._capacity = capacity_rows
         self._when_full = when_full
         self._linger_s, self._retry_s = linger_s, retry_s
-        self._ring: deque[PredictionRecord] = deque()
-        self._depth = self._taken = self._written = self._dropped = self._refused = self._failures = self._lost = 0
+        self._ring: deque[tuple[int, PredictionRecord]] = deque()
+        self._waiting: deque[tuple[int, Callable[[str], None]]] = deque()
+        self._number = 0
+        self._depth = self._written = self._dropped = self._refused = self._failures = 0
         self._problem = ""
         self._changed = Condition()
         self._filled, self._hurry = Event(), Event()
@@ -64,8 +66,12 @@ class Recorder:
         self._thread = Thread(target=self._work, name="noria-recorder", daemon=True)
         self._thread.start()
 
-    def offer(self, record: PredictionRecord) -> None:
-        """Take a record; it costs about a microsecond. Full: counts and drops it, or raises Overloaded. A record always fits into an empty ring."""
+    def offer(self, record: PredictionRecord, *, then: Callable[[str], None] | None = None) -> None:
+        """Take a record; it costs about a microsecond. Full: counts and drops it, or raises Overloaded. A record always fits into an empty ring.
+
+        then: called once from the flushing thread, with '' when the record is written, or with the problem when a write failed (the record stays and
+        is tried again) or the record was dropped.
+        """
         with self._changed:
             if self._depth and self._depth + record.rows > self._capacity:
                 if self._when_full == "refuse":
@@ -76,10 +82,18 @@ class Recorder:
                         remedy="try again later; nothing was recorded",
                     )
                 self._dropped += record.rows
-                return
-            self._ring.append(record)
-            self._depth += record.rows
-            self._taken += record.rows
+                dropped = True
+            else:
+                dropped = False
+                self._number += 1
+                self._ring.append((self._number, record))
+                self._depth += record.rows
+                if then is not None:
+                    self._waiting.append((self._number, then))
+        if dropped:
+            if then is not None:
+                then("the ring is full and the record was dropped")
+            return
         if not self._filled.is_set():
             self._filled.set()
 
@@ -87,8 +101,8 @@ class Recorder:
         """Wait until everything taken before this call is written. False: it was not within that time (see `status`)."""
         until = time.monotonic() + seconds
         with self._changed:
-            wanted = self._taken
-            while self._written + self._lost < wanted:
+            wanted = self._number
+            while self._ring and self._ring[0][0] <= wanted:
                 self._hurry.set()
                 self._filled.set()
                 left = until - time.monotonic()
@@ -145,23 +159,33 @@ class Recorder:
 
     def _write_batch(self) -> bool:
         """Write the oldest records; True: they are gone from the ring, False: they stay and the problem is noted."""
+        # By index: others append meanwhile, which an iterator would not survive.
         batch = [self._ring[i] for i in range(min(len(self._ring), BATCH_RECORDS))]
         by_deployment: dict[str, list[PredictionRecord]] = {}
-        for record in batch:
+        for _, record in batch:
             by_deployment.setdefault(record.deployment, []).append(record)
+        faults: list[str] = []
         kept = {
-            id(record) for deployment, records in by_deployment.items() for record in self._write(deployment, records)
+            id(r) for deployment, records in by_deployment.items() for r in self._write(deployment, records, faults)
         }
         with self._changed:
             for _ in batch:
                 self._ring.popleft()
-            self._ring.extendleft(record for record in reversed(batch) if id(record) in kept)
-            gone = sum(record.rows for record in batch if id(record) not in kept)
-            self._depth -= gone
+            self._ring.extendleft(item for item in reversed(batch) if id(item[1]) in kept)
+            self._depth -= sum(record.rows for _, record in batch if id(record) not in kept)
+            self._problem = faults[0] if faults else ""
             self._changed.notify_all()
+        self._tell(batch[-1][0], faults[0] if faults else "")
         return not kept
 
-    def _write(self, deployment: str, records: Sequence[PredictionRecord]) -> Sequence[PredictionRecord]:
+    def _tell(self, last: int, problem: str) -> None:
+        """Call those who wait for records up to this number."""
+        while self._waiting and self._waiting[0][0] <= last:
+            self._waiting.popleft()[1](problem)
+
+    def _write(
+        self, deployment: str, records: Sequence[PredictionRecord], faults: list[str]
+    ) -> Sequence[PredictionRecord]:
         """Write one deployment's records as one unit, count what became of them, and give those that must stay in the ring."""
         rows = sum(record.rows for record in records)
         try:
@@ -172,23 +196,24 @@ class Recorder:
         except InputInvalid as error:
             # One record that cannot be kept must not hold up the others for ever.
             if len(records) > 1:
-                return [kept for record in records for kept in self._write(deployment, [record])]
-            self._count(lost=rows, problem=error.headline())
+                return [kept for record in records for kept in self._write(deployment, [record], faults)]
+            faults.append(error.headline())
+            self._count(dropped=rows)
             return ()
         except NoriaError as error:
-            self._count(failures=1, problem=error.headline())
+            faults.append(error.headline())
+            self._count(failures=1)
             return records
         except Exception as error:  # the thread must live: without it every later answer would be lost silently
             log.exception("the prediction journal of %s failed unexpectedly", deployment)
-            self._count(failures=1, problem=f"{type(error).__name__}: {error}")
+            faults.append(f"{type(error).__name__}: {error}")
+            self._count(failures=1)
             return records
         self._count(written=rows)
         return ()
 
-    def _count(self, *, written: int = 0, lost: int = 0, failures: int = 0, problem: str = "") -> None:
+    def _count(self, *, written: int = 0, dropped: int = 0, failures: int = 0) -> None:
         with self._changed:
             self._written += written
-            self._lost += lost
-            self._dropped += lost
+            self._dropped += dropped
             self._failures += failures
-            self._problem = problem

@@ -3,6 +3,7 @@
 Reading and writing bytes is v2 and mlflow; HTTP is app. Nothing here waits for a disk, a lock of another process or a clock.
 """
 
+import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
 from secrets import token_hex
@@ -71,6 +72,8 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
     rows: int
     outputs: Columns
     values: dict[str, list[Scalar]]
+    kept: "asyncio.Future[str] | None" = None
+    """In durable mode: done when the record is on the disk; its result names what went wrong, or is ''."""
 
 
 class Answering:
@@ -84,13 +87,18 @@ class Answering:
         *,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         replay_clock: bool = False,
+        durable: bool = False,
     ) -> None:
-        """replay_clock: believe Noria-Time. Only for replays of the past: otherwise anybody could date a prediction."""
+        """replay_clock: believe Noria-Time. Only for replays of the past: otherwise anybody could date a prediction.
+
+        durable: an answer says when its record is on the disk (needs a running event loop); whoever sends it waits for that.
+        """
         self.board = board
         self.recorder = recorder
         self.metrics = metrics
         self._now = now
         self._replay_clock = replay_clock
+        self._durable = durable
 
     def answer(self, live: Live, question: Question, told: Told, *, started: int) -> Answer:
         """Answer and record one request. started: perf_counter_ns when its body was there.
@@ -110,6 +118,7 @@ class Answering:
             raise RequestInvalid(f"{len(keys)} keys came with {rows} rows", remedy="send one key a row, or none")
         passed = perf_counter_ns() - started
         variant = served.variant
+        kept, then = _promise() if self._durable else (None, None)
         self.recorder.offer(
             PredictionRecord(
                 request_id=request_id,
@@ -127,12 +136,13 @@ class Answering:
                 outputs=values,
                 rollout=live.rollout,
                 keys=keys,
-            )
+            ),
+            then=then,
         )
         self.metrics.answered(
             (live.deployment, variant.name, question.protocol), seconds=passed / 1e9, rows=rows, unseen=unseen
         )
-        return Answer(request_id, live, served, rows, outputs, values)
+        return Answer(request_id, live, served, rows, outputs, values, kept)
 
     def _time(self, given: str | None) -> datetime:
         """When it was asked: now, or what the caller says in a replay."""
@@ -151,6 +161,17 @@ class Answering:
                 remedy="send RFC 3339: 2013-02-01T07:30:00Z",
             )
         return at.astimezone(UTC)
+
+
+def _promise() -> "tuple[asyncio.Future[str], Callable[[str], None]]":
+    """A future of this loop, and what fulfils it from another thread."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[str] = loop.create_future()
+
+    def fulfil(problem: str) -> None:
+        loop.call_soon_threadsafe(lambda: None if future.done() else future.set_result(problem))
+
+    return future, fulfil
 
 
 def choose(live: Live, question: Question, told: Told, request_id: str) -> Served:

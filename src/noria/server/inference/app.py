@@ -82,7 +82,7 @@ class InferenceApp:
                 if path.startswith(PREFIX) and path.endswith("/infer"):
                     name, version = _model(path[: -len("/infer")])
                     body = await read_body(scope, protocol, limit=self._body_limit)
-                    self._infer(protocol, scope.headers, body, name=name, version=version)
+                    await self._infer(protocol, scope.headers, body, name=name, version=version)
                 else:
                     await self._post(path, scope, protocol)
             elif scope.method in ("GET", "HEAD"):
@@ -103,7 +103,7 @@ class InferenceApp:
     async def _post(self, path: str, scope: Any, protocol: Any) -> None:
         if path == "/invocations":
             body = await read_body(scope, protocol, limit=self._body_limit)
-            self._invoke(protocol, scope.headers, body)
+            await self._invoke(protocol, scope.headers, body)
         elif path == "/noria/flush":
             if not _is_loopback(scope.client):
                 protocol.response_bytes(403, JSON, _encode({"error": "/noria/flush is answered on this machine only"}))
@@ -113,12 +113,14 @@ class InferenceApp:
         else:
             protocol.response_bytes(404, JSON, _encode({"error": f"nothing is posted to {path!r}"}))
 
-    def _infer(self, protocol: Any, headers: Any, body: bytes, *, name: str, version: str | None) -> None:
+    async def _infer(self, protocol: Any, headers: Any, body: bytes, *, name: str, version: str | None) -> None:
         started = perf_counter_ns()
         live = self._board.get(name)
         question = v2.V2Question(body, header_length=headers.get("inference-header-content-length"))
         answer = self._answering.answer(live, question, _told(headers, version), started=started)
         content, json_length = v2.respond(answer, question)
+        if answer.kept is not None:
+            await _on_disk(answer.kept)
         extra = [("noria-request-id", answer.request_id)]
         if json_length is None:
             protocol.response_bytes(200, JSON + extra, content)
@@ -126,11 +128,13 @@ class InferenceApp:
         extra += [("content-type", "application/octet-stream"), ("inference-header-content-length", str(json_length))]
         protocol.response_bytes(200, extra, content)
 
-    def _invoke(self, protocol: Any, headers: Any, body: bytes) -> None:
+    async def _invoke(self, protocol: Any, headers: Any, body: bytes) -> None:
         started = perf_counter_ns()
         live = self._only(headers.get("noria-deployment"))
         question = mlflow.MlflowQuestion(body, content_type=headers.get("content-type") or "")
         answer = self._answering.answer(live, question, _told(headers, None), started=started)
+        if answer.kept is not None:
+            await _on_disk(answer.kept)
         extra = [("noria-request-id", answer.request_id), ("noria-model-version", str(answer.served.variant.number))]
         protocol.response_bytes(200, JSON + extra, mlflow.respond(answer))
 
@@ -200,6 +204,17 @@ class InferenceApp:
     def _knows_key(self, headers: Any) -> bool:
         given = (headers.get("authorization") or "").removeprefix("Bearer ").encode()
         return hmac.compare_digest(given, self._api_key)
+
+
+async def _on_disk(kept: Awaitable[str]) -> None:
+    """Wait until the record is on the disk. Raises Overloaded when it is not (it stays in the ring and may get there later)."""
+    problem = await kept
+    if problem:
+        raise Overloaded(
+            "the answer could not be recorded",
+            cause=problem,
+            remedy="send it again with the same Noria-Request-Key: it is recorded once",
+        )
 
 
 def _told(headers: Any, version: str | None) -> Told:

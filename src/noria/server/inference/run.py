@@ -48,13 +48,14 @@ def serve(
 ) -> None:
     """Serve until SIGTERM or SIGINT. port 0 takes a free one.
 
-    replay_clock: believe the header Noria-Time. durable: a batch of records reaches the disk before the next one is taken.
+    replay_clock: believe the header Noria-Time. durable: a prediction is on the disk before it is answered; requests that come together share one
+    fsync, and when_full is 'refuse' then.
     Raises SettingInvalid for an address beyond this machine without an API key, or one that is taken.
     """
     _check_address(host, port, api_key)
     sys.setswitchinterval(SWITCH_S)
     worker = Worker(home, deployments=deployments, durable=durable, when_full=when_full, capacity_rows=capacity_rows)
-    answering = Answering(worker.board, worker.recorder, Metrics(), replay_clock=replay_clock)
+    answering = Answering(worker.board, worker.recorder, Metrics(), replay_clock=replay_clock, durable=durable)
 
     async def flush() -> bool:
         return await asyncio.to_thread(worker.recorder.flush)
@@ -210,7 +211,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--deployment", action="append", help="serve only this one (may be repeated); default: all that are published"
     )
-    parser.add_argument("--durable", action="store_true", help="bring each batch of records to the disk")
+    parser.add_argument("--durable", action="store_true", help="a prediction is on the disk before it is answered")
     parser.add_argument("--replay-clock", action="store_true", help="believe the header Noria-Time")
     parser.add_argument(
         "--when-full", choices=("drop", "refuse"), default="drop", help="what to do when the prediction log is behind"
