@@ -1,1 +1,1 @@
-"""Who decided what, and can it be shown: approve, audit. What happened is in the ledger."""
+"""Who decided what, and can it be shown: approve, audit, card. What happened is in the ledger."""
