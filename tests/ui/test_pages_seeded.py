@@ -28,6 +28,7 @@ PAGES = {
         "recent_delay",
         "won its canary",
     ],
+    f"/models/{MODEL}/versions/1": ["5 of 5 gates passed", "nothing to compare with"],
     "/deployments": [NAME, "1 open alert", "generation 6"],
     f"/deployments/{NAME}": [
         "Blind monthly, last 2 months",

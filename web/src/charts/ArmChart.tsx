@@ -53,7 +53,8 @@ export function ArmChart({ months, events = [] }: { months: MonthFigures[]; even
       }),
     [arms, months, figure],
   );
-  const notes = useMemo(() => notesOf(events), [events]);
+  const span = useMemo(() => spanOf(months), [months]);
+  const notes = useMemo(() => notesOf(events).filter((note) => note.at >= span[0] && note.at <= span[1]), [events, span]);
   const name = FIGURES.find((f) => f.value === figure)?.label ?? figure;
   const seen = new Set(notes.map((note) => note.sign));
   return (
@@ -73,7 +74,7 @@ export function ArmChart({ months, events = [] }: { months: MonthFigures[]; even
       </div>
       {form === "chart" ? (
         <>
-          <LineChart title={`${name} by month, ${arms.length} ways of looking after the model. The table holds the same numbers.`} x={x} lines={lines} notes={notes} time height={300} xLabel={monthName} yLabel={tick} />
+          <LineChart title={`${name} by month, ${arms.length} ways of looking after the model. The table holds the same numbers.`} x={x} lines={lines} notes={notes} time height={300} span={span} xLabel={monthName} yLabel={tick} />
           <ul className="legend" aria-label="Legend">
             {arms.map((arm, place) => (
               <li key={arm}>
@@ -228,6 +229,13 @@ function notesOf(events: EventView[]): Note[] {
       const mark = MARKS[event.kind];
       return mark === undefined ? [] : [{ at: new Date(event.at).getTime() / 1000, sign: mark.sign, color: mark.color }];
     });
+}
+
+/** From the first day of the first month to the last of the last. */
+function spanOf(months: MonthFigures[]): [number, number] {
+  const first = months[0]?.month ?? "1970-01";
+  const last = months.at(-1)?.month ?? first;
+  return [Date.parse(`${first}-01T00:00:00Z`) / 1000, middle(last) + 16 * 86_400];
 }
 
 /** "2013-03" stands at the middle of its month. */

@@ -36,12 +36,14 @@ interface Props {
   time?: boolean;
   logarithmic?: boolean;
   height?: number;
+  /** Ends of the x axis; by default a little more than the values reach. */
+  span?: [number, number];
   xLabel?: (at: number) => string;
   yLabel?: (at: number) => string;
 }
 
 /** Lines over steps or time. The only place that knows uPlot; a page gives the numbers as a table as well. */
-export function LineChart({ title, x, lines, notes = [], time = false, logarithmic = false, height = 240, xLabel, yLabel }: Props) {
+export function LineChart({ title, x, lines, notes = [], time = false, logarithmic = false, height = 240, span, xLabel, yLabel }: Props) {
   const holder = useRef<HTMLDivElement>(null);
   const { ref, width } = useElementSize<HTMLDivElement>();
   const both = useMergedRef(holder, ref);
@@ -62,7 +64,7 @@ export function LineChart({ title, x, lines, notes = [], time = false, logarithm
         legend: { show: false },
         cursor: { drag: { x: false, y: false } },
         tzDate: (seconds) => UPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
-        scales: { x: { time, range: (_, low, high) => spread(low, high, time) }, y: { distr: logarithmic ? 3 : 1 } },
+        scales: { x: { time, range: (_, low, high) => span ?? spread(low, high, time) }, y: { distr: logarithmic ? 3 : 1 } },
         axes: [
           { ...axis, size: 32, ...(xLabel === undefined ? {} : { splits: () => x, values: (_: UPlot, at: number[]) => thinned(at.map(xLabel), width) }) },
           { ...axis, size: 62, ...(yLabel === undefined ? {} : { values: (_: UPlot, at: number[]) => at.map((v) => (v === null ? "" : yLabel(v))) }) },
@@ -93,7 +95,7 @@ export function LineChart({ title, x, lines, notes = [], time = false, logarithm
       target,
     );
     return () => plot.destroy();
-  }, [width, height, x, lines, notes, time, logarithmic, scheme, xLabel, yLabel]);
+  }, [width, height, x, lines, notes, time, logarithmic, scheme, span, xLabel, yLabel]);
 
   return <div ref={both} role="img" aria-label={title} className="chart" style={{ minHeight: height }} />;
 }

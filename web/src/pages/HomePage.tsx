@@ -45,7 +45,7 @@ function Loop({ data }: { data: StatusView }) {
         <Section title="Needs you" aside={data.needs_you.length > 0 ? <span className="muted">{data.needs_you.length}</span> : undefined}>
           {data.needs_you.length === 0 ? <p className="calm">Nothing waits for a person.</p> : <Needs of={data.needs_you} />}
         </Section>
-        <Section title="What changed" aside={<Link to="/ledger">all {data.entries} entries</Link>}>
+        <Section title="What changed" aside={data.entries === 0 ? undefined : <Link to="/ledger">all {data.entries} entries</Link>}>
           <Events events={data.what_changed} empty="Nothing has happened yet." />
         </Section>
       </div>

@@ -50,16 +50,13 @@ export function Gates({ report, brief = false }: { report: GateReport; brief?: b
                 </span>
               </th>
               <td className="num">
-                {number(result.measured.value)}
-                <span className="sub">
-                  {number(result.measured.low)} to {number(result.measured.high)}
-                </span>
+                <Measured of={result} />
               </td>
               <td>
                 <IntervalPlot result={result} />
               </td>
               <td className="num">
-                {result.gate.better === "lower" ? "≤" : "≥"} {chosen(limitOf(result))}
+                <Limit of={result} />
               </td>
               {brief ? null : <td className="num">{result.champion ? number(result.champion.value) : <span className="muted">none</span>}</td>}
               {brief ? null : <td className="evidence">{result.evidence}</td>}
@@ -76,10 +73,44 @@ export function Gates({ report, brief = false }: { report: GateReport; brief?: b
   );
 }
 
-/** A tolerated worsening is measured as a difference: for a metric that should be high the difference may fall to minus the limit. */
-export function limitOf({ gate }: GateResult): number {
-  const relative = gate.kind === "against_champion" || gate.kind === "worst_slice";
-  return relative && gate.better === "higher" ? -gate.limit : gate.limit;
+function Measured({ of }: { of: GateResult }) {
+  if (of.measured.method === "not measured") return <span className="muted">not measured</span>;
+  return (
+    <>
+      {number(of.measured.value)}
+      <span className="sub">
+        {number(of.measured.low)} to {number(of.measured.high)}
+      </span>
+    </>
+  );
+}
+
+function Limit({ of }: { of: GateResult }) {
+  const bound = boundOf(of);
+  if (bound === null) return <span className="muted">{of.passed ? "no champion yet" : "n/a"}</span>;
+  return (
+    <>
+      {bound.lower ? "≤" : "≥"} {chosen(bound.limit)}
+    </>
+  );
+}
+
+interface Bound {
+  limit: number;
+  /** Whether the allowed side is the lower one. */
+  lower: boolean;
+}
+
+/**
+ * What the measured interval is held to. A tolerated worsening is a difference: of a metric that should be high it may fall to minus the limit;
+ * of a slice it is counted upwards whatever the metric. Without a champion, or when nothing could be measured, there is nothing to hold it to.
+ */
+export function boundOf({ gate, measured, evidence }: GateResult): Bound | null {
+  const lower = gate.better === "lower";
+  if (measured.method === "not measured") return null;
+  if (gate.kind !== "against_champion" && gate.kind !== "worst_slice") return { limit: gate.limit, lower };
+  if (evidence.startsWith("no champion yet")) return null;
+  return gate.kind === "worst_slice" || lower ? { limit: gate.limit, lower: true } : { limit: -gate.limit, lower: false };
 }
 
 const WIDTH = 220;
@@ -88,15 +119,15 @@ const PAD = 12;
 
 /** A small picture of one gate: allowed side shaded, limit as a dashed line, interval as a bar with its value; the numbers stand beside it. */
 function IntervalPlot({ result }: { result: GateResult }) {
-  const limit = limitOf(result);
+  const bound = boundOf(result);
+  if (bound === null) return <span className="muted">nothing to compare with</span>;
+  const { limit, lower } = bound;
   const shown: Interval[] = result.champion === null || isDifference(result) ? [result.measured] : [result.measured, result.champion];
   const ends = [limit, ...shown.flatMap((i) => [i.low, i.high])];
   const low = Math.min(...ends);
   const span = Math.max(...ends) - low || Math.abs(low) || 1;
   const x = (at: number) => PAD + ((at - low) / span) * (WIDTH - 2 * PAD);
-  const lower = result.gate.better === "lower";
-  const bound = lower ? `at most ${chosen(limit)}` : `at least ${chosen(limit)}`;
-  const label = `${result.gate.name}: ${number(result.measured.value)}, interval ${number(result.measured.low)} to ${number(result.measured.high)}, must be ${bound}`;
+  const label = `${result.gate.name}: ${number(result.measured.value)}, interval ${number(result.measured.low)} to ${number(result.measured.high)}, must be at ${lower ? "most" : "least"} ${chosen(limit)}`;
   return (
     <svg width={WIDTH} height={HEIGHT} viewBox={`0 0 ${WIDTH} ${HEIGHT}`} role="img" aria-label={label} className="interval">
       <rect x={lower ? 0 : x(limit)} y={0} width={lower ? x(limit) : WIDTH - x(limit)} height={HEIGHT} className="interval-allowed" />
