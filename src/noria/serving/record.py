@@ -96,6 +96,8 @@ class Recorder:
             return
         if not self._filled.is_set():
             self._filled.set()
+        if self._depth * 2 > self._capacity and not self._hurry.is_set() and not self._problem:
+            self._hurry.set()  # no time to linger; but a disk that is full is asked again at its own pace
 
     def flush(self, *, seconds: float = 10.0) -> bool:
         """Wait until everything taken before this call is written. False: it was not within that time (see `status`)."""

@@ -136,7 +136,7 @@ class V2Question:
             return None
         try:
             value = _any.decode(tensor.data)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError):
             return None  # columns() says what is wrong with it
         while isinstance(value, list) and value:
             value = value[0]
@@ -230,7 +230,7 @@ def _block(
     """All columns of one type as lists, as the rows of a matrix, and whether nothing is missing. Raises ValueError for anything unusual."""
     raw = []
     for tensor in tensors:
-        if tensor.shape != shape or tensor.datatype != datatype:
+        if tensor.shape != shape or tensor.datatype != datatype or tensor.parameters is not None:
             raise ValueError(tensor.name)
         raw.append(tensor.data)
     values = decode(b"[" + b",".join(raw) + b"]")
