@@ -65,13 +65,15 @@ class ParquetTables:
         columns = column_digests(frame)
         digest = table_digest(schema, frame.height, columns)
         size = self._keep(digest, frame, schema, columns)
-        if found := self._find(dataset, digest):
-            return found
         since, until = time_range(frame, schema)
         folder = self._datasets / dataset
         files.make_folder(folder)
         while True:
-            number = len(self.versions(dataset)) + 1
+            # Looked at once: a writer of the same rows is either among these, or takes the number that follows from them.
+            versions = self.versions(dataset)
+            if found := next((v for v in versions if v.digest == digest), None):
+                return found
+            number = len(versions) + 1
             version = DatasetVersion(
                 dataset=dataset,
                 number=number,
@@ -89,8 +91,6 @@ class ParquetTables:
             document = msgspec.json.format(msgspec.json.encode(Manifest(version=version, columns=columns)))
             if files.create(folder / f"{number:06d}.json", document):
                 return version
-            if found := self._find(dataset, digest):  # another writer was first, perhaps with the same rows
-                return found
 
     def read(self, digest: Digest, *, columns: Sequence[str] | None = None) -> pl.DataFrame:
         """The whole table, or some columns of it, verified."""
@@ -156,9 +156,6 @@ class ParquetTables:
 
     def _path(self, digest: Digest) -> Path:
         return self._content / f"{digest.removeprefix('blake3:')}.parquet"
-
-    def _find(self, dataset: str, digest: Digest) -> DatasetVersion | None:
-        return next((v for v in self.versions(dataset) if v.digest == digest), None)
 
     def _manifest(self, digest: Digest) -> Manifest:
         with self._lock:
