@@ -75,13 +75,30 @@ def table_of(batches: Iterable[Batch], deployment: str) -> pl.DataFrame:
 def presented(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
     """Stored tables, each in order, as the one table that the port promises: own columns away, prediction_id first, inputs before outputs.
 
-    A column that has several types among the tables is widened. Empty tables give their columns.
+    A column that has several types among the tables is widened as in `table_of`. Empty tables give their columns.
     """
-    whole = pl.concat(_in_order([pl.DataFrame(schema=STORED), *frames]), how="diagonal_relaxed")
+    whole = pl.concat(_in_order([pl.DataFrame(schema=STORED), *_alike(frames)]), how="diagonal_relaxed")
     inputs = [name for name in whole.columns if name.startswith("in.")]
     outputs = [name for name in whole.columns if name.startswith("out.")]
     identity = pl.concat_str("request_id", pl.lit("."), "row").alias("prediction_id")
     return whole.select(identity, *[name for name in META if name != "prediction_id"], *inputs, *outputs)
+
+
+def _alike(frames: Sequence[pl.DataFrame]) -> list[pl.DataFrame]:
+    """The tables with numbers made text in columns that are text in another table; numbers among themselves are widened by polars as we do."""
+    dtypes: dict[str, set[pl.DataType]] = {}
+    for frame in frames:
+        for name, dtype in frame.schema.items():
+            dtypes.setdefault(name, set()).add(dtype)
+    texts = [name for name, kinds in dtypes.items() if pl.String in kinds and len(kinds) > 1]
+    return [
+        frame.with_columns(
+            _series(name, frame[name].to_list(), {str, float})
+            for name in texts
+            if name in frame.columns and frame.schema[name] != pl.String
+        )
+        for frame in frames
+    ]
 
 
 def _in_order(frames: Sequence[pl.DataFrame]) -> list[pl.DataFrame]:
