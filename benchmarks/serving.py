@@ -27,6 +27,13 @@ from pathlib import Path
 FEATURES, TREES, LEAVES = 30, 200, 31
 ROOT = Path(__file__).resolve().parent.parent
 
+FIT = """
+import pickle, sys, numpy as np, lightgbm
+data = np.load(sys.argv[1])
+model = lightgbm.LGBMClassifier(n_estimators=int(sys.argv[3]), num_leaves=int(sys.argv[4]), n_jobs=1, verbose=-1).fit(data["x"], data["y"])
+pickle.dump(model, open(sys.argv[2], "wb"))
+"""
+
 BOUND = """
 import asyncio, signal, sys, msgspec, numpy as np, onnxruntime as ort
 from granian.constants import HTTPModes, Interfaces
@@ -58,7 +65,7 @@ asyncio.run(main())
 """
 
 FASTAPI = """
-import sys, numpy as np, lightgbm, uvicorn
+import pickle, sys, numpy as np, lightgbm, uvicorn
 from fastapi import FastAPI
 from pydantic import BaseModel
 from sklearn.base import BaseEstimator
@@ -70,8 +77,7 @@ class Tensor(BaseModel):
     data: list[float]
 class Request(BaseModel):
     inputs: list[Tensor]
-data = np.load(sys.argv[1])
-model = lightgbm.LGBMClassifier(n_estimators=int(sys.argv[3]), num_leaves=int(sys.argv[4]), n_jobs=1, verbose=-1).fit(data["x"], data["y"])
+model = pickle.load(open(sys.argv[1], "rb"))
 @app.get("/v2/health/live")
 def live(): return {"live": True}
 @app.post("/v2/models/gbdt/infer")
@@ -87,7 +93,7 @@ def main() -> None:
     options = _options()
     scratch = Path(tempfile.mkdtemp(prefix="noria-bench-"))
     try:
-        model = build(scratch)
+        model = build(scratch, options.peer_python)
         results = measure(list(servers(model, options)), options, model)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -116,8 +122,8 @@ def main() -> None:
         Path(options.out).write_text(text + "\n", encoding="utf-8")
 
 
-def build(scratch: Path) -> dict[str, Path]:
-    """Fit the model once, package it as Noria does, publish it with a challenger (so that routing is really done)."""
+def build(scratch: Path, peer_python: str) -> dict[str, Path]:
+    """Fit the model, package it as Noria does, publish it with a challenger (so that routing is really done); fit the peer's own copy."""
     import numpy as np
     from lightgbm import LGBMClassifier
 
@@ -171,7 +177,21 @@ def build(scratch: Path) -> dict[str, Path]:
         ]
         bodies[f"body{rows}"] = scratch / f"body{rows}.json"
         bodies[f"body{rows}"].write_text(json.dumps({"inputs": inputs}, separators=(",", ":")))
-    return {"home": home, "graph": graph, "train": scratch / "train.npz", **bodies}
+    fitted_there = scratch / "model.pickle"
+    if peer_python:
+        command = [
+            peer_python,
+            "-W",
+            "ignore",
+            "-c",
+            FIT,
+            str(scratch / "train.npz"),
+            str(fitted_there),
+            str(TREES),
+            str(LEAVES),
+        ]
+        subprocess.run(command, check=True)
+    return {"home": home, "graph": graph, "pickle": fitted_there, **bodies}
 
 
 def servers(model: dict[str, Path], options: argparse.Namespace):
@@ -186,19 +206,7 @@ def servers(model: dict[str, Path], options: argparse.Namespace):
         return subprocess.Popen([sys.executable, "-c", BOUND, str(model["graph"]), str(port)])
 
     def fastapi(port: int) -> subprocess.Popen:
-        return subprocess.Popen(
-            [
-                options.peer_python,
-                "-W",
-                "ignore",
-                "-c",
-                FASTAPI,
-                str(model["train"]),
-                str(port),
-                str(TREES),
-                str(LEAVES),
-            ]
-        )
+        return subprocess.Popen([options.peer_python, "-W", "ignore", "-c", FASTAPI, str(model["pickle"]), str(port)])
 
     yield "bound", bound
     yield "noria", noria
