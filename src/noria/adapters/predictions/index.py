@@ -4,11 +4,9 @@ The hashes live in this process only. Two different ids share one with a chance 
 """
 
 from collections.abc import Sequence
-from typing import Literal
 
+import numpy as np
 import polars as pl
-
-SIDES: tuple[Literal["left"], Literal["right"]] = ("left", "right")
 
 
 class HashIndex:
@@ -23,6 +21,7 @@ class HashIndex:
 
     def __init__(self, columns: pl.Schema | dict[str, pl.DataType]) -> None:
         self._empty = pl.DataFrame(schema={"h": pl.UInt64, **columns})
+        self._nothing = self._empty.drop("h").with_columns(asked=pl.lit(None, pl.UInt32))
         self._layers: list[pl.DataFrame] = []
 
     def add(self, table: pl.DataFrame) -> None:
@@ -35,10 +34,9 @@ class HashIndex:
 
     def find(self, ids: Sequence[str] | pl.Series) -> pl.DataFrame:
         """Rows of those ids that are here, without `h` and with `asked`, the place in `ids`; of one id in the order in which they were added."""
-        asked = pl.DataFrame({"of": hashes(ids)}).lazy().with_row_index("asked")
-        nothing = self._empty.drop("h").with_columns(asked=pl.lit(None, pl.UInt32))
+        asked = hashes(ids).to_numpy()
         found = [_found(layer, asked) for layer in self._layers]
-        return pl.concat([nothing, *(rows for rows in found if rows is not None)])
+        return pl.concat([self._nothing, *(rows for rows in found if rows is not None)])
 
     def table(self) -> pl.DataFrame:
         """All rows, in no order."""
@@ -54,11 +52,13 @@ def hashes(ids: Sequence[str] | pl.Series) -> pl.Series:
     return texts.hash(seed=0).alias("h")
 
 
-def _found(layer: pl.DataFrame, asked: pl.LazyFrame) -> pl.DataFrame | None:
-    sorted_hashes = pl.lit(layer["h"])
-    low, high = (sorted_hashes.search_sorted(pl.col("of"), side=side) for side in SIDES)
-    spans = asked.select("asked", low=low, high=high).filter(pl.col("high") > pl.col("low")).collect()
-    if not spans.height:
+def _found(layer: pl.DataFrame, asked: np.ndarray) -> pl.DataFrame | None:
+    # numpy and not polars: a search of some thousand hashes is over before a pool of threads has woken up.
+    held = layer["h"].to_numpy()
+    low, high = np.searchsorted(held, asked, side="left"), np.searchsorted(held, asked, side="right")
+    (hits,) = np.nonzero(high > low)
+    if not len(hits):
         return None
+    spans = pl.DataFrame({"asked": hits.astype(np.uint32), "low": low[hits], "high": high[hits]})
     places = spans.select("asked", place=pl.int_ranges("low", "high")).explode("place")
     return layer[places["place"]].drop("h").with_columns(places["asked"])
