@@ -1,6 +1,6 @@
 """The whole loop on one page: data, training, gates, deployment, predictions, late labels, an alarm, a retraining, a canary, and why.
 
-A shop wants to know which orders will be sent back. In the first 50 days dear orders come back; then a new supplier changes the world, and cheap ones do.
+A shop wants to know which orders will be sent back. For 50 days dear orders come back; then a new supplier changes the world, and cheap ones do.
 Nobody tells Noria. Everything lives in memory, and time is simulated: `python examples/tiny_noria.py` takes some seconds.
 """
 

@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Self, cast
 
@@ -48,6 +49,7 @@ class Workspace(AbstractContextManager["Workspace"]):
         self.project = settings.project
         self.home = home
         self.clock: Clock = clock or SystemClock()
+        self._scratch: TemporaryDirectory[str] | None = None
 
     @classmethod
     def open(cls, start: Path | None = None, *, clock: Clock | None = None) -> Self:
@@ -57,11 +59,14 @@ class Workspace(AbstractContextManager["Workspace"]):
 
     @classmethod
     def ephemeral(cls, project: str = "default", *, clock: Clock | None = None) -> Self:
-        """A project that lives in memory and is gone with the process. For trying out and for tests."""
+        """A project that lives in memory (opened bundles in a temporary folder) and is gone when it is closed. For trying out and for tests."""
         from noria.app.settings import Stores
 
         stores = Stores(metadata="memory", blobs="memory", tables="memory", predictions="memory")
-        return cls(Settings(project=project, stores=stores), Path(), clock=clock)
+        scratch = TemporaryDirectory(prefix="noria-")
+        workspace = cls(Settings(project=project, stores=stores), Path(scratch.name), clock=clock)
+        workspace._scratch = scratch
+        return workspace
 
     @cached_property
     def metadata(self) -> Metadata:
@@ -145,6 +150,8 @@ class Workspace(AbstractContextManager["Workspace"]):
         for name in ("executor", "metadata"):
             if name in self.__dict__:
                 self.__dict__.pop(name).close()
+        if self._scratch is not None:
+            self._scratch.cleanup()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -3,12 +3,13 @@
 import argparse
 import os
 import shutil
+from datetime import timedelta
 from importlib import import_module
 from pathlib import Path
 
 from noria.app.workspace import Workspace
 from noria.cli.show import as_json
-from noria.demo.prepare import BEGIN
+from noria.demo.prepare import BEGIN, END
 from noria.demo.replay import ReplayClock
 from noria.demo.show import Voice
 from noria.demo.story import tell
@@ -30,7 +31,8 @@ def run(options: argparse.Namespace) -> int:
     with Workspace.open(clock=clock) as workspace:
         if options.fresh and workspace.home.exists():
             _forget(workspace.home)
-        result = tell(workspace, clock, voice)
+        end = END if options.days is None else min(END, BEGIN + timedelta(days=options.days))
+        result = tell(workspace, clock, voice, end=end)
         if options.json:
             as_json(result)
         voice.result(result)

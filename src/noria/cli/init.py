@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
-from noria.app.settings import FILE
 from noria.app.begin import begin
+from noria.app.settings import FILE
 from noria.app.workspace import Workspace
 from noria.cli.show import as_json, console
 from noria.errors import AlreadyExists

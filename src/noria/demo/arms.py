@@ -30,13 +30,12 @@ RECENT_MONTHS = 2
 JANUARY, FEBRUARY = datetime(2013, 1, 1, 5, tzinfo=UTC), datetime(2013, 2, 1, 5, tzinfo=UTC)
 
 
-def months() -> list[tuple[str, datetime, datetime]]:
-    """March to December in New York: name, first moment, first moment of the next month, in UTC."""
-    starts = pl.datetime_range(
-        datetime(2013, 3, 1), datetime(2014, 1, 1), "1mo", time_zone=ZONE, eager=True
-    ).dt.convert_time_zone("UTC")
-    edges: list[datetime] = starts.to_list()
-    return [(f"2013-{n:02d}", a, b) for n, (a, b) in enumerate(pairwise(edges), start=3)]
+def months(end: datetime = END) -> list[tuple[str, datetime, datetime]]:
+    """The months from March on in New York, up to `end`: name, first moment, first moment after it, in UTC. The last may be a part of one."""
+    starts = pl.datetime_range(datetime(2013, 3, 1), datetime(2014, 1, 1), "1mo", time_zone=ZONE, eager=True)
+    edges: list[datetime] = starts.dt.convert_time_zone("UTC").to_list()
+    whole = [(f"2013-{n:02d}", a, b) for n, (a, b) in enumerate(pairwise(edges), start=3)]
+    return [(name, first, min(last, end)) for name, first, last in whole if first < end]
 
 
 def learner(recipe: Recipe) -> str:
@@ -57,25 +56,25 @@ def answers(
     return probabilities(estimator, year.filter(pl.col("at").is_between(first, last, closed="left")), recipe)
 
 
-def arms_pipeline() -> Pipeline:
+def arms_pipeline(end: datetime) -> Pipeline:
     """One step a model: the winter's, and two a month from April on."""
     one = as_step(answers)
-    starts = [JANUARY, FEBRUARY, *(start for _, start, _ in months())]
+    starts = [JANUARY, FEBRUARY, *(start for _, start, _ in months(end))]
     everything = JANUARY.isoformat()
     steps = [
-        one.named("winter", known_by=BEGIN.isoformat(), since=everything, begin=BEGIN.isoformat(), end=END.isoformat())
+        one.named("winter", known_by=BEGIN.isoformat(), since=everything, begin=BEGIN.isoformat(), end=end.isoformat())
     ]
-    for position, (name, begin, end) in enumerate(months()):
+    for position, (name, first, last) in enumerate(months(end)):
         if position:
-            answering = {"known_by": begin.isoformat(), "begin": begin.isoformat(), "end": end.isoformat()}
+            answering = {"known_by": first.isoformat(), "begin": first.isoformat(), "end": last.isoformat()}
             recent = starts[position + 2 - RECENT_MONTHS].isoformat()
-            steps.append(one.named(f"blind_recent-{name}", since=recent, **answering))
-            steps.append(one.named(f"blind_all-{name}", since=everything, **answering))
+            steps.append(one.named(f"blind_recent-{name}", needs=None, since=recent, **answering))
+            steps.append(one.named(f"blind_all-{name}", needs=None, since=everything, **answering))
     return pipeline("flights-arms", *steps)
 
 
 def run_arms(
-    recipe: Recipe, workspace: Workspace, year: Digest, *, on_step: Callable[[StepResult], None]
+    recipe: Recipe, workspace: Workspace, year: Digest, *, end: datetime, on_step: Callable[[StepResult], None]
 ) -> Mapping[str, Mapping[str, np.ndarray[Any, Any]]]:
     """Probabilities by arm and month, in the order of the year's rows. March is answered by the winter model in all three."""
 
@@ -84,7 +83,7 @@ def run_arms(
         return open_table(workspace.tables.read(year))
 
     done = run_pipeline(
-        arms_pipeline(),
+        arms_pipeline(end),
         inputs={"year": Input(digest=year, load=rows), "recipe": Input(digest=declared(recipe), load=lambda: recipe)},
         journal=workspace.journal,
         blobs=workspace.blobs,
@@ -95,15 +94,15 @@ def run_arms(
         on_step=on_step,
     )
     winter = np.asarray(done["winter"])
-    asked = rows()["at"].filter(rows()["at"].is_between(BEGIN, END, closed="left"))
-    frozen = {name: winter[mask] for name, mask in _masks(asked)}
+    asked = rows()["at"].filter(rows()["at"].is_between(BEGIN, end, closed="left"))
+    frozen = {name: winter[mask] for name, mask in _masks(asked, end)}
     found: dict[str, dict[str, np.ndarray[Any, Any]]] = {"frozen": frozen, "blind_recent": {}, "blind_all": {}}
-    for name, _, _ in months():
+    for name, _, _ in months(end):
         for arm in ARMS[1:]:
             found[arm][name] = frozen[name] if name == months()[0][0] else np.asarray(done[f"{arm}-{name}"])
     return found
 
 
-def _masks(at: pl.Series) -> Iterator[tuple[str, Any]]:
-    for name, begin, end in months():
-        yield name, at.is_between(begin, end, closed="left").to_numpy()
+def _masks(at: pl.Series, end: datetime) -> Iterator[tuple[str, Any]]:
+    for name, first, last in months(end):
+        yield name, at.is_between(first, last, closed="left").to_numpy()

@@ -39,6 +39,7 @@ class _Reply(msgspec.Struct):
     parameters: dict[str, str | int | float | bool | None] = {}
 
 
+ATTEMPTS = 3
 DECODER = msgspec.json.Decoder(_Reply)
 
 
@@ -69,40 +70,41 @@ class Client:
         return self._pool.map(self.ask, asks)
 
     def ask(self, ask: Ask) -> Answer:
-        """Ask once; a dropped connection is opened again and the same question repeated (its key makes it the same request)."""
+        """Ask once; the key makes a repeated question the same request. Raises RequestInvalid, StoreUnavailable."""
         headers = {"Content-Type": "application/json", "Noria-Request-Key": ask.key, "Noria-Time": ask.at.isoformat()}
-        for attempt in (1, 2, 3):
-            connection = self._connection()
-            try:
-                connection.request("POST", self._path, body=ask.body, headers=headers)
-                response = connection.getresponse()
-                body = response.read()
-            except (OSError, HTTPException) as exc:
-                connection.close()
-                if attempt == 3:
-                    raise StoreUnavailable("the worker does not answer", cause=str(exc), remedy="noria demo") from exc
-                continue
-            if response.status != 200:
-                raise RequestInvalid(
-                    f"the worker refused a request with {response.status}", cause=body[:500].decode(errors="replace")
-                )
-            reply = DECODER.decode(body)
-            return Answer(
-                key=ask.key, request_id=str(reply.parameters.get("request_id", "")), probabilities=reply.outputs[0].data
+        status, body = self._exchange("POST", self._path, body=ask.body, headers=headers)
+        if status != 200:
+            raise RequestInvalid(
+                f"the worker refused a request with {status}", cause=body[:500].decode(errors="replace")
             )
-        raise AssertionError
+        reply = DECODER.decode(body)
+        return Answer(
+            key=ask.key, request_id=str(reply.parameters.get("request_id", "")), probabilities=reply.outputs[0].data
+        )
 
     def post(self, path: str) -> bytes:
         """Post nothing to a path of the worker, for its own commands (flush)."""
-        connection = self._connection()
-        connection.request("POST", path)
-        return connection.getresponse().read()
+        return self._exchange("POST", path)[1]
 
     def get(self, path: str) -> bytes:
         """Read a path of the worker."""
-        connection = self._connection()
-        connection.request("GET", path)
-        return connection.getresponse().read()
+        return self._exchange("GET", path)[1]
+
+    def _exchange(
+        self, method: str, path: str, *, body: bytes = b"", headers: Mapping[str, str] | None = None
+    ) -> tuple[int, bytes]:
+        """One request and its answer. A connection that was closed while nobody spoke is opened again."""
+        for attempt in range(ATTEMPTS):
+            connection = self._connection()
+            try:
+                connection.request(method, path, body=body, headers=dict(headers or {}))
+                response = connection.getresponse()
+                return response.status, response.read()
+            except (OSError, HTTPException) as exc:
+                connection.close()
+                if attempt + 1 == ATTEMPTS:
+                    raise StoreUnavailable("the worker does not answer", cause=str(exc), remedy="noria demo") from exc
+        raise AssertionError
 
     def close(self) -> None:
         """Let the connections go."""

@@ -25,14 +25,7 @@ BOOSTING: dict[str, ParamValue] = {
     "subsample": 0.8,
     "subsample_freq": 1,
 }
-DEEPER: dict[str, ParamValue] = BOOSTING | {
-    "n_estimators": 200,
-    "num_leaves": 63,
-    "learning_rate": 0.06,
-    "min_child_samples": 200,
-    "colsample_bytree": 0.3,
-    "max_bin": 63,
-}
+DEEPER: dict[str, ParamValue] = BOOSTING | {"n_estimators": 300, "num_leaves": 63, "learning_rate": 0.04, "max_bin": 63}
 LOGISTIC: dict[str, ParamValue] = {"C": 0.1, "max_iter": 60, "tol": 1e-3}
 
 GATES = (
@@ -58,8 +51,8 @@ GATES = (
     Gate(name="fast enough", kind="latency", metric="p99_ms", limit=20.0, better="lower"),
 )
 POLICY = Policy(
-    growth=0.4,
-    cooldown_days=21.0,
+    growth=0.33,
+    cooldown_days=14.0,
     budget_per_year=8,
     minimum_labels=5000,
     backtest_days=14,

@@ -52,6 +52,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     timings: seconds by part. example_prediction: an id to ask `noria why` about.
     """
 
+    deployment: str
     year: Year
     months: tuple[Month, ...]
     retrainings: dict[str, int]
@@ -73,7 +74,12 @@ def score(labels: Any, p: Any) -> Score:
 
 
 def by_month(
-    asked: pl.DataFrame, served: pl.DataFrame, arms: Mapping[str, Mapping[str, np.ndarray[Any, Any]]], *, output: str
+    asked: pl.DataFrame,
+    served: pl.DataFrame,
+    arms: Mapping[str, Mapping[str, np.ndarray[Any, Any]]],
+    *,
+    output: str,
+    end: datetime,
 ) -> tuple[Year, tuple[Month, ...]]:
     """Score all four. asked: the year's rows in order, with at and label. served: the joined prediction log.
 
@@ -95,8 +101,8 @@ def by_month(
             f"the prediction log does not answer each flight once: {missing} are missing", remedy="noria demo --fresh"
         )
     monthly, pooled = [], []
-    for name, begin, end in months():
-        part = joined.filter(pl.col("at").is_between(begin, end, closed="left"))
+    for name, first, last in months(end):
+        part = joined.filter(pl.col("at").is_between(first, last, closed="left"))
         known = part["label"].is_not_null().to_numpy()
         labels = part["label"].to_numpy()[known]
         answers = {arm: arms[arm][name][known] for arm in ARMS} | {NORIA: part[NORIA].to_numpy()[known]}

@@ -6,12 +6,14 @@ Everything that is done is found again: a second demo, or one that was killed, g
 import resource
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 
 import msgspec
 import polars as pl
 
 from noria.app.processes import Process, start_worker
+from noria.app.sentences import sentence
 from noria.app.turn import Loop, declare
 from noria.app.workspace import Workspace
 from noria.demo.arms import run_arms
@@ -24,6 +26,8 @@ from noria.demo.show import Voice
 from noria.domain import events as e
 from noria.domain.ids import derive
 from noria.domain.ledger import Entry
+from noria.domain.pipeline import StepResult
+from noria.errors import GateNotPassed
 from noria.wire.tables import open_table
 
 RESULT, PROGRESS = "demo/result.json", "demo/progress.json"
@@ -37,8 +41,8 @@ class _Progress(msgspec.Struct, frozen=True, kw_only=True):
     months: tuple[str, ...] = ()
 
 
-def tell(workspace: Workspace, clock: ReplayClock, voice: Voice) -> Result:
-    """Run, or go on with, the whole year in this workspace."""
+def tell(workspace: Workspace, clock: ReplayClock, voice: Voice, *, end: datetime = END) -> Result:
+    """Run, or go on with, the year in this workspace, up to `end` (the whole year by default)."""
     with voice.part("prepare", "1 · flights and weather of 2013, as dataset versions"):
         prepared = prepare(workspace, on_step=voice.step)
     told = _teller(workspace, voice)
@@ -49,18 +53,26 @@ def tell(workspace: Workspace, clock: ReplayClock, voice: Voice) -> Result:
         declare(workspace, project)
         loop.turn()
         told()
-    year = _year(workspace, prepared)
-    worker = start_worker(workspace.home, host="127.0.0.1", port=0, replay_clock=True)
-    try:
-        with voice.part("replay", f"3 · March to December through {worker.url}, and the loop with it"):
-            _replay(workspace, loop, clock, worker, year, voice, told)
-    finally:
-        worker.stop()
-    with voice.part("arms", "4 · the same year with a frozen model, and with blind monthly retraining"):
-        arms = run_arms(project, workspace, prepared.year, on_step=voice.step)
+        _demand_a_version(workspace)
+    year = _year(workspace, prepared, end)
+    steps: list[StepResult] = []
+    with ThreadPoolExecutor(1, thread_name_prefix="arms") as beside:
+        # The three other ways are trained beside the replay: they know nothing of each other.
+        arms = beside.submit(run_arms, project, workspace, prepared.year, end=end, on_step=steps.append)
+        worker = start_worker(workspace.home, host="127.0.0.1", port=0, replay_clock=True)
+        try:
+            with voice.part("replay", f"3 · March to December through {worker.url}, and the loop with it"):
+                _replay(workspace, loop, clock, worker, year, voice, told, end=end)
+        finally:
+            worker.stop()
+        with voice.part("arms", "4 · the same year with a frozen model, and with blind monthly retraining"):
+            answers = arms.result()
+            for step in steps:
+                voice.step(step)
     with voice.part("compare", "5 · compared on the same flights"):
-        served = open_table(workspace.predictions.joined(DEPLOYMENT, known_by=END + GRACE))
-        total, months = by_month(year, served, arms, output=project.output)
+        wanted = ["prediction_id", "label", f"out.{project.output}"]
+        served = open_table(workspace.predictions.joined(DEPLOYMENT, known_by=end + GRACE, columns=wanted))
+        total, months = by_month(year, served, answers, output=project.output, end=end)
     result = _result(workspace, total, months, served, voice)
     workspace.blobs.publish(RESULT, msgspec.json.encode(result))
     return result
@@ -74,6 +86,8 @@ def _replay(
     year: pl.DataFrame,
     voice: Voice,
     told: Callable[[], None],
+    *,
+    end: datetime,
 ) -> None:
     client = Client(worker.url, DEPLOYMENT)
     replay = Replay(workspace, loop, client, year, deployment=DEPLOYMENT, clock=clock)
@@ -83,23 +97,33 @@ def _replay(
         told()
         total = replay.asked_before(day)
         voice.day(day, asked, total, of)
-        if day.day == 1 or day >= END:
+        if day.day == 1 or day >= end:
             progress = _Progress(step="replay", simulated_until=day)
             workspace.blobs.publish(PROGRESS, msgspec.json.encode(progress))
 
     try:
-        replay.run(BEGIN, END, on_day=on_day)
-        clock.set(END + GRACE)
-        replay.settle_labels(BEGIN, END, END + GRACE)
+        replay.run(BEGIN, end, on_day=on_day)
+        clock.set(end + GRACE)
+        replay.settle_labels(BEGIN, end, end + GRACE)
         loop.tick()
         told()
     finally:
         client.close()
 
 
-def _year(workspace: Workspace, prepared: Prepared) -> pl.DataFrame:
+def _demand_a_version(workspace: Workspace) -> None:
+    """Without a first version there is nothing to replay. Raises GateNotPassed with what the gates said."""
+    if any(d.name == DEPLOYMENT for d in workspace.deployments.all()):
+        return
+    said = [sentence(entry.event) for entry in workspace.ledger.latest(limit=3)]
+    raise GateNotPassed(
+        "the first version did not pass its gates", cause=said[0] if said else "", remedy="noria status"
+    )
+
+
+def _year(workspace: Workspace, prepared: Prepared, end: datetime) -> pl.DataFrame:
     frame = open_table(workspace.tables.read(prepared.year))
-    asked = frame.filter(pl.col("at").is_between(BEGIN, END, closed="left"))
+    asked = frame.filter(pl.col("at").is_between(BEGIN, end, closed="left"))
     return with_ids(asked, DEPLOYMENT)
 
 
@@ -126,8 +150,9 @@ def _result(workspace: Workspace, year: Year, months: tuple[Month, ...], served:
     # Any prediction would do; this one is chosen by a digest, so that it is the same in every demo and no favourite of ours.
     ids = served["prediction_id"]
     example = ids[int(derive("example"), 16) % len(ids)]
-    monthly = 9
+    monthly = len(months) - 1
     return Result(
+        deployment=DEPLOYMENT,
         year=year,
         months=months,
         retrainings={"frozen": 0, "blind_recent": monthly, "blind_all": monthly, "noria": asked},

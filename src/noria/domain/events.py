@@ -1,6 +1,6 @@
 """The union of events: what happened, in past participles. Facts only; no personal data ever enters one.
 
-Adding a field needs a default; removing or renaming one breaks the chain of old ledgers and is not done. The table of what follows what is loop/wheel.
+Adding a field needs a default; removing or renaming one breaks the chain of old ledgers and is not done. What follows what is loop/wheel.
 """
 
 from datetime import datetime
@@ -21,14 +21,14 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
     """Root of all events; the tag is the class name."""
 
 
-class ProjectCreated(Event, tag=True):
+class ProjectCreated(Event, frozen=True, kw_only=True, tag=True):
     """A project began, and with it its ledger."""
 
     project: str
     noria_version: str
 
 
-class DatasetVersionCreated(Event, tag=True):
+class DatasetVersionCreated(Event, frozen=True, kw_only=True, tag=True):
     """A source became an immutable version."""
 
     dataset: str
@@ -40,7 +40,7 @@ class DatasetVersionCreated(Event, tag=True):
     parents: tuple[Digest, ...] = ()
 
 
-class DeploymentDeclared(Event, tag=True):
+class DeploymentDeclared(Event, frozen=True, kw_only=True, tag=True):
     """Somebody declared that a model shall answer under a name, by which gates, canary and policy (digest of the declaration)."""
 
     deployment: str
@@ -48,7 +48,7 @@ class DeploymentDeclared(Event, tag=True):
     declaration: Digest
 
 
-class RetrainRequested(Event, tag=True):
+class RetrainRequested(Event, frozen=True, kw_only=True, tag=True):
     """The loop decided, or a person asked, that a challenger be trained. The first training of a deployment is requested the same way."""
 
     deployment: str
@@ -59,7 +59,7 @@ class RetrainRequested(Event, tag=True):
     evidence: dict[str, float | str] = {}
 
 
-class RetrainSuppressed(Event, tag=True):
+class RetrainSuppressed(Event, frozen=True, kw_only=True, tag=True):
     """The loop decided not to retrain, and says why."""
 
     deployment: str
@@ -69,7 +69,7 @@ class RetrainSuppressed(Event, tag=True):
     evidence: dict[str, float | str] = {}
 
 
-class RunFinished(Event, tag=True):
+class RunFinished(Event, frozen=True, kw_only=True, tag=True):
     """A training pipeline ended with a fitted candidate. steps: how many ran and how many were found in the cache."""
 
     deployment: str
@@ -86,7 +86,7 @@ class RunFinished(Event, tag=True):
     metrics: dict[str, float] = {}
 
 
-class RunFailed(Event, tag=True):
+class RunFailed(Event, frozen=True, kw_only=True, tag=True):
     """A training pipeline ended without a candidate; the champion stays."""
 
     deployment: str
@@ -95,7 +95,7 @@ class RunFailed(Event, tag=True):
     error: str
 
 
-class BundleBuilt(Event, tag=True):
+class BundleBuilt(Event, frozen=True, kw_only=True, tag=True):
     """The candidate of a run was packaged; converted says in which form it will answer, and why not in another."""
 
     deployment: str
@@ -108,7 +108,7 @@ class BundleBuilt(Event, tag=True):
     note: str = ""
 
 
-class GatesPassed(Event, tag=True):
+class GatesPassed(Event, frozen=True, kw_only=True, tag=True):
     """Every gate passed."""
 
     deployment: str
@@ -118,7 +118,7 @@ class GatesPassed(Event, tag=True):
     report: GateReport
 
 
-class GatesFailed(Event, tag=True):
+class GatesFailed(Event, frozen=True, kw_only=True, tag=True):
     """At least one gate failed: the challenger is refused and the champion stays."""
 
     deployment: str
@@ -128,7 +128,7 @@ class GatesFailed(Event, tag=True):
     report: GateReport
 
 
-class ModelVersionRegistered(Event, tag=True):
+class ModelVersionRegistered(Event, frozen=True, kw_only=True, tag=True):
     """A candidate that passed its gates became a version."""
 
     deployment: str
@@ -140,7 +140,7 @@ class ModelVersionRegistered(Event, tag=True):
     bundle: Digest
 
 
-class ModelVersionApproved(Event, tag=True):
+class ModelVersionApproved(Event, frozen=True, kw_only=True, tag=True):
     """Policy, or a person, allowed the version to meet traffic."""
 
     deployment: str
@@ -150,7 +150,7 @@ class ModelVersionApproved(Event, tag=True):
     reason: str
 
 
-class RolloutStarted(Event, tag=True):
+class RolloutStarted(Event, frozen=True, kw_only=True, tag=True):
     """A challenger stands beside the champion."""
 
     deployment: str
@@ -159,7 +159,7 @@ class RolloutStarted(Event, tag=True):
     generation: int
 
 
-class RolloutPromoted(Event, tag=True):
+class RolloutPromoted(Event, frozen=True, kw_only=True, tag=True):
     """The challenger became champion. For the first version there was no champion to beat."""
 
     deployment: str
@@ -171,7 +171,7 @@ class RolloutPromoted(Event, tag=True):
     verdict: Verdict | None = None
 
 
-class RolloutRolledBack(Event, tag=True):
+class RolloutRolledBack(Event, frozen=True, kw_only=True, tag=True):
     """The challenger was taken out again; the champion answers alone."""
 
     deployment: str
@@ -183,7 +183,7 @@ class RolloutRolledBack(Event, tag=True):
     verdict: Verdict
 
 
-class AliasMoved(Event, tag=True):
+class AliasMoved(Event, frozen=True, kw_only=True, tag=True):
     """An alias points to another version."""
 
     model: str
@@ -193,14 +193,14 @@ class AliasMoved(Event, tag=True):
     reason: str
 
 
-class AlertOpened(Event, tag=True):
+class AlertOpened(Event, frozen=True, kw_only=True, tag=True):
     """Monitoring found something."""
 
     deployment: str
     alert: Alert
 
 
-class AlertResolved(Event, tag=True):
+class AlertResolved(Event, frozen=True, kw_only=True, tag=True):
     """What an alert told of is over."""
 
     deployment: str
@@ -208,7 +208,7 @@ class AlertResolved(Event, tag=True):
     reason: str
 
 
-class StageFailed(Event, tag=True):
+class StageFailed(Event, frozen=True, kw_only=True, tag=True):
     """A stage of the loop could not do its work for an event; the loop goes on without it, and a person is told."""
 
     stage: str

@@ -48,7 +48,7 @@ def known_only(frame: pl.DataFrame, recipe: Recipe, *, known_by: datetime) -> pl
         pl.col(recipe.label).is_not_null() & (pl.col(recipe.known).is_null() | (pl.col(recipe.known) > known_by))
     )
     if early.height:
-        latest = early[recipe.known].max()
+        latest = early.select(pl.col(recipe.known).max()).item()
         raise LeakDetected(
             f"{early.height} labels of deployment {recipe.deployment!r} were used before they were known",
             cause=f"the decision is made at {known_by.isoformat()}, and a label was known at {latest}",
@@ -64,7 +64,8 @@ def labelled_rows(
     columns = list(recipe.schema.names())
     base = open_table(tables.read(recipe.base)).select(columns)
     base = base.filter(pl.col(recipe.label).is_not_null() & (pl.col(recipe.known) <= known_by))
-    served = open_table(predictions.joined(recipe.deployment, known_by=known_by))
+    wanted = ["at", "label", "label_at", *(f"in.{name}" for name in recipe.features)]
+    served = open_table(predictions.joined(recipe.deployment, known_by=known_by, columns=wanted))
     parts = [base]
     if served.height:
         rename = {"at": recipe.time, "label_at": recipe.known, "label": recipe.label} | {
@@ -141,7 +142,7 @@ def backtest(frame: pl.DataFrame, recipe: Recipe, *, until: datetime) -> pl.Data
     if held.height == 0 or not isinstance(since, datetime) or since >= cut:
         raise EmptyTable(
             f"nothing to back-test on in the last {policy.backtest_days} days",
-            cause=f"labels known by {until.isoformat()} begin at {since}",
+            cause=f"labels known by {until.isoformat()} begin at {since!r}",
             remedy="wait for more labels, or shorten policy.backtest_days",
         )
     labels = held[recipe.label].to_numpy()
@@ -160,7 +161,9 @@ def backtest(frame: pl.DataFrame, recipe: Recipe, *, until: datetime) -> pl.Data
     by_window = search(
         [Option(first, {"window": w}) for w in distinct], score, name="windows", metric="log_loss", seed=recipe.seed
     )
-    best = _first_success(by_window).params["window"]
+    _first_success(by_window)  # says why, if no window could be fitted
+    scored = held.with_columns([values.alias(name) for name, values in answers.items()])
+    best = choose(evidence_of(scored, recipe), policy, until=until, known_by=until).choice
     if others:
         search(
             [Option(name, {"window": best}) for name in others],
@@ -184,7 +187,8 @@ def _first_success(study: Study) -> Trial:
 
 
 def _choice(text: str) -> WindowChoice:
-    return msgspec.convert(text, WindowChoice)
+    choice: WindowChoice = msgspec.convert(text, WindowChoice)
+    return choice
 
 
 def _distinct(
@@ -245,7 +249,9 @@ def train_inputs(recipe: Recipe, dataset: DatasetVersion, tables: TableStore) ->
 def chosen(frame: pl.DataFrame, held: pl.DataFrame, recipe: Recipe, *, until: datetime) -> TrainingResult:
     """The window and candidate that the evidence is for, with metrics on days that the rehearsal had not seen."""
     found = evidence_of(held, recipe)
-    picked = choose(found, recipe.policy, until=until, known_by=until)
+    # Windows are compared where all of them were tried: with the first candidate. The others were tried on the window that won.
+    compared = [x for x in found if x.candidate == recipe.policy.candidates[0]]
+    picked = choose(compared, recipe.policy, until=until, known_by=until)
     name = min((x for x in found if x.window == picked.choice), key=lambda x: x.log_loss).candidate
     since = frame[recipe.time].min()
     assert isinstance(since, datetime)

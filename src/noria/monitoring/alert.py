@@ -23,7 +23,7 @@ from noria.stats.sequential import margin_of
 RESOLVE_BELOW = 2.0
 """An alert is over when the evidence has fallen this many powers of ten under its threshold: no flapping around the line."""
 
-MISSING_FLOOR = 0.05
+MISSING_FLOOR = 0.15
 """A rise of the missing share below this is not a data problem."""
 
 
@@ -58,7 +58,7 @@ def alert_id(deployment: str, number: int, kind: AlertKind, now: datetime) -> Al
 def broken_inputs(
     profile: ReferenceProfile, counts: WindowCounts, *, minimum_rows: int = 100
 ) -> tuple[BrokenInput, ...]:
-    """Inputs whose missing share rose by more than its margin and by more than five rows in a hundred, worst first; none below `minimum_rows`."""
+    """Inputs whose missing share rose by more than its margin and by more than fifteen rows in a hundred, worst first; none below `minimum_rows`."""
     found: list[BrokenInput] = []
     for feature in profile.features:
         now, then = counts.counts.get(feature.name, ()), feature.counts

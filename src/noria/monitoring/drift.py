@@ -250,14 +250,14 @@ def _feature(
         )
     moved = np.abs(np.cumsum(current) / current.sum() - np.cumsum(reference) / reference.sum())[:-1]
     allowed = margins[: len(counts) - 1]
-    # The cut that left its margin by most, so that shift and margin belong together.
-    worst = int(np.argmax(moved - allowed)) if moved.size else 0
+    # The cut that is farthest out, measured in its own margin, so that shift and margin belong together.
+    worst = int(np.argmax(moved / allowed)) if moved.size else 0
     return FeatureDrift(
         feature=feature.name,
         evidence=max(evidence, -99.0),
         psi=psi(reference, current),
         margin=float(allowed[worst]) if moved.size else 0.0,
         shift=float(moved[worst]) if moved.size else 0.0,
-        psi_noise=psi_noise(int((reference > 0).sum()), reference.sum(), current.sum()),
+        psi_noise=psi_noise(int((reference > 0).sum()), float(reference.sum()), float(current.sum())),
         blamed=blamed,
     )

@@ -122,8 +122,9 @@ def _near(sample: Columns, signature: Signature, thresholds: Mapping[str, Sequen
     rows = len(next(iter(sample.values())))
     taken = np.arange(len(wanted)) % rows
     columns = {name: np.array(np.asarray(values)[taken]) for name, values in sample.items()}
-    for row, (name, value) in enumerate(wanted):
-        columns[name][row] = value
+    with np.errstate(over="ignore"):  # a threshold beyond float32 becomes infinity there
+        for row, (name, value) in enumerate(wanted):
+            columns[name][row] = value
     return columns
 
 

@@ -80,7 +80,9 @@ def checker(signature: Signature) -> Callable[[Columns], int]:
             if values.dtype.kind != "f" or values.ndim != 1 or len(values) != rows:
                 columns_of[name](values)
                 raise _unequal(name, len(values), rows)
-            if isnan(values[values.argmin()]):  # argmin finds the first NaN; the cheapest test there is for one row, and it cannot overflow
+            if isnan(
+                values[values.argmin()]
+            ):  # argmin finds the first NaN; the cheapest test there is for one row, and it cannot overflow
                 columns_of[name](values)
         for name, check_column in others:
             values = columns[name]

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
+from noria.domain.arrow import ArrowTable
 from noria.domain.ids import PredictionId
 from noria.domain.prediction import GroundTruth, LabelReceipt, LoggedPrediction, PredictionRecord
-from noria.domain.arrow import ArrowTable
 
 
 class PredictionWriter(Protocol):
@@ -33,12 +33,28 @@ class PredictionLog(Protocol):
         """A writer for one worker; `name` must be unique among the live ones. durable: fsync before `write` returns."""
         ...
 
-    def scan(self, deployment: str, *, since: datetime | None = None, until: datetime | None = None) -> ArrowTable:
-        """Predictions with since <= at < until, ordered by (at, request_id, row), complete up to the last finished `write`."""
+    def scan(
+        self,
+        deployment: str,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        columns: Sequence[str] | None = None,
+    ) -> ArrowTable:
+        """Predictions with since <= at < until, ordered by (at, request_id, row), complete up to the last finished `write`.
+
+        columns: only these, in this order; one that no prediction in the log has is left out.
+        """
         ...
 
     def joined(
-        self, deployment: str, *, known_by: datetime, since: datetime | None = None, until: datetime | None = None
+        self,
+        deployment: str,
+        *,
+        known_by: datetime,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        columns: Sequence[str] | None = None,
     ) -> ArrowTable:
         """As `scan`, with label and label_at where a label was known by `known_by`, else null. A label that became known later is never shown."""
         ...

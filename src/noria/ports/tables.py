@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
+from noria.domain.arrow import ArrowTable
 from noria.domain.dataset import DatasetVersion, ExpectationReport, Schema
 from noria.domain.ids import Digest
-from noria.domain.arrow import ArrowTable
 
 
 class TableStore(Protocol):

@@ -12,6 +12,7 @@ from noria.errors import InputInvalid
 from noria.retraining.review import evidence_for_review
 
 TRIGGERS = ("declared", "decay", "input_drift", "growth", "schedule", "hand")
+ALERTS = ("decay", "input_drift")
 YEAR = timedelta(days=365)
 
 
@@ -45,10 +46,24 @@ def decide(
             else "a first version is needed: nothing answers under this name yet"
         )
         return Decision(retrain=True, reason=reason, evidence=evidence)
+    judged = _by_trigger(trigger, alert, policy, history, gain=gain, evidence=evidence)
+    if trigger in ALERTS and not judged.retrain:
+        return judged  # a drift that does no harm is no reason at any time; that says more than a cool-down
     refusal = _bounds(trigger, policy, history, now=now)
-    if refusal:
-        return Decision(retrain=False, reason=refusal, evidence=evidence)
-    if trigger in ("decay", "input_drift"):
+    return Decision(retrain=False, reason=refusal, evidence=evidence) if refusal else judged
+
+
+def _by_trigger(
+    trigger: str,
+    alert: Alert | None,
+    policy: Policy,
+    history: RetrainHistory,
+    *,
+    gain: Interval | None,
+    evidence: dict[str, float | str],
+) -> Decision:
+    """What the trigger itself says, before the policy's bounds."""
+    if trigger in ALERTS:
         return _after_alert(alert, history, evidence)
     if trigger == "growth":
         return _after_growth(policy, history, evidence)

@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from threading import Condition, Event, Thread
-from typing import Literal
+from typing import Literal, Protocol
 
 import msgspec
 
@@ -20,7 +20,8 @@ WhenFull = Literal["drop", "refuse"]
 CAPACITY_ROWS = 200_000
 LINGER_S = 0.05
 RETRY_S = 0.5
-BATCH_RECORDS = 2000
+BATCH_RECORDS, BATCH_ROWS = 500, 4000
+"""At most this much is written as one unit: small enough to stay in the processor's cache while it is packed."""
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +36,24 @@ class RingStatus(msgspec.Struct, frozen=True, kw_only=True):
     refused: int
     failures: int
     problem: str = ""
+
+
+class Pending(Protocol):
+    """A record that is not spelled out yet: what runs over a request's columns can wait until the answer is sent."""
+
+    @property
+    def deployment(self) -> str:
+        """Whose log it goes into."""
+        ...
+
+    @property
+    def rows(self) -> int:
+        """How many rows it has."""
+        ...
+
+    def record(self) -> PredictionRecord:
+        """Spell it out. Called once from the flushing thread, again only after a write that failed."""
+        ...
 
 
 class Recorder:
@@ -54,7 +73,7 @@ class Recorder:
         self._capacity = capacity_rows
         self._when_full = when_full
         self._linger_s, self._retry_s = linger_s, retry_s
-        self._ring: deque[tuple[int, PredictionRecord]] = deque()
+        self._ring: deque[tuple[int, PredictionRecord | Pending]] = deque()
         self._waiting: deque[tuple[int, Callable[[str], None]]] = deque()
         self._number = 0
         self._depth = self._written = self._dropped = self._refused = self._failures = 0
@@ -66,7 +85,7 @@ class Recorder:
         self._thread = Thread(target=self._work, name="noria-recorder", daemon=True)
         self._thread.start()
 
-    def offer(self, record: PredictionRecord, *, then: Callable[[str], None] | None = None) -> None:
+    def offer(self, record: PredictionRecord | Pending, *, then: Callable[[str], None] | None = None) -> None:
         """Take a record; it costs about a microsecond. Full: counts and drops it, or raises Overloaded. A record always fits into an empty ring.
 
         then: called once from the flushing thread, with '' when the record is written, or with the problem when a write failed (the record stays and
@@ -161,24 +180,33 @@ class Recorder:
 
     def _write_batch(self) -> bool:
         """Write the oldest records; True: they are gone from the ring, False: they stay and the problem is noted."""
-        # By index: others append meanwhile, which an iterator would not survive.
-        batch = [self._ring[i] for i in range(min(len(self._ring), BATCH_RECORDS))]
-        by_deployment: dict[str, list[PredictionRecord]] = {}
-        for _, record in batch:
-            by_deployment.setdefault(record.deployment, []).append(record)
+        batch = self._oldest()
+        by_deployment: dict[str, list[tuple[int, PredictionRecord]]] = {}
+        for number, taken in batch:
+            record = taken if isinstance(taken, PredictionRecord) else taken.record()
+            by_deployment.setdefault(record.deployment, []).append((number, record))
         faults: list[str] = []
-        kept = {
-            id(r) for deployment, records in by_deployment.items() for r in self._write(deployment, records, faults)
-        }
+        kept = {number for name, records in by_deployment.items() for number, _ in self._write(name, records, faults)}
         with self._changed:
             for _ in batch:
                 self._ring.popleft()
-            self._ring.extendleft(item for item in reversed(batch) if id(item[1]) in kept)
-            self._depth -= sum(record.rows for _, record in batch if id(record) not in kept)
+            self._ring.extendleft(item for item in reversed(batch) if item[0] in kept)
+            self._depth -= sum(taken.rows for number, taken in batch if number not in kept)
             self._problem = faults[0] if faults else ""
             self._changed.notify_all()
         self._tell(batch[-1][0], faults[0] if faults else "")
         return not kept
+
+    def _oldest(self) -> list[tuple[int, PredictionRecord | Pending]]:
+        """What is written next; at least one. By index: others append meanwhile, which an iterator would not survive."""
+        batch, rows = [self._ring[0]], self._ring[0][1].rows
+        for i in range(1, min(len(self._ring), BATCH_RECORDS)):
+            item = self._ring[i]
+            rows += item[1].rows
+            if rows > BATCH_ROWS:
+                break
+            batch.append(item)
+        return batch
 
     def _tell(self, last: int, problem: str) -> None:
         """Call those who wait for records up to this number."""
@@ -186,15 +214,15 @@ class Recorder:
             self._waiting.popleft()[1](problem)
 
     def _write(
-        self, deployment: str, records: Sequence[PredictionRecord], faults: list[str]
-    ) -> Sequence[PredictionRecord]:
+        self, deployment: str, records: Sequence[tuple[int, PredictionRecord]], faults: list[str]
+    ) -> Sequence[tuple[int, PredictionRecord]]:
         """Write one deployment's records as one unit, count what became of them, and give those that must stay in the ring."""
-        rows = sum(record.rows for record in records)
+        rows = sum(record.rows for _, record in records)
         try:
             writer = self._writers.get(deployment)
             if writer is None:
                 writer = self._writers[deployment] = self._open_writer(deployment)
-            writer.write(records)
+            writer.write([record for _, record in records])
         except InputInvalid as error:
             # One record that cannot be kept must not hold up the others for ever.
             if len(records) > 1:

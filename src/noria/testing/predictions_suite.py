@@ -16,10 +16,10 @@ import msgspec
 import polars as pl
 import pytest
 
+from noria.domain.arrow import ArrowTable
 from noria.domain.ids import Digest, PredictionId, RolloutId
 from noria.domain.prediction import GroundTruth, PredictionRecord, Scalar
 from noria.errors import InputInvalid, LabelInvalid, NotFound, StoreUnavailable
-from noria.domain.arrow import ArrowTable
 from noria.ports.predictions import PredictionLog
 
 NOON = datetime(2013, 3, 1, 12, tzinfo=UTC)
@@ -480,6 +480,19 @@ class PredictionLogSuite:
         assert sum(receipt.accepted for receipt in receipts) == 400
         assert sum(receipt.duplicates for receipt in receipts) == 400
         assert labels(log) == [1.0] * 400
+
+    def test_only_the_named_columns_come_in_their_order(self, log: PredictionLog, stage: Stage) -> None:
+        kept(log, [a_record(n, minutes=-n) for n in range(5)], stage=stage)
+        named = ["out.probability", "at", "nobody has this", "prediction_id"]
+
+        whole = frame(log.scan("flights"))
+        some = frame(log.scan("flights", columns=named))
+        labelled = frame(log.joined("flights", known_by=NOON, columns=["label", *named]))
+
+        there = [name for name in named if name in whole.columns]
+        assert some.equals(whole.select(there))
+        assert labelled.columns == ["label", *there]
+        assert labelled.drop("label").equals(whole.select(there))
 
     def test_joined_keeps_the_order_and_the_columns_of_scan(self, log: PredictionLog, stage: Stage) -> None:
         records = [a_record(n, minutes=-n) for n in range(30)]

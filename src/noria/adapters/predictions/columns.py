@@ -84,6 +84,13 @@ def presented(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
     return whole.select(identity, *[name for name in META if name != "prediction_id"], *inputs, *outputs)
 
 
+def projected(table: pl.DataFrame, columns: Sequence[str] | None) -> pl.DataFrame:
+    """Only the named columns, each once and as far as the table has them, in the order of the names."""
+    return (
+        table if columns is None else table.select([name for name in dict.fromkeys(columns) if name in table.columns])
+    )
+
+
 def _alike(frames: Sequence[pl.DataFrame]) -> list[pl.DataFrame]:
     """The tables with numbers made text in columns that are text in another table; numbers among themselves are widened by polars as we do."""
     dtypes: dict[str, set[pl.DataType]] = {}

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import msgspec
 import polars as pl
 
-from noria.adapters.predictions.columns import ORDER, TIME, presented, record_of, table_of
+from noria.adapters.predictions.columns import ORDER, TIME, presented, projected, record_of, table_of
 from noria.adapters.predictions.frames import listing, locked, read_frames, sync_folder, translated
 from noria.adapters.predictions.index import HashIndex, hashes
 from noria.adapters.predictions.journal import KIND, Batch, Block, microseconds
@@ -77,8 +77,11 @@ class DeploymentLog:
         self._index = HashIndex(ENTRY)
         self._numbered: list[Segment] = []  # the segments in the index, by their number there
 
-    def scan(self, since: datetime | None, until: datetime | None) -> pl.DataFrame:
+    def scan(
+        self, since: datetime | None, until: datetime | None, *, columns: Sequence[str] | None = None
+    ) -> pl.DataFrame:
         """See ports/predictions."""
+        wanted = None if columns is None else {*ORDER, *columns}
         low = None if since is None else microseconds(since)
         high = None if until is None else microseconds(until)
 
@@ -86,19 +89,29 @@ class DeploymentLog:
             with self._lock:
                 view = self._refresh()
                 tables = [table for tail in self._tails.values() for table in tail.tables]
-            frames = [frame for segment in view.segments if (frame := self._part(segment, low, high)) is not None]
-            frames += [table.filter(_within(low, high)) for table in tables]
+            frames = [
+                frame for segment in view.segments if (frame := self._part(segment, low, high, wanted)) is not None
+            ]
+            frames += [_only(table, wanted).filter(_within(low, high)) for table in tables]
             if not frames and view.segments:  # nothing in this span: give the newest segment's columns all the same
                 frames.append(pl.DataFrame(schema=self._segments.schema(view.segments[-1])))
-            return presented(frames)
+            return projected(presented(frames), columns)
 
         return self._again(read)
 
-    def joined(self, since: datetime | None, until: datetime | None, *, known_by: datetime) -> pl.DataFrame:
+    def joined(
+        self,
+        since: datetime | None,
+        until: datetime | None,
+        *,
+        known_by: datetime,
+        columns: Sequence[str] | None = None,
+    ) -> pl.DataFrame:
         """See ports/predictions."""
-        predictions = self.scan(since, until)
+        predictions = self.scan(since, until, columns=None if columns is None else ["prediction_id", *columns])
         labels = self._labels.known_by(known_by, ids=predictions["prediction_id"])
-        return predictions.join(labels, on="prediction_id", how="left", maintain_order="left")
+        whole = predictions.join(labels, on="prediction_id", how="left", maintain_order="left")
+        return projected(whole, columns)
 
     def find(self, prediction_id: PredictionId) -> tuple[PredictionRecord, int] | None:
         """The whole request of a prediction, and which of its rows it is; None if it is not here."""
@@ -296,12 +309,15 @@ class DeploymentLog:
         self._index.add(entries.with_columns(pl.col("segment").replace_strict(renumber, return_dtype=pl.UInt32)))
         self._numbered = [segment for _, segment in kept]
 
-    def _part(self, segment: Segment, low: int | None, high: int | None) -> pl.DataFrame | None:
-        """A segment's rows in the span; None if it has none."""
+    def _part(
+        self, segment: Segment, low: int | None, high: int | None, wanted: set[str] | None
+    ) -> pl.DataFrame | None:
+        """A segment's rows in the span, with the wanted columns that it has; None if it has no such row."""
         if (low is not None and segment.until < low) or (high is not None and segment.since >= high):
             return None
         inside = (low is None or segment.since >= low) and (high is None or segment.until < high)
-        return self._segments.read(segment, where=None if inside else _within(low, high))
+        held = None if wanted is None else [name for name in self._segments.schema(segment) if name in wanted]
+        return self._segments.read(segment, columns=held, where=None if inside else _within(low, high))
 
     def _again(self, work: Callable[[], T]) -> T:
         """Repeat a reading whose files were moved by a compactor or finished by a writer meanwhile."""
@@ -313,6 +329,10 @@ class DeploymentLog:
         raise StoreUnavailable(
             f"files of deployment {self._deployment!r} move faster than they can be read", remedy="try again"
         )
+
+
+def _only(table: pl.DataFrame, wanted: set[str] | None) -> pl.DataFrame:
+    return table if wanted is None else table.select([name for name in table.columns if name in wanted])
 
 
 def _take_over(path: Path, held: contextlib.ExitStack) -> bool:

@@ -7,7 +7,7 @@ from threading import RLock
 import msgspec
 import polars as pl
 
-from noria.adapters.predictions.columns import ORDER, presented, table_of
+from noria.adapters.predictions.columns import ORDER, presented, projected, table_of
 from noria.adapters.predictions.frames import checked_name
 from noria.adapters.predictions.journal import Batch, microseconds, pack
 from noria.adapters.predictions.labels import Kept, checked, judge, logged, receipt
@@ -51,7 +51,14 @@ class MemoryPredictionLog:
                     record.request_id, msgspec.structs.replace(record, inputs=columns[0], outputs=columns[1])
                 )
 
-    def scan(self, deployment: str, *, since: datetime | None = None, until: datetime | None = None) -> pl.DataFrame:
+    def scan(
+        self,
+        deployment: str,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        columns: Sequence[str] | None = None,
+    ) -> pl.DataFrame:
         """See ports/predictions."""
         low = None if since is None else microseconds(since)
         high = None if until is None else microseconds(until)
@@ -62,10 +69,16 @@ class MemoryPredictionLog:
         at = pl.col("at").dt.timestamp("us")
         inside = [at >= low] if low is not None else []
         inside += [at < high] if high is not None else []
-        return presented([table.filter(*inside) if inside else table])
+        return projected(presented([table.filter(*inside) if inside else table]), columns)
 
     def joined(
-        self, deployment: str, *, known_by: datetime, since: datetime | None = None, until: datetime | None = None
+        self,
+        deployment: str,
+        *,
+        known_by: datetime,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        columns: Sequence[str] | None = None,
     ) -> pl.DataFrame:
         """See ports/predictions."""
         moment = microseconds(known_by)
@@ -78,12 +91,13 @@ class MemoryPredictionLog:
             }
         predictions = self.scan(deployment, since=since, until=until)
         truths = [seen.get(name) for name in predictions["prediction_id"]]
-        return predictions.with_columns(
+        whole = predictions.with_columns(
             pl.Series("label", [None if truth is None else truth.value for truth in truths], dtype=pl.Float64),
             pl.Series(
                 "label_at", [None if truth is None else truth.at for truth in truths], dtype=pl.Datetime("us", "UTC")
             ),
         )
+        return projected(whole, columns)
 
     def get(self, prediction_id: PredictionId) -> LoggedPrediction:
         """See ports/predictions."""

@@ -43,15 +43,28 @@ class ParquetPredictionLog:
         """See ports/predictions."""
         return open_writer(str(self._folder), deployment=deployment, name=name, durable=durable)
 
-    def scan(self, deployment: str, *, since: datetime | None = None, until: datetime | None = None) -> pl.DataFrame:
-        """See ports/predictions. Reads only segments that reach into the span."""
-        return self._log(deployment).scan(since, until)
+    def scan(
+        self,
+        deployment: str,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        columns: Sequence[str] | None = None,
+    ) -> pl.DataFrame:
+        """See ports/predictions. Reads only segments that reach into the span, and of those only the columns."""
+        return self._log(deployment).scan(since, until, columns=columns)
 
     def joined(
-        self, deployment: str, *, known_by: datetime, since: datetime | None = None, until: datetime | None = None
+        self,
+        deployment: str,
+        *,
+        known_by: datetime,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        columns: Sequence[str] | None = None,
     ) -> pl.DataFrame:
         """See ports/predictions."""
-        return self._log(deployment).joined(since, until, known_by=known_by)
+        return self._log(deployment).joined(since, until, known_by=known_by, columns=columns)
 
     def get(self, prediction_id: PredictionId) -> LoggedPrediction:
         """See ports/predictions."""

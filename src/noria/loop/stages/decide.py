@@ -1,7 +1,7 @@
 """Decide whether to retrain: asked by a declaration, an alert, or the clock. The rule itself is retraining/decide; here it gets its facts."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import polars as pl
 
@@ -50,8 +50,11 @@ def review(context: Context) -> Sequence[Timed]:
     timed = []
     now = context.clock.now()
     for name, recipe in context.recipes.items():
-        if not any(d.name == name for d in context.deployments.all()):
+        looked = _last_look(context, name)
+        if looked is None or not any(d.name == name for d in context.deployments.all()):
             continue
+        if now - _last_request(context, name) < timedelta(days=recipe.policy.cooldown_days):
+            continue  # nothing could be asked for: spare the counting of labels
         past = history(context, recipe, now=now)
         standing = _standing_decay(context, name)
         if standing is not None:
@@ -80,11 +83,14 @@ def review(context: Context) -> Sequence[Timed]:
 
 
 def history(context: Context, recipe: Recipe, *, now: datetime, before: int | None = None) -> RetrainHistory:
-    """What the ledger knows of this deployment's retrainings, and how many labels came since the last one."""
+    """What the ledger knows of this deployment's retrainings, and how many labels came since the champion learnt.
+
+    Growth is counted from the champion's training, not from the last attempt: a refused challenger has taught production nothing.
+    """
     requested: list[datetime] = []
     champion_since: datetime | None = None
     in_progress = False
-    rows = 0
+    attempt, learnt = (datetime.min.replace(tzinfo=UTC), 0), (datetime.min.replace(tzinfo=UTC), 0)
     for entry in context.ledger.read(limit=1_000_000, kinds=KINDS):
         if before is not None and entry.seq >= before:
             break
@@ -95,22 +101,18 @@ def history(context: Context, recipe: Recipe, *, now: datetime, before: int | No
             requested.append(entry.at)
             in_progress = True
         elif isinstance(event, e.RunFinished):
-            rows = event.rows
+            attempt = (event.window.known_by, event.rows)
         elif isinstance(event, ENDINGS):
             in_progress = False
             if isinstance(event, e.RolloutPromoted):
-                champion_since = entry.at
-    last = requested[-1] if requested else None
-    joined = open_table(context.predictions.joined(recipe.deployment, known_by=now))
-    fresh = joined.filter(pl.col("label").is_not_null())
-    if last is not None:
-        fresh = fresh.filter(pl.col("label_at") > last)
+                champion_since, learnt = entry.at, attempt
+    joined = open_table(context.predictions.joined(recipe.deployment, known_by=now, columns=["label", "label_at"]))
     return RetrainHistory(
         requested_at=tuple(requested),
         champion_since=champion_since,
         in_progress=in_progress,
-        labels_since_last=fresh.height,
-        rows_of_last=rows,
+        labels_since_last=joined.filter(pl.col("label").is_not_null() & (pl.col("label_at") > learnt[0])).height,
+        rows_of_last=learnt[1],
     )
 
 
@@ -154,9 +156,8 @@ def _standing_decay(context: Context, deployment: str) -> Alert | None:
         event = entry.event
         if isinstance(event, e.AlertResolved):
             over.add(event.alert_id)
-        elif isinstance(event, e.AlertOpened) and event.deployment == deployment and event.alert.kind == "decay":
-            if event.alert.id not in over:
-                return event.alert
+        elif isinstance(event, e.AlertOpened) and (event.deployment, event.alert.kind) == (deployment, "decay"):
+            return None if event.alert.id in over else event.alert
     return None
 
 
@@ -166,6 +167,14 @@ def _opening(context: Context, alert: Alert) -> EventId | None:
         if isinstance(entry.event, e.AlertOpened) and entry.event.alert.id == alert.id:
             return entry.id
     return None
+
+
+def _last_request(context: Context, deployment: str) -> datetime:
+    """When a training was last asked for; the beginning of time if it never was."""
+    for entry in context.ledger.latest(limit=10_000, kinds=("RetrainRequested",)):
+        if isinstance(entry.event, e.RetrainRequested) and entry.event.deployment == deployment:
+            return entry.at
+    return datetime.min.replace(tzinfo=UTC)
 
 
 def _last_look(context: Context, deployment: str) -> datetime | None:

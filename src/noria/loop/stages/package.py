@@ -1,14 +1,16 @@
 """Package the trained candidate: convert it behind a parity check, with its signature, profile and environment. Follows RunFinished."""
 
 from collections.abc import Sequence
-from typing import cast
+from typing import Any, cast
 
+import msgspec
 import numpy as np
 import polars as pl
 
 from noria.domain import events as e
 from noria.domain.ids import Digest
 from noria.domain.ledger import Entry
+from noria.domain.model import Signature
 from noria.domain.profile import ReferenceProfile
 from noria.loop.context import Context, Estimator, Recipe
 from noria.loop.held import MODEL, columns_of, days_of, held_back, left_by
@@ -17,6 +19,7 @@ from noria.monitoring.profile import build_profile
 from noria.packaging.bundle import build
 from noria.packaging.environment import capture
 from noria.packaging.signature import infer_signature
+from noria.ports.flavor import Columns
 from noria.wire.canonical import canonical
 from noria.wire.tables import open_table
 
@@ -42,7 +45,7 @@ def package(entry: Entry, context: Context) -> Sequence[e.AnyEvent]:
         model,
         name=recipe.model,
         run_id=event.run_id,
-        signature=infer_signature(columns, {recipe.output: answers}),
+        signature=_signature(columns, answers, recipe),
         sample=columns,
         blobs=context.blobs,
         flavors=context.flavors,
@@ -63,6 +66,14 @@ def package(entry: Entry, context: Context) -> Sequence[e.AnyEvent]:
             note=built.note,
         )
     ]
+
+
+def _signature(columns: Columns, answers: "np.ndarray[Any, np.dtype[np.float32]]", recipe: Recipe) -> Signature:
+    """As the sample shows it, but what may be missing is what the schema lets be missing: a sample need not hold each gap."""
+    found = infer_signature(columns, {recipe.output: answers})
+    nullable = {column.name for column in recipe.schema.columns if column.nullable}
+    inputs = tuple(msgspec.structs.replace(f, nullable=f.nullable or f.name in nullable) for f in found.inputs)
+    return msgspec.structs.replace(found, inputs=inputs)
 
 
 def _profile(rows: pl.DataFrame, held: pl.DataFrame, event: e.RunFinished, recipe: Recipe) -> ReferenceProfile:

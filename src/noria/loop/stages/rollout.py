@@ -130,8 +130,9 @@ def _closing(deployment: Deployment, rollout: Rollout, verdict: Verdict) -> e.An
 
 def _verdict(context: Context, recipe: Recipe, current: Deployment, rollout: Rollout) -> Verdict:
     now = context.clock.now()
+    wanted = ["at", "label", "rollout", "variant", f"out.{recipe.output}", *(f"in.{name}" for name in recipe.features)]
     joined = open_table(
-        context.predictions.joined(recipe.deployment, known_by=now, since=rollout.started_at, until=now)
+        context.predictions.joined(recipe.deployment, known_by=now, since=rollout.started_at, until=now, columns=wanted)
     )
     frame = joined.filter(pl.col("label").is_not_null() & (pl.col("rollout") == rollout.id)).sort(
         "at", maintain_order=True

@@ -81,7 +81,8 @@ def _count(context: Context, recipe: Recipe, *, now: datetime) -> list[WindowCou
     )
     if begun >= now:
         return []
-    frame = open_table(context.predictions.scan(recipe.deployment, since=begun, until=now))
+    wanted = ["number", *(f"in.{name}" for name in recipe.features), f"out.{recipe.output}"]
+    frame = open_table(context.predictions.scan(recipe.deployment, since=begun, until=now, columns=wanted))
     windows = []
     for (number,), rows in frame.group_by("number", maintain_order=True):
         version = context.models.get(recipe.model, int(str(number)))
@@ -113,12 +114,17 @@ def _drift(context: Context, recipe: Recipe, champion: Variant, profile: Referen
 def _decay(
     context: Context, recipe: Recipe, champion: Variant, profile: ReferenceProfile, *, since: datetime, now: datetime
 ) -> Decay:
-    joined = open_table(context.predictions.joined(recipe.deployment, known_by=now, since=since, until=now))
+    output = f"out.{recipe.output}"
+    joined = open_table(
+        context.predictions.joined(
+            recipe.deployment, known_by=now, since=since, until=now, columns=["number", "at", "label", output]
+        )
+    )
     rows = joined.filter((pl.col("number") == champion.number) & pl.col("label").is_not_null())
     days = (
         daily(
             rows["label"].to_numpy(),
-            rows[f"out.{recipe.output}"].to_numpy(),
+            rows[output].to_numpy(),
             at=rows["at"].dt.replace_time_zone(None).to_numpy().astype("datetime64[us]"),
             known_by=now,
         )

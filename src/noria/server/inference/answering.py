@@ -8,10 +8,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from secrets import token_hex
 from time import perf_counter_ns
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
+from noria.domain.deployment import Variant
 from noria.domain.ids import derive
 from noria.domain.prediction import PredictionRecord, Scalar
 from noria.errors import RequestInvalid
@@ -47,11 +48,57 @@ class Question(Protocol):
 
 
 class Read(msgspec.Struct, frozen=True, gc=False):
-    """Columns as arrays, and as the lists that are recorded. known_good: they follow the signature and nothing is missing (predict)."""
+    """Columns as arrays. known_good: they follow the signature and nothing is missing (predict).
+
+    blocks: the same values as they are recorded, (names, values with one row a column): turned into lists after the answer is sent.
+    """
 
     columns: Columns
-    lists: dict[str, list[Scalar]]
+    blocks: list[tuple[list[str], Any]]
     known_good: bool = False
+
+
+class Asked(msgspec.Struct, frozen=True, gc=False):
+    """A record that waits to be spelled out (serving/record.Pending). The collector need not look at it: it holds arrays, not cycles."""
+
+    request_id: str
+    live: Live
+    variant: Variant
+    at: datetime
+    latency_us: int
+    protocol: str
+    rows: int
+    blocks: list[tuple[list[str], Any]]
+    outputs: dict[str, list[Scalar]]
+    keys: list[str] | None
+
+    @property
+    def deployment(self) -> str:
+        """See Pending."""
+        return self.live.deployment
+
+    def record(self) -> PredictionRecord:
+        """See Pending."""
+        inputs: dict[str, list[Scalar]] = {}
+        for names, values in self.blocks:
+            inputs.update(zip(names, values if isinstance(values, list) else values.tolist(), strict=True))
+        return PredictionRecord(
+            request_id=self.request_id,
+            deployment=self.live.deployment,
+            variant=self.variant.name,
+            model=self.variant.model,
+            number=self.variant.number,
+            bundle=self.variant.bundle,
+            generation=self.live.generation,
+            at=self.at,
+            latency_us=self.latency_us,
+            protocol=self.protocol,
+            rows=self.rows,
+            inputs=inputs,
+            outputs=self.outputs,
+            rollout=self.live.rollout,
+            keys=self.keys,
+        )
 
 
 class Told(msgspec.Struct, frozen=True, gc=False):
@@ -120,23 +167,7 @@ class Answering:
         variant = served.variant
         kept, then = _promise() if self._durable else (None, None)
         self.recorder.offer(
-            PredictionRecord(
-                request_id=request_id,
-                deployment=live.deployment,
-                variant=variant.name,
-                model=variant.model,
-                number=variant.number,
-                bundle=variant.bundle,
-                generation=live.generation,
-                at=at,
-                latency_us=passed // 1000,
-                protocol=question.protocol,
-                rows=rows,
-                inputs=read.lists,
-                outputs=values,
-                rollout=live.rollout,
-                keys=keys,
-            ),
+            Asked(request_id, live, variant, at, passed // 1000, question.protocol, rows, read.blocks, values, keys),
             then=then,
         )
         self.metrics.answered(

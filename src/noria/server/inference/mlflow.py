@@ -64,7 +64,8 @@ class MlflowQuestion:
                 flat[name] = values
         columns = from_lists(flat, signature)
         present = [f for f in signature.inputs if f.name in columns]  # the check names what is missing
-        return Read(columns, to_lists(columns, present))
+        lists = to_lists(columns, present)
+        return Read(columns, [(list(lists), list(lists.values()))])
 
     def _read_json(self, body: bytes) -> None:
         try:

@@ -162,7 +162,7 @@ class V2Question:
             if tensor is not None:
                 columns[field.name] = _column(tensor, field, binary.get(field.name), lists)
         columns.update(dict.fromkeys(by_name))  # the check names what the model does not know
-        return Read(columns, lists)
+        return Read(columns, [(list(lists), list(lists.values()))])
 
     def _binary(self, tensors: list[Tensor]) -> Mapping[str, memoryview]:
         """Tensor name -> its bytes behind the JSON, in the order of the tensors."""
@@ -211,17 +211,18 @@ class _Plan:
         by_name = {t.name: t for t in tensors}
         shape = tensors[0].shape
         columns: dict[str, Any] = {}
-        lists: dict[str, list[Scalar]] = {}
+        blocks: list[tuple[list[str], Any]] = []
         good = len(shape) == 1 and shape[0] > 0
         try:
             for datatype, names, decode in self._groups:
                 values, matrix, complete = _block([by_name[name] for name in names], datatype, shape, decode)
                 columns.update(zip(names, matrix, strict=True))
-                lists.update(zip(names, values, strict=True))
+                # What is recorded is what the model saw, float32 rounded; lists only where a number is missing, which an array cannot say.
+                blocks.append((names, matrix if complete else values))
                 good = good and complete
         except (KeyError, ValueError, TypeError, msgspec.DecodeError):
             return None
-        return Read(columns, lists, good)
+        return Read(columns, blocks, good)
 
 
 def _block(
@@ -244,8 +245,6 @@ def _block(
         complete = not any(None in row for row in values)
     if not complete and datatype not in ("FP64", "BYTES"):
         raise ValueError("missing")
-    if datatype == "FP32":  # what is recorded is what the model saw: the rounded value
-        values = matrix.tolist()
     return values, matrix, complete
 
 
