@@ -19,7 +19,7 @@ import msgspec
 from noria.app.plugins import BUILT_IN, load
 from noria.domain.deployment import Variant
 from noria.domain.ids import Digest, fresh
-from noria.errors import InputInvalid, NoriaError, StoreError
+from noria.errors import BundleError, InputInvalid, NoriaError, StoreError
 from noria.packaging.bundle import open_bundle
 from noria.packaging.signature import checker, unseen_counter
 from noria.ports.blobs import BlobStore
@@ -200,11 +200,22 @@ class Loader:
             self._board.put(self._live(state))
         except NoriaError as error:
             log.error("deployment %s cannot be loaded: %s", name, error)
-            self._board.wanted(name, error)
-            self._not_before[name] = monotonic() + RETRY_S
+            self._put_off(name, error)
+            return
+        except (
+            Exception
+        ) as error:  # the thread must live: without it the worker would answer with an old generation for ever
+            log.exception("loading deployment %s failed unexpectedly", name)
+            self._put_off(
+                name, BundleError(f"deployment {name!r} cannot be loaded", cause=f"{type(error).__name__}: {error}")
+            )
             return
         self._seen[name] = document
         self._forget_unused()
+
+    def _put_off(self, name: str, error: NoriaError) -> None:
+        self._board.wanted(name, error)
+        self._not_before[name] = monotonic() + RETRY_S
 
     def _live(self, state: desired.DesiredState) -> Live:
         if not state.variants:

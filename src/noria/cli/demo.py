@@ -18,6 +18,7 @@ from noria.demo.story import tell
 def configure(command: argparse.ArgumentParser) -> None:
     """How it ends, and whether it begins anew."""
     command.add_argument("--exit", action="store_true", help="stop after the result instead of serving the pages")
+    command.add_argument("--days", type=int, default=None, help="stop the year after this many days, for a short look")
     command.add_argument(
         "--fresh", action="store_true", help="forget what an earlier demo stored in this folder and begin anew"
     )

@@ -4,6 +4,7 @@ All four are scored on the same flights: those whose label arrived. A cancelled 
 """
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 import msgspec

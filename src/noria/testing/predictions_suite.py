@@ -23,7 +23,7 @@ from noria.errors import InputInvalid, LabelInvalid, NotFound, StoreUnavailable
 from noria.ports.predictions import PredictionLog
 
 NOON = datetime(2013, 3, 1, 12, tzinfo=UTC)
-META = [
+WHICH = [
     "prediction_id",
     "request_id",
     "row",
@@ -34,10 +34,8 @@ META = [
     "number",
     "generation",
     "rollout",
-    "at",
-    "latency_us",
-    "protocol",
 ]
+META = [*WHICH, "at", "latency_us", "protocol"]
 Stage = Literal["live", "closed", "compacted"]
 STAGES: tuple[Stage, ...] = ("live", "closed", "compacted")
 

@@ -17,6 +17,8 @@ _NUMBERS = {
     "tensor(int64)": np.int64,
     "tensor(bool)": np.bool_,
 }
+_DTYPES: dict[str, Any] = {"FP32": np.float32, "FP64": np.float64, "INT64": np.int64, "BOOL": np.bool_, "BYTES": object}
+_STRAIGHT = {"FP32": "tensor(float)", "FP64": "tensor(double)", "INT64": "tensor(int64)", "BOOL": "tensor(bool)"}
 
 
 class OnnxPredictor:
@@ -33,19 +35,23 @@ class OnnxPredictor:
                 cause=f"graph: {sorted(i.name for i in inputs)}; signature: {sorted(by_name)}",
                 remedy="package the model again with its own signature",
             )
-        self._numbers = [
-            (i.name, np.dtype(_NUMBERS[i.type])) for i in inputs if i.type in _NUMBERS and by_name[i.name].width == 1
+        # Columns of the graph's own type need nothing but their shape: usually most of them, so their types are compared in one go.
+        self._straight = [
+            i.name for i in inputs if by_name[i.name].width == 1 and _STRAIGHT.get(by_name[i.name].datatype) == i.type
         ]
-        plain = {name for name, _ in self._numbers}
-        self._others = [(i.name, _feed(by_name[i.name], i.type)) for i in inputs if i.name not in plain]
+        self._kinds = [np.dtype(_DTYPES[by_name[name].datatype]) for name in self._straight]
+        straight = set(self._straight)
+        self._others = [(i.name, _feed(by_name[i.name], i.type)) for i in inputs if i.name not in straight]
         self._names, self._pick = _answers([o.name for o in session.get_outputs()], signature)
 
     def predict(self, columns: Columns) -> Columns:
         """Answer all rows. Raises RequestInvalid when the graph refuses them."""
-        feeds: dict[str, Any] = {}
-        for name, wanted in self._numbers:
-            values = columns[name]
-            feeds[name] = (values if values.dtype is wanted else values.astype(wanted)).reshape(-1, 1)
+        feeds: dict[str, Any]
+        if [columns[name].dtype for name in self._straight] == self._kinds:
+            feeds = {name: columns[name].reshape(-1, 1) for name in self._straight}
+        else:
+            pairs = zip(self._straight, self._kinds, strict=True)
+            feeds = {name: columns[name].reshape(-1, 1).astype(kind, copy=False) for name, kind in pairs}
         for name, feed in self._others:
             feeds[name] = feed(columns[name])
         try:

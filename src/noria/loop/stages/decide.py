@@ -106,7 +106,11 @@ def history(context: Context, recipe: Recipe, *, now: datetime, before: int | No
             in_progress = False
             if isinstance(event, e.RolloutPromoted):
                 champion_since, learnt = entry.at, attempt
-    joined = open_table(context.predictions.joined(recipe.deployment, known_by=now, columns=["label", "label_at"]))
+    # Labels of predictions asked for long before the training are no news of the world after it; looking for them would read the whole log.
+    since = learnt[0] - timedelta(days=recipe.policy.backtest_days) if learnt[1] else None
+    joined = open_table(
+        context.predictions.joined(recipe.deployment, known_by=now, since=since, columns=["label", "label_at"])
+    )
     return RetrainHistory(
         requested_at=tuple(requested),
         champion_since=champion_since,

@@ -3,7 +3,7 @@
 Source: kserve/open-inference-protocol, specification/protocol/inference_rest.md; Triton, extension_binary_data.md. Called by app.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from math import isnan, prod
 from typing import Annotated, Any
 
@@ -191,60 +191,63 @@ class V2Question:
 class _Plan:
     """The usual request of one signature read in a few calls: every column there once, in the signature's own types, flat, of one length.
 
-    All columns of a type are decoded as one matrix, which costs a third of decoding them one by one.
+    All columns of a type are decoded as one matrix, and what can be compared is compared as whole lists: a third of the time of reading one by one.
     """
 
     def __init__(self, signature: Signature) -> None:
-        groups: dict[FieldType, list[str]] = {}
-        for field in signature.inputs:
-            groups.setdefault(field.datatype, []).append(field.name)
-        self._groups = [
-            (datatype, names, _NESTED[np.dtype(WIRE[datatype]).kind].decode) for datatype, names in groups.items()
-        ]
-        self._size = len(signature.inputs)
-        self._usual = all(f.width == 1 for f in signature.inputs)
+        fields = signature.inputs
+        groups: dict[FieldType, list[int]] = {}
+        for place, field in enumerate(fields):
+            groups.setdefault(field.datatype, []).append(place)
+        self._names = [f.name for f in fields]
+        self._datatypes = [f.datatype for f in fields]
+        self._groups = [(datatype, [fields[i].name for i in places], places) for datatype, places in groups.items()]
+        self._size = len(fields)
+        self._usual = all(f.width == 1 for f in fields)
 
     def read(self, tensors: list[Tensor]) -> Read | None:
         """All columns; None if the request is not a usual one (then it is read with care, and faults are named)."""
         if not self._usual or len(tensors) != self._size:
             return None
-        by_name = {t.name: t for t in tensors}
+        if [t.name for t in tensors] != self._names:
+            by_name = {t.name: t for t in tensors}
+            if by_name.keys() != set(self._names):
+                return None
+            tensors = [by_name[name] for name in self._names]
         shape = tensors[0].shape
+        alike = [t.shape for t in tensors].count(shape) == [t.parameters for t in tensors].count(None) == self._size
+        if not alike or len(shape) != 1 or [t.datatype for t in tensors] != self._datatypes:
+            return None
+        raw = [t.data for t in tensors]
         columns: dict[str, Any] = {}
         blocks: list[tuple[list[str], Any]] = []
-        good = len(shape) == 1 and shape[0] > 0
+        good = shape[0] > 0
         try:
-            for datatype, names, decode in self._groups:
-                values, matrix, complete = _block([by_name[name] for name in names], datatype, shape, decode)
+            for datatype, names, places in self._groups:
+                values, matrix, complete = _block([raw[i] for i in places], datatype, shape[0])
                 columns.update(zip(names, matrix, strict=True))
                 # What is recorded is what the model saw, float32 rounded; lists only where a number is missing, which an array cannot say.
                 blocks.append((names, matrix if complete else values))
                 good = good and complete
-        except (KeyError, ValueError, TypeError, msgspec.DecodeError):
+        except (ValueError, TypeError, msgspec.DecodeError):
             return None
         return Read(columns, blocks, good)
 
 
-def _block(
-    tensors: list[Tensor], datatype: FieldType, shape: list[int], decode: Callable[[bytes], list[list[Any]]]
-) -> tuple[list[list[Any]], Any, bool]:
+def _block(raw: list[msgspec.Raw], datatype: FieldType, rows: int) -> tuple[list[list[Any]], Any, bool]:
     """All columns of one type as lists, as the rows of a matrix, and whether nothing is missing. Raises ValueError for anything unusual."""
-    raw = []
-    for tensor in tensors:
-        if tensor.shape != shape or tensor.datatype != datatype or tensor.parameters is not None:
-            raise ValueError(tensor.name)
-        raw.append(tensor.data)
-    values = decode(b"[" + b",".join(raw) + b"]")
-    matrix = np.array(values, dtype=WIRE[datatype])
-    if matrix.shape != (len(tensors), *shape):
-        raise ValueError(shape)
-    if matrix.dtype.kind == "f":
+    kind = np.dtype(WIRE[datatype])
+    values: list[list[Any]] = _NESTED[kind.kind].decode(b"[" + b",".join(raw) + b"]")
+    matrix = np.array(values, dtype=kind)
+    if matrix.shape != (len(raw), rows):
+        raise ValueError(datatype)
+    if kind.kind == "f":
         flat = matrix.ravel()
         complete = flat.size > 0 and not isnan(flat[flat.argmin()])  # argmin finds the first NaN
     else:
         complete = not any(None in row for row in values)
     if not complete and datatype not in ("FP64", "BYTES"):
-        raise ValueError("missing")
+        raise ValueError(datatype)
     return values, matrix, complete
 
 
