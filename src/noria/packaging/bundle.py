@@ -3,10 +3,12 @@
 Converting and judging the conversion are convert and parity; answering is serving/. Called by loop/stages, app/why and the worker.
 """
 
+import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -110,7 +112,9 @@ def open_bundle(digest: Digest, *, blobs: BlobStore, cache: Path, flavors: Mappi
     manifest = read_manifest(digest, blobs=blobs)
     folder = cache / digest.rpartition(":")[2]
     if not _intact(folder, manifest):
-        _lay_out(folder, manifest, blobs=blobs)
+        with _alone(cache):
+            if not _intact(folder, manifest):  # another process may have laid it out meanwhile
+                _lay_out(folder, manifest, blobs=blobs)
     try:
         flavor = flavors[manifest.flavor]
     except KeyError as exc:
@@ -241,9 +245,17 @@ def _holds(path: Path, entry: FileEntry) -> bool:
     return "blake3:" + found.hexdigest() == entry.digest
 
 
+@contextmanager
+def _alone(cache: Path) -> Iterator[None]:
+    """One at a time among all threads and processes that lay bundles out under this cache; nobody replaces what another is loading."""
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / ".lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def _lay_out(folder: Path, manifest: Bundle, *, blobs: BlobStore) -> None:
     """Export all files beside the cache, verify them, then move them into place as one."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
     fresh = Path(tempfile.mkdtemp(prefix=".opening-", dir=folder.parent))
     try:
         for entry in manifest.files:
@@ -251,13 +263,8 @@ def _lay_out(folder: Path, manifest: Bundle, *, blobs: BlobStore) -> None:
             target.parent.mkdir(parents=True, exist_ok=True)
             _export(entry, target, manifest=manifest, blobs=blobs)
         if folder.exists():
-            shutil.rmtree(folder, ignore_errors=True)
-        try:
-            os.rename(fresh, folder)
-        except OSError:
-            # Another process laid it out meanwhile: use that one if it is right.
-            if not _intact(folder, manifest):
-                raise
+            shutil.rmtree(folder)
+        os.rename(fresh, folder)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
 
