@@ -123,25 +123,9 @@ class PredictionLogSuite:
         table = frame(log.scan("flights"))
 
         assert table.columns == [*META, "in.distance", "in.hour", "in.carrier", "out.probability"]
-        assert table.row(0, named=True) == {
-            "prediction_id": f"r{3:032x}.0",
-            "request_id": f"r{3:032x}",
-            "row": 0,
-            "key": "k",
-            "deployment": "flights",
-            "variant": "challenger",
-            "model": "delay",
-            "number": 1,
-            "generation": 4,
-            "rollout": "ro",
-            "at": NOON,
-            "latency_us": 153,
-            "protocol": "oip",
-            "in.distance": 3.5,
-            "in.hour": 3,
-            "in.carrier": "UA",
-            "out.probability": 0.25,
-        }
+        name = f"r{3:032x}"
+        identity = (f"{name}.0", name, 0, "k", "flights", "challenger", "delay", 1, 4, "ro")
+        assert table.rows() == [(*identity, NOON, 153, "oip", 3.5, 3, "UA", 0.25)]
         assert table.schema["in.hour"] == pl.Int64
         assert table.schema["at"] == pl.Datetime("us", "UTC")
 
