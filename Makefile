@@ -67,7 +67,9 @@ format: setup ## let ruff write the format and its safe fixes
 	$(BIN)/ruff format -q .
 
 bench: setup ## every benchmark; results go to benchmarks/results
-	@for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+	@mkdir -p benchmarks/results
+	@for script in benchmarks/*.py; do name=$$(basename $$script .py); echo "== $$name"; \
+		$(BIN)/python $$script > benchmarks/results/$$name.json.part && mv benchmarks/results/$$name.json.part benchmarks/results/$$name.json || exit 1; done
 
 web: $(VENV)/.locked ## rebuild the pages, types checked
 	$(BIN)/python hatch_build.py npm web run --silent typecheck

@@ -10,7 +10,7 @@ from noria.app.workspace import Workspace
 from noria.domain.bundle import Bundle
 from noria.domain.dataset import DatasetVersion
 from noria.domain.deployment import Deployment, Rollout
-from noria.domain.events import kind_of
+from noria.domain.events import AlertOpened, kind_of
 from noria.domain.ids import EventId, PredictionId
 from noria.domain.ledger import Entry
 from noria.domain.model import AliasMove, ModelVersion
@@ -91,6 +91,40 @@ def why(workspace: Workspace, prediction_id: str) -> Why:
         datasets=_datasets(workspace, run),
         events=[_led(entry) for entry in _chain(workspace, deployment, version)],
         recomputed=_recompute(workspace, found, version),
+    )
+
+
+class Led(msgspec.Struct, frozen=True, kw_only=True):
+    """One event or alert: what led to it, oldest first, and what followed from it."""
+
+    id: str
+    events: list[LedEvent]
+    followed: list[LedEvent]
+    evidence: dict[str, float | str] = {}
+    budget: str = ""
+
+
+def why_event(workspace: Workspace, identity: str) -> Led:
+    """Explain an event by its id, or the alert of this id. Raises NotFound."""
+    entries = workspace.ledger.read(limit=1_000_000)
+    found = next(
+        (x for x in entries if identity in (x.id, x.event.alert.id if isinstance(x.event, AlertOpened) else "")), None
+    )
+    if found is None:
+        raise NotFound.of("prediction, event or alert", identity, remedy="noria status")
+    followed: set[str] = {found.id}
+    after = []
+    for entry in entries:
+        if entry.cause in followed:
+            followed.add(entry.id)
+            after.append(entry)
+    alert = found.event.alert if isinstance(found.event, AlertOpened) else None
+    return Led(
+        id=identity,
+        events=[_led(entry) for entry in causes(workspace.ledger, found.id)],
+        followed=[_led(entry) for entry in after],
+        evidence=alert.evidence if alert else {},
+        budget=alert.budget if alert else "",
     )
 
 

@@ -13,7 +13,7 @@ COMMANDS: dict[str, str] = {
     "up": "start the server, the pages, the workers and the loop",
     "status": "show the loop: six stations, what changed, what needs you",
     "run": "run a pipeline file, list the runs, or show one",
-    "why": "explain one prediction, from its inputs back to the data",
+    "why": "explain one prediction, event or alert, back to the data",
     "audit": "verify or export the ledger",
     "doctor": "check this installation and name a fix for each fault",
 }

@@ -1,27 +1,50 @@
-"""`noria why`: explain one prediction."""
+"""`noria why`: explain one prediction, one event or one alert."""
 
 import argparse
+import re
 
-from noria.app.why import Why, why
+from noria.app.why import Led, Why, why, why_event
 from noria.app.workspace import Workspace
 from noria.cli.show import as_json, console, table
 from noria.domain.model import ModelVersion
 
+PREDICTION = re.compile(r"r[0-9a-f]{32}\.\d+")
+
 
 def configure(command: argparse.ArgumentParser) -> None:
-    """Which prediction."""
-    command.add_argument("prediction_id", help="the id that came with the answer, for example r0a1….0")
+    """Which prediction, event or alert."""
+    command.add_argument("id", help="the id that came with an answer (r0a1….0), or the id of an event or an alert")
 
 
 def run(options: argparse.Namespace) -> int:
     """Print the way from the answer back to the data. Exit 3 if the answer could not be computed again with the same bits."""
     with Workspace.open() as workspace:
-        told = why(workspace, options.prediction_id)
+        if not PREDICTION.fullmatch(options.id):
+            return _print_led(why_event(workspace, options.id), as_object=options.json)
+        told = why(workspace, options.id)
     if options.json:
         as_json(told)
     else:
         _print(told)
     return 0 if told.recomputed.equal else 3
+
+
+def _print_led(led: Led, *, as_object: bool) -> int:
+    if as_object:
+        as_json(led)
+        return 0
+    table(["#", "when", "what led here"], [[str(x.seq), f"{x.at:%Y-%m-%d %H:%M}", x.sentence] for x in led.events])
+    if led.followed:
+        table(
+            ["#", "when", "what followed"], [[str(x.seq), f"{x.at:%Y-%m-%d %H:%M}", x.sentence] for x in led.followed]
+        )
+    if led.evidence:
+        table(
+            ["evidence", "value"],
+            [[name, f"{v:.4g}" if isinstance(v, float) else v] for name, v in led.evidence.items()],
+        )
+        console().print(led.budget)
+    return 0
 
 
 def _print(told: Why) -> None:
