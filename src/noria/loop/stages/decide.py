@@ -15,7 +15,7 @@ from noria.retraining import decide as rule
 from noria.wire.tables import open_table
 
 ENDINGS = (e.RunFailed, e.GatesFailed, e.RolloutPromoted, e.RolloutRolledBack)
-KINDS = ("RetrainRequested", "RunFinished", *(kind.__name__ for kind in ENDINGS))
+KINDS = ("RetrainRequested", "RunFinished", "StageFailed", *(kind.__name__ for kind in ENDINGS))
 
 
 def ask_for_the_first(entry: Entry, context: Context) -> Sequence[e.AnyEvent]:
@@ -95,6 +95,9 @@ def history(context: Context, recipe: Recipe, *, now: datetime, before: int | No
         if before is not None and entry.seq >= before:
             break
         event = entry.event
+        if isinstance(event, e.StageFailed):
+            in_progress = in_progress and not _ended(entry, recipe, context)
+            continue
         if getattr(event, "deployment", None) != recipe.deployment:
             continue
         if isinstance(event, e.RetrainRequested):
@@ -118,6 +121,14 @@ def history(context: Context, recipe: Recipe, *, now: datetime, before: int | No
         labels_since_last=joined.filter(pl.col("label").is_not_null() & (pl.col("label_at") > learnt[0])).height,
         rows_of_last=learnt[1],
     )
+
+
+def _ended(failed: Entry, recipe: Recipe, context: Context) -> bool:
+    """Whether a failed stage was one between a request and its rollout: then nothing follows, and the training is over."""
+    if failed.cause is None:
+        return False
+    event = context.ledger.get(failed.cause).event
+    return getattr(event, "deployment", None) == recipe.deployment and not isinstance(event, e.AlertOpened)
 
 
 def _judge(
