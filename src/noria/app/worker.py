@@ -5,7 +5,6 @@ The HTTP half is server/inference, which builds on this one; `python -m noria.ap
 
 import logging
 import os
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from importlib import import_module
@@ -266,13 +265,14 @@ class Flavors(Mapping[str, Flavor]):
         return len(BUILT_IN["flavors"])
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """`python -m noria.app.worker --home DIR [--port 0] ...`: the same as `python -m noria.server.inference.run`.
+def main(arguments: Sequence[str] | None = None) -> None:
+    """`python -m noria.app.worker --home DIR [--port 0] ...`: the same as `python -m noria.server.inference.run`. Ends the process.
 
     A face stands above this floor, so it is found by its name, as adapters are.
     """
-    return int(import_module("noria.server.inference.run").main(arguments))
+    face = import_module("noria.server.inference.run")
+    face.leave(face.main(arguments))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -21,17 +21,26 @@ def configure(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", help="a parameter of the pipeline (may be repeated)"
     )
+    command.add_argument("--against", metavar="RUN", help="show what differs between the shown run and this one")
+    command.add_argument(
+        "--best", metavar="METRIC", help="show the finished run with the lowest METRIC (write -METRIC for the highest)"
+    )
+    command.add_argument("--experiment", default="default", help="experiment to look for the best run in")
     command.add_argument("--limit", type=int, default=20, help="how many runs to list (default 20)")
 
 
 def run(options: argparse.Namespace) -> int:
     """Route by what the target is."""
     with Workspace.open() as workspace:
+        if options.best:
+            return _best(workspace, options)
         if options.target is None:
             return _list(workspace, options)
         if Path(options.target.partition(":")[0]).suffix == ".py":
             return _execute(workspace, options)
         shown = workspace.runs.get(RunId(options.target))
+        if options.against:
+            return _compare(shown, workspace.runs.get(RunId(options.against)), as_object=options.json)
     if options.json:
         as_json(shown)
     else:
@@ -51,6 +60,49 @@ def _list(workspace: Workspace, options: argparse.Namespace) -> int:
     rows = [[r.id, r.name, r.experiment, r.status, f"{r.started_at:%Y-%m-%d %H:%M}", _metrics(r)] for r in runs]
     table(["id", "name", "experiment", "status", "started", "metrics"], rows, title=f"{len(runs)} of {total} runs")
     return 0
+
+
+def _best(workspace: Workspace, options: argparse.Namespace) -> int:
+    from noria.errors import NotFound
+    from noria.tracking.search import best
+
+    metric, better = options.best.lstrip("-"), "higher" if options.best.startswith("-") else "lower"
+    found = best(workspace.runs, options.experiment, metric=metric, better="higher" if better == "higher" else "lower")
+    if found is None:
+        raise NotFound.of(
+            f"finished run with metric {metric!r} in experiment", options.experiment, workspace.runs.experiments()
+        )
+    if options.json:
+        as_json(found)
+    else:
+        _show(found)
+    return 0
+
+
+def _compare(one: Run, other: Run, *, as_object: bool) -> int:
+    from noria.tracking.compare import compare
+
+    found = compare(one, other)
+    if as_object:
+        as_json(found)
+        return 0
+    if found.is_empty:
+        console().print(f"{one.name} and {other.name} differ in nothing")
+        return 0
+    rows = [[name, str(pair.a), str(pair.b), ""] for name, pair in {**found.params, **found.tags}.items()]
+    rows += [
+        [name, _number(pair.a), _number(pair.b), "" if pair.delta is None else f"{pair.delta:+.6g}"]
+        for name, pair in found.metrics.items()
+    ]
+    rows += [["dataset", digest, "", ""] for digest in found.datasets_a] + [
+        ["dataset", "", digest, ""] for digest in found.datasets_b
+    ]
+    table(["what differs", one.name, other.name, "change"], rows, right=[3])
+    return 0
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.6g}"
 
 
 def _metrics(run: Run) -> str:

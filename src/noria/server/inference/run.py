@@ -16,7 +16,7 @@ import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from noria.app.worker import Worker
 from noria.errors import ExtraMissing, NoriaError, SettingInvalid
@@ -201,6 +201,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def leave(code: int) -> NoReturn:
+    """End the process without taking the interpreter down piece by piece.
+
+    Everything is written and closed by now, and the server's native threads may still end: one that touches the interpreter while it is finalised
+    aborts the process (seen in 3 of 15 exits of a bare embedded server).
+    """
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="noria worker", description="Answer predictions for the deployments of one project."
@@ -222,4 +234,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())
