@@ -35,7 +35,7 @@ pickle.dump(model, open(sys.argv[2], "wb"))
 """
 
 BOUND = """
-import asyncio, signal, sys, msgspec, numpy as np, onnxruntime as ort
+import asyncio, os, signal, sys, msgspec, numpy as np, onnxruntime as ort
 from granian.constants import HTTPModes, Interfaces
 from granian.server.embed import Server
 options = ort.SessionOptions(); options.intra_op_num_threads = options.inter_op_num_threads = 1
@@ -62,6 +62,7 @@ async def main():
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, server.stop)
     await server.serve()
 asyncio.run(main())
+os._exit(0)
 """
 
 FASTAPI = """
