@@ -1,0 +1,83 @@
+"""Every block of every page does what the page says.
+
+```python blocks run in order in one session, in one folder per page; ```console blocks run each `$ command`, which must end with 0. What stands below a
+command, or in an ```output block, must be said (… stands for anything). A block whose first line is `# file: NAME` becomes that file; one that begins
+with `# not run` is left out. `<!-- after: PAGE -->` runs another page's blocks first; `<!-- run … -->` holds python that readers need not see.
+"""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = ROOT / "docs"
+FENCE = re.compile(r"^```(\w+)\n(.*?)^```$|^<!-- (run)\n(.*?)^-->$", re.MULTILINE | re.DOTALL)
+AFTER = re.compile(r"<!-- after: (\S+) -->")
+RUN = ("python", "console", "output", "toml", "json")
+PAGES = sorted(
+    p for p in [ROOT / "README.md", *DOCS.rglob("*.md")] if "adr" not in p.parts and "reference" not in p.parts
+)
+
+
+def blocks(page: Path) -> list[dict[str, str]]:
+    """What there is to run on a page, after what the pages before it leave."""
+    text = page.read_text(encoding="utf-8")
+    found = [block for name in AFTER.findall(text) for block in blocks(DOCS / name)]
+    for match in FENCE.finditer(text):
+        kind, body = (match[1], match[2]) if match[1] else ("python", match[4])
+        if kind not in RUN or body.startswith("# not run"):
+            continue
+        where = f"{page.relative_to(ROOT)}:{text.count(chr(10), 0, match.start()) + 1}"
+        kind = "file" if body.startswith("# file:") else kind
+        if kind not in ("toml", "json"):
+            found.append({"kind": kind, "text": body, "where": where})
+    return found
+
+
+RUNNING = [page for page in PAGES if blocks(page)]
+
+
+@pytest.mark.parametrize("page", RUNNING, ids=lambda page: str(page.relative_to(ROOT)))
+@pytest.mark.timeout(300)
+def test_a_page_does_what_it_says(page, tmp_path):
+    listed, folder = tmp_path / "blocks.json", tmp_path / "shop"
+    folder.mkdir()
+    listed.write_text(json.dumps(blocks(page)), encoding="utf-8")
+
+    done = subprocess.run(
+        [sys.executable, str(Path(__file__).with_name("session.py")), str(listed)],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=280,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_to_a_file_leads_somewhere(page):
+    text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    targets = {
+        t.partition("#")[0] for t in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in t and not t.startswith("#")
+    }
+
+    missing = sorted(t for t in targets if not (page.parent / t).exists() and not t.endswith(".png"))
+
+    assert missing == [], f"{page.name} leads nowhere: {missing}"
+
+
+def test_no_page_is_left_out_of_the_index():
+    index = (DOCS / "README.md").read_text(encoding="utf-8")
+
+    left_out = [
+        str(p.relative_to(DOCS))
+        for p in PAGES
+        if p.is_relative_to(DOCS) and p.name != "README.md" and str(p.relative_to(DOCS)) not in index
+    ]
+
+    assert left_out == []
