@@ -7,6 +7,7 @@ from datetime import timedelta
 from importlib import import_module
 from pathlib import Path
 
+from noria.app.processes import leave
 from noria.app.workspace import Workspace
 from noria.cli.show import as_json
 from noria.demo.prepare import BEGIN, END
@@ -44,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
         serving = workspace.settings.serving
         voice.console.print("the pages (ctrl-c ends):")
         import_module("noria.server.control.run").serve(workspace, host=serving.host, port=options.port or serving.port)
-    return 0
+    leave(0)
 
 
 def _forget(home: Path) -> None:

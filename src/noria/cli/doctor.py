@@ -18,7 +18,7 @@ def run(options: argparse.Namespace) -> int:
     with Workspace.open() as workspace:
         findings = examine(workspace)
     if options.json:
-        as_json(findings)
+        as_json({"findings": findings})
     else:
         table(["", "what", "found", "remedy"], [[MARKS[f.level], f.what, f.found, f.remedy] for f in findings])
     return 3 if any(f.level == "bad" for f in findings) else 0

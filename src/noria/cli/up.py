@@ -5,7 +5,7 @@ import sys
 import threading
 from importlib import import_module
 
-from noria.app.processes import start_worker
+from noria.app.processes import leave, start_worker
 from noria.app.source import named
 from noria.app.turn import Loop
 from noria.app.workspace import Workspace
@@ -38,7 +38,7 @@ def run(options: argparse.Namespace) -> int:
             stop.set()
             if worker is not None:
                 worker.stop()
-    return 0
+    leave(0)
 
 
 def _turn_in_background(workspace: Workspace, stop: threading.Event) -> None:

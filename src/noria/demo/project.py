@@ -35,9 +35,10 @@ GATES = (
         name="no carrier left behind",
         kind="worst_slice",
         metric="log_loss",
-        limit=0.03,
+        limit=0.05,
         better="lower",
         slice_by="carrier",
+        minimum_rows=500,
     ),
     Gate(
         name="no airport left behind",
@@ -61,7 +62,7 @@ POLICY = Policy(
     windows=("all", "weighted", "recent"),
     candidates=("boosting", "boosting-deeper", "logistic"),
 )
-CANARY = CanaryPlan(weight=0.2, minimum_labels=400, maximum_days=3.0, tolerance=0.005, paired=True)
+CANARY = CanaryPlan(weight=0.2, minimum_labels=500, maximum_days=7.0, tolerance=0.005, paired=True)
 
 
 def make_boosting(params: Mapping[str, ParamValue], seed: int) -> Any:

@@ -62,8 +62,7 @@ class Replay:
         self._deployment = deployment
         self._clock = clock
         self._year = year
-        labelled = self._year.filter(pl.col("label").is_not_null()).sort("known_at", maintain_order=True)
-        self._labels = labelled.select("prediction_id", "label", "known_at", "at")
+        self._labels = labels_of(year)
 
     def run(self, begin: datetime, end: datetime, *, on_day: Callable[[datetime, int], None]) -> None:
         """Replay from where the last one stopped (or from `begin`) to `end`."""
@@ -74,7 +73,7 @@ class Replay:
             asked = self._ask(day, following)
             self._client.post("/noria/flush")
             self._clock.set(following)
-            self._label(begin, day, following)
+            hand_in_labels(self._workspace, self._deployment, self._labels, since=day, until=following)
             self._loop.tick()
             self._settle()
             self._workspace.blobs.publish(PROGRESS, msgspec.json.encode(Reached(until=following)))
@@ -85,27 +84,12 @@ class Replay:
         """How many flights of the year are scheduled before a moment."""
         return int((self._year["at"] < day).sum())
 
-    def settle_labels(self, begin: datetime, since: datetime, until: datetime) -> None:
-        """Hand in the labels that came after the last flight was asked for."""
-        self._label(begin, since, until)
-
     def _ask(self, day: datetime, following: datetime) -> int:
         today = self._year.filter(pl.col("at").is_between(day, following, closed="left"))
         asks = list(questions(today))
         for _ in self._client.ask_all(asks):
             pass
         return today.height
-
-    def _label(self, begin: datetime, day: datetime, following: datetime) -> None:
-        """Hand in what has landed since yesterday. The day under way when a demo was killed is handed in again: those labels count as duplicates."""
-        arrived = self._labels.filter(
-            (pl.col("known_at") > day) & (pl.col("known_at") <= following) & (pl.col("at") >= begin)
-        )
-        labels = [
-            GroundTruth(prediction_id=PredictionId(prediction_id), value=value, at=known_at)
-            for prediction_id, value, known_at, _ in arrived.iter_rows()
-        ]
-        self._workspace.predictions.add_labels(self._deployment, labels)
 
     def _settle(self, *, seconds: float = 30.0) -> None:
         """Wait until the worker serves the generation that the loop has declared."""
@@ -123,6 +107,24 @@ class Replay:
         raise StoreUnavailable(
             f"the worker does not serve generation {wanted} of {self._deployment!r}", remedy="noria doctor"
         )
+
+
+def labels_of(year: pl.DataFrame) -> pl.DataFrame:
+    """Every label of the year with the moment at which it is known, in the order of those."""
+    labelled = year.filter(pl.col("label").is_not_null()).sort("known_at", maintain_order=True)
+    return labelled.select("prediction_id", "label", "known_at")
+
+
+def hand_in_labels(
+    workspace: Workspace, deployment: str, labels: pl.DataFrame, *, since: datetime, until: datetime
+) -> None:
+    """Hand in what became known in (since, until]. Handed in again after a kill, labels count as duplicates and change nothing."""
+    arrived = labels.filter((pl.col("known_at") > since) & (pl.col("known_at") <= until))
+    truths = [
+        GroundTruth(prediction_id=PredictionId(prediction_id), value=value, at=known_at)
+        for prediction_id, value, known_at in arrived.iter_rows()
+    ]
+    workspace.predictions.add_labels(deployment, truths)
 
 
 def reached(workspace: Workspace) -> datetime | None:

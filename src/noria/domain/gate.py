@@ -14,6 +14,7 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True):
 
     metric: e.g. 'log_loss', 'auc', 'calibration_error', 'p99_ms'. better: which direction is good. slice_by: column, for 'worst_slice'.
     limit: absolute value, or for 'against_champion' and 'worst_slice' the largest tolerated worsening against the champion.
+    minimum_rows: slices with fewer rows are not judged: too small a sample cannot show within the limit that nothing got worse.
     confidence: how sure it must be, one-sided, that the limit is met; the interval shown is the two-sided one with the same limit.
     """
 
@@ -23,6 +24,7 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True):
     limit: float
     better: Literal["higher", "lower"]
     slice_by: str | None = None
+    minimum_rows: int = 200
     confidence: float = 0.95
 
 

@@ -95,7 +95,14 @@ def _against_champion(gate: Gate, sample: Sample) -> GateResult:
 def _worst_slice(gate: Gate, sample: Sample) -> GateResult:
     if gate.slice_by is None:
         raise SettingInvalid(f"gate {gate.name!r} does not say by which column to slice", remedy="set slice_by")
-    report = by_slice(gate.metric, sample, column=gate.slice_by, better=gate.better, level=_level(gate))
+    report = by_slice(
+        gate.metric,
+        sample,
+        column=gate.slice_by,
+        better=gate.better,
+        level=_level(gate),
+        minimum_rows=gate.minimum_rows,
+    )
     # The limit is on the absolute worsening, so every slice is held to it; the one nearest to failing is shown.
     worst = max(report.slices, key=lambda s: s.worsening.high)
     name = f"{worst.column}={worst.value}"

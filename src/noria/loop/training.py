@@ -63,19 +63,16 @@ def labelled_rows(
     """Rows with a label known by then: the base table, then what was served. Columns: those of the recipe's schema, in its order."""
     columns = list(recipe.schema.names())
     base = open_table(tables.read(recipe.base)).select(columns)
-    base = base.filter(pl.col(recipe.label).is_not_null() & (pl.col(recipe.known) <= known_by))
+    types = base.schema
+    parts = [base.lazy().filter(pl.col(recipe.label).is_not_null() & (pl.col(recipe.known) <= known_by))]
     wanted = ["at", "label", "label_at", *(f"in.{name}" for name in recipe.features)]
     served = open_table(predictions.joined(recipe.deployment, known_by=known_by, columns=wanted))
-    parts = [base]
     if served.height:
-        rename = {"at": recipe.time, "label_at": recipe.known, "label": recipe.label} | {
-            f"in.{name}": name for name in recipe.features
-        }
-        rows = served.filter(pl.col("label").is_not_null()).select(
-            [pl.col(old).alias(new) for old, new in rename.items()]
-        )
-        parts.append(rows.select([pl.col(name).cast(base.schema[name]) for name in columns]))
-    frame = pl.concat(parts).sort(recipe.time, maintain_order=True)
+        sources = {recipe.time: "at", recipe.known: "label_at", recipe.label: "label"}
+        sources |= {name: f"in.{name}" for name in recipe.features}
+        labelled = served.lazy().filter(pl.col("label").is_not_null())
+        parts.append(labelled.select([pl.col(sources[name]).cast(types[name]).alias(name) for name in columns]))
+    frame = pl.concat(parts).sort(recipe.time, maintain_order=True).collect()
     return known_only(frame, recipe, known_by=known_by)
 
 

@@ -601,6 +601,8 @@ export interface components {
             kind: "absolute" | "against_champion" | "worst_slice" | "calibration" | "latency";
             limit: number;
             metric: string;
+            /** @default 200 */
+            minimum_rows: number;
             name: string;
             slice_by: string | null;
         };
