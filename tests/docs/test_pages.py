@@ -1,8 +1,8 @@
 """Every block of every page does what the page says.
 
-```python blocks run in order in one session, in one folder per page; ```console blocks run each `$ command`, which must end with 0. What stands below a
-command, or in an ```output block, must be said (… stands for anything). A block whose first line is `# file: NAME` becomes that file; one that begins
-with `# not run` is left out. `<!-- after: PAGE -->` runs another page's blocks first; `<!-- run … -->` holds python that readers need not see.
+```python blocks run in order in one session, in one folder per page; ```console blocks run each `$ command`, which must end with 0. What stands
+below a command, or in an ```output block, must be said (… stands for anything). A block whose first line is `# file: NAME` becomes that file; one
+that begins with `# not run` is left out. `<!-- after: PAGE -->` runs another page's blocks first; `<!-- run … -->` is python for the test only.
 """
 
 import json
@@ -51,6 +51,7 @@ def test_a_page_does_what_it_says(page, tmp_path):
     done = subprocess.run(
         [sys.executable, str(Path(__file__).with_name("session.py")), str(listed)],
         cwd=folder,
+        check=False,
         capture_output=True,
         text=True,
         timeout=280,
