@@ -61,7 +61,7 @@ def start_server(home: Path, *, project: str, host: str, port: int) -> Process:
 def leave(code: int) -> NoReturn:
     """End a process that has served, once everything is written and closed, without finalising the interpreter.
 
-    The server's native threads may still end: one that touches the interpreter while it is taken down aborts the process (2 of 6 exits on a busy machine).
+    The server's native threads may still end: one that touches the interpreter while it is taken down aborts the process (seen in 2 of 6 exits).
     """
     logging.shutdown()
     sys.stdout.flush()

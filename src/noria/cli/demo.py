@@ -14,6 +14,7 @@ from noria.demo.prepare import BEGIN, END
 from noria.demo.replay import ReplayClock
 from noria.demo.show import Voice
 from noria.demo.story import tell
+from noria.errors import Conflict
 
 
 def configure(command: argparse.ArgumentParser) -> None:
@@ -49,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _forget(home: Path) -> None:
-    """Remove a home, if it is one: a folder that holds a store of Noria's and nothing else of anybody's."""
+    """Remove a home, if it is one: a folder that holds a store of Noria's and nothing else of anybody's. Raises Conflict if it is not."""
     known = {
         "meta.db",
         "meta.db-wal",
@@ -61,5 +62,11 @@ def _forget(home: Path) -> None:
         "journal",
         "alerts.jsonl",
     }
-    if set(os.listdir(home)) <= known:
-        shutil.rmtree(home)
+    others = sorted(set(os.listdir(home)) - known)
+    if others:
+        raise Conflict(
+            f"'{home}' holds what is not Noria's, so it is not removed",
+            cause=f"found {', '.join(repr(name) for name in others[:5])}",
+            remedy="set NORIA_HOME to a new folder",
+        )
+    shutil.rmtree(home)

@@ -1,6 +1,7 @@
 """`noria up`: the server with its pages, a worker for the deployments, and the loop if a recipe is named in noria.toml."""
 
 import argparse
+import signal
 import sys
 import threading
 from importlib import import_module
@@ -27,6 +28,8 @@ def run(options: argparse.Namespace) -> int:
         host, port = options.host or serving.host, options.port or serving.port
         stop = threading.Event()
         worker = None
+        # Until the server answers it has no handler of its own; without one the worker would be left behind.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
         try:
             if not options.no_worker:
                 worker = start_worker(workspace.home, host=host, port=serving.worker_port, durable=serving.durable)

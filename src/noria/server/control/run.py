@@ -14,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 
+from noria.app.processes import leave
 from noria.app.settings import resolve
 from noria.app.workspace import Workspace
 from noria.errors import NoriaError, SettingInvalid
@@ -151,4 +152,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())
