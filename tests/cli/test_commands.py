@@ -145,6 +145,7 @@ def test_every_reading_command_prints_one_json_object(noria_: Shell) -> None:
         assert noria_("run", "--json").json == {"runs": [], "total": 0}
         assert noria_("run", "pipeline.py", "--json").json["cached"] == 0
         assert noria_("run", "pipeline.py", "--json").json["cached"] == 2
+        assert noria_("models", "--json").json == {"versions": []}
         assert noria_("audit", "--json").json["breaks"] == []
         (finding, *_) = noria_("doctor", "--json").json["findings"]  # type: ignore[misc]
         assert {"level", "what", "found", "remedy"} == set(finding)

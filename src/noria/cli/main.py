@@ -4,6 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from types import ModuleType
 
 from noria.errors import NoriaError
 
@@ -49,13 +50,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 2
 
 
-def _run(name: str, rest: list[str]) -> int:
+def command(name: str) -> tuple[ModuleType, argparse.ArgumentParser]:
+    """A command's module, imported now, and its parser."""
     module = import_module(f"noria.cli.{name}")
-    command = argparse.ArgumentParser(prog=f"noria {name}", description=COMMANDS[name])
-    module.configure(command)
-    command.add_argument("--json", action="store_true", help="print the result as one JSON object")
-    command.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    options = command.parse_args(rest)
+    its = argparse.ArgumentParser(prog=f"noria {name}", description=COMMANDS[name])
+    module.configure(its)
+    its.add_argument("--json", action="store_true", help="print the result as one JSON object")
+    its.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    return module, its
+
+
+def _run(name: str, rest: list[str]) -> int:
+    module, its = command(name)
+    options = its.parse_args(rest)
     try:
         return int(module.run(options))
     except NoriaError as error:

@@ -45,7 +45,7 @@ def _list(workspace: Workspace, name: str, *, as_object: bool) -> int:
     names = [name] if name else workspace.models.models()
     versions = [version for model in names for version in workspace.models.versions(model)]
     if as_object:
-        as_json(versions)
+        as_json({"versions": versions})
         return 0
     if not versions:
         console().print("No model version yet.\nnext: noria demo")
