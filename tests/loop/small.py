@@ -110,7 +110,7 @@ BROKEN = noria.Candidate(name="plain", params={"C": 1.0}, make=make_broken)
 def a_recipe(workspace: noria.Workspace, world: World, **changes: Any) -> noria.Recipe:
     """The recipe over the history of this world, with what the test changes."""
     history = pl.concat([world.orders(day) for day in range(BEGIN)])
-    base = snapshot(workspace.tables, "orders", history, schema=SCHEMA, at=workspace.clock.now())
+    base = snapshot(workspace.tables, "shop-orders", history, schema=SCHEMA, at=workspace.clock.now())
     recipe = noria.Recipe(
         deployment=DEPLOYMENT,
         model=DEPLOYMENT,

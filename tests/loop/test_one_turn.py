@@ -90,6 +90,7 @@ def test_the_same_life_leaves_the_same_events_in_memory_and_in_files(tmp_path: P
 
 
 def test_turning_and_declaring_again_changes_nothing() -> None:
+    """Also not when the same rows stand under a second name by now, that of the training set."""
     with open_life() as life:
         before = life.declare().kinds()
 

@@ -8,6 +8,7 @@ from noria.domain.events import DatasetVersionCreated, DeploymentDeclared
 from noria.domain.ids import EventId, derive, digest_of
 from noria.domain.ledger import Draft, Entry
 from noria.domain.pipeline import StepResult
+from noria.errors import NotFound
 from noria.loop.context import Context, Recipe
 from noria.loop.reactor import Reactor
 from noria.loop.wheel import TICKS, WHEEL
@@ -86,11 +87,18 @@ def declare(workspace: Workspace, recipe: Recipe, *, actor: str = "noria") -> En
     )
     event = DeploymentDeclared(deployment=recipe.deployment, model=recipe.model, declaration=digest)
     now = workspace.clock.now()
-    data_id = EventId(derive("dataset", base.dataset, base.digest))
-    drafts = [
-        Draft(id=data_id, at=now, actor=actor, event=data, cause=first.id),
-        Draft(
-            id=EventId(derive("declare", recipe.deployment, digest)), at=now, actor=actor, event=event, cause=data_id
-        ),
-    ]
+    # By content, not by name: the same rows may come to stand under a second name, and are still the data that was told of.
+    data_id = EventId(derive("dataset", base.digest))
+    declared = EventId(derive("declare", recipe.deployment, digest))
+    drafts = [Draft(id=declared, at=now, actor=actor, event=event, cause=data_id)]
+    if not _stands(workspace, data_id):
+        drafts.insert(0, Draft(id=data_id, at=now, actor=actor, event=data, cause=first.id))
     return workspace.ledger.append(drafts)[-1]
+
+
+def _stands(workspace: Workspace, event_id: EventId) -> bool:
+    try:
+        workspace.ledger.get(event_id)
+    except NotFound:
+        return False
+    return True
