@@ -14,6 +14,7 @@ COMMANDS: dict[str, str] = {
     "up": "start the server, the pages, the workers and the loop",
     "status": "show the loop: six stations, what changed, what needs you",
     "run": "run a pipeline file, list the runs, or show one",
+    "data": "list dataset versions, add a file as one, show one, compare two",
     "models": "list model versions, show one, print its card, approve it",
     "why": "explain one prediction, event or alert, back to the data",
     "audit": "verify or export the ledger",

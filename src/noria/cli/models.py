@@ -66,8 +66,10 @@ def _show(version: ModelVersion) -> None:
     ]
     rows += [["flavor", version.flavor], *[["dataset", digest] for digest in version.datasets]]
     table(["what", "value"], rows, title=version.ref)
-    for result in version.gates.results if version.gates else ():
-        console().print(f"{'✓' if result.passed else '✗'} {result.gate.name}: {result.evidence}")
+    if version.gates is not None:
+        from noria.evaluation.report import report_markdown
+
+        print(report_markdown(version.gates))
 
 
 def _card(workspace: Workspace, version: ModelVersion, *, as_object: bool) -> int:
