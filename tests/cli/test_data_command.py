@@ -43,7 +43,7 @@ def test_a_file_that_is_not_what_was_agreed_on_makes_no_version(
     assert "'c' is missing" in said
     assert "remedy:" in said
     main(["data", "orders", "--json"])
-    assert len(json.loads(capsys.readouterr().out)) == 1
+    assert len(json.loads(capsys.readouterr().out)["versions"]) == 1
 
 
 def test_an_unknown_version_is_named_with_its_neighbours(project: Path, capsys: pytest.CaptureFixture[str]) -> None:

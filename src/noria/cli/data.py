@@ -80,7 +80,7 @@ def _list(workspace: Workspace, name: str, *, as_object: bool) -> int:
     names = [name] if name else workspace.tables.datasets()
     versions = [version for dataset in names for version in workspace.tables.versions(dataset)]
     if as_object:
-        as_json(versions)
+        as_json({"versions": versions})
         return 0
     if not versions:
         console().print("No dataset version yet.\nnext: noria data NAME --add FILE.csv")

@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from itertools import product
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 import numpy as np
@@ -25,10 +25,14 @@ from noria.pipeline.declare import Pipeline, as_step, pipeline
 from noria.pipeline.run import Input
 from noria.ports.predictions import PredictionLog
 from noria.ports.tables import TableStore
-from noria.retraining.window import choose, evidence, weights
+from noria.retraining.pool import Choice, choose_pooled
+from noria.retraining.window import evidence, weights
 from noria.stats.metrics import log_loss, row_log_loss
 from noria.tuning.study import Option, search
 from noria.wire.tables import open_table
+
+Past: TypeAlias = Sequence[Sequence[WindowEvidence]]
+"""What earlier back-tests of a deployment found, oldest first."""
 
 
 class TrainingResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,10 +131,11 @@ def column_of(candidate: str, choice: str) -> str:
     return f"p:{candidate}:{choice}"
 
 
-def backtest(frame: pl.DataFrame, recipe: Recipe, *, until: datetime) -> pl.DataFrame:
+def backtest(frame: pl.DataFrame, recipe: Recipe, *, until: datetime, past: Past = ()) -> pl.DataFrame:
     """The held-back days (the last `policy.backtest_days` before `until`) with one column of probabilities for each combination tried.
 
-    Windows are compared with the first candidate, then the other candidates on the best window: what is tried stays small and is all recorded.
+    Windows are compared with the first candidate, then the other candidates on the window that is chosen: what is tried stays small and is all
+    recorded. past: what earlier back-tests of this deployment found, oldest first.
     """
     policy = recipe.policy
     cut = until - timedelta(days=policy.backtest_days)
@@ -160,7 +165,7 @@ def backtest(frame: pl.DataFrame, recipe: Recipe, *, until: datetime) -> pl.Data
     )
     _first_success(by_window)  # says why, if no window could be fitted
     scored = held.with_columns([values.alias(name) for name, values in answers.items()])
-    best = choose(evidence_of(scored, recipe), policy, until=until, known_by=until).choice
+    best = pick(scored, recipe, past).window
     if others:
         search(
             [Option(name, {"window": best}) for name in others],
@@ -215,15 +220,17 @@ def prepare(rows: pl.DataFrame, recipe: Recipe) -> pl.DataFrame:
     return rows.sort(recipe.time, maintain_order=True)
 
 
-def held_back(prepare: pl.DataFrame, recipe: Recipe, *, until: str) -> pl.DataFrame:
+def held_back(prepare: pl.DataFrame, recipe: Recipe, past: Past, *, until: str) -> pl.DataFrame:
     """Step: split by time, and try every combination on the held-back days."""
     moment = datetime.fromisoformat(until)
-    return backtest(known_only(prepare, recipe, known_by=moment), recipe, until=moment)
+    return backtest(known_only(prepare, recipe, known_by=moment), recipe, until=moment, past=past)
 
 
-def evaluate(prepare: pl.DataFrame, backtest: pl.DataFrame, recipe: Recipe, *, until: str) -> TrainingResult:
+def evaluate(
+    prepare: pl.DataFrame, backtest: pl.DataFrame, recipe: Recipe, past: Past, *, until: str
+) -> TrainingResult:
     """Step: what the back-test is for, and how good that was."""
-    return chosen(prepare, backtest, recipe, until=datetime.fromisoformat(until))
+    return chosen(prepare, backtest, recipe, until=datetime.fromisoformat(until), past=past)
 
 
 def train(prepare: pl.DataFrame, evaluate: TrainingResult, recipe: Recipe) -> Estimator:
@@ -237,28 +244,34 @@ def train_pipeline(recipe: Recipe) -> Pipeline:
     return pipeline(f"train-{recipe.deployment}", prepare, as_step(held_back).named("backtest"), evaluate, train)
 
 
-def train_inputs(recipe: Recipe, dataset: DatasetVersion, tables: TableStore) -> dict[str, object]:
-    """The rows by their address, read only if a step has to run; and the recipe by what it says of learning."""
-    rows = Input(digest=dataset.digest, load=lambda: open_table(tables.read(dataset.digest)))
-    return {"rows": rows, "recipe": Input(digest=declared(recipe), load=lambda: recipe)}
+def train_inputs(recipe: Recipe, dataset: DatasetVersion, tables: TableStore, past: Past) -> dict[str, object]:
+    """The rows by their address, read only if a step has to run; the recipe by what it says of learning; what earlier back-tests found."""
+    return {
+        "rows": Input(digest=dataset.digest, load=lambda: open_table(tables.read(dataset.digest))),
+        "recipe": Input(digest=declared(recipe), load=lambda: recipe),
+        "past": Input(digest=digest_of(msgspec.json.encode(past)), load=lambda: past),
+    }
 
 
-def chosen(frame: pl.DataFrame, held: pl.DataFrame, recipe: Recipe, *, until: datetime) -> TrainingResult:
+def pick(held: pl.DataFrame, recipe: Recipe, past: Past) -> Choice:
+    """The window and candidate that all back-tests so far are for, this one among them."""
+    return choose_pooled([*past, evidence_of(held, recipe)], recipe.policy)
+
+
+def chosen(
+    frame: pl.DataFrame, held: pl.DataFrame, recipe: Recipe, *, until: datetime, past: Past = ()
+) -> TrainingResult:
     """The window and candidate that the evidence is for, with metrics on days that the rehearsal had not seen."""
-    found = evidence_of(held, recipe)
-    # Windows are compared where all of them were tried: with the first candidate. The others were tried on the window that won.
-    compared = [x for x in found if x.candidate == recipe.policy.candidates[0]]
-    picked = choose(compared, recipe.policy, until=until, known_by=until)
-    name = min((x for x in found if x.window == picked.choice), key=lambda x: x.log_loss).candidate
+    picked = pick(held, recipe, past)
     since = frame[recipe.time].min()
     assert isinstance(since, datetime)
-    window = msgspec.structs.replace(window_of(picked.choice, recipe, until=until, since=since), reason=picked.reason)
+    window = msgspec.structs.replace(window_of(picked.window, recipe, until=until, since=since), reason=picked.reason)
     return TrainingResult(
-        candidate=name,
+        candidate=picked.candidate,
         window=window,
-        evidence=tuple(found),
-        metrics=summary(held[recipe.label].to_numpy(), held[column_of(name, picked.choice)].to_numpy()),
-        params=dict(recipe.candidates[name].params),
+        evidence=tuple(evidence_of(held, recipe)),
+        metrics=summary(held[recipe.label].to_numpy(), held[column_of(picked.candidate, picked.window)].to_numpy()),
+        params=dict(recipe.candidates[picked.candidate].params),
         rows=frame.filter(pl.col(recipe.time) >= window.since).height,
     )
 

@@ -13,6 +13,7 @@ from noria.domain import events as e
 from noria.domain.dataset import DatasetVersion
 from noria.domain.ids import Digest, RunId, derive
 from noria.domain.ledger import Entry
+from noria.domain.policy import WindowEvidence
 from noria.domain.run import Artifact, Metric, Run
 from noria.errors import NoriaError
 from noria.loop.context import Context, Recipe
@@ -37,7 +38,7 @@ def train(entry: Entry, context: Context) -> Sequence[e.AnyEvent]:
         done = run_pipeline(
             train_pipeline(recipe),
             params={"until": event.data_until.isoformat()},
-            inputs=train_inputs(recipe, dataset, context.tables),
+            inputs=train_inputs(recipe, dataset, context.tables, past_backtests(entry, recipe, context)),
             journal=context.journal,
             blobs=context.blobs,
             executor=context.executor,
@@ -70,6 +71,19 @@ def train(entry: Entry, context: Context) -> Sequence[e.AnyEvent]:
         metrics=result.metrics,
     )
     return [created, finished]
+
+
+def past_backtests(entry: Entry, recipe: Recipe, context: Context) -> list[tuple[WindowEvidence, ...]]:
+    """What the back-tests before this request found, oldest first: each was made in its own time, on labels known then."""
+    found = []
+    for earlier in context.ledger.read(limit=1_000_000, kinds=("RunFinished",)):
+        if (
+            earlier.seq < entry.seq
+            and isinstance(earlier.event, e.RunFinished)
+            and earlier.event.deployment == recipe.deployment
+        ):
+            found.append(earlier.event.backtest)
+    return found
 
 
 def collect(event: e.RetrainRequested, recipe: Recipe, context: Context) -> DatasetVersion:
