@@ -8,6 +8,7 @@ import resource
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 import msgspec
@@ -105,6 +106,7 @@ def _replay(
 
     def on_day(day: datetime, asked: int) -> None:
         told()
+        _give_back_memory()
         total = replay.asked_before(day)
         voice.day(day, asked, total, of)
         if day.day == 1 or day >= end:
@@ -119,10 +121,14 @@ def _replay(
 
 def _spare_memory() -> None:
     """Ask glibc for two heaps instead of eight a core: each keeps what its threads once used, and trainings use much. Elsewhere this does nothing."""
-    try:
+    with suppress(OSError, AttributeError, TypeError):
         ctypes.CDLL(None).mallopt(M_ARENA_MAX, 2)
-    except (OSError, AttributeError, TypeError):
-        return
+
+
+def _give_back_memory() -> None:
+    """Ask glibc to return what trainings have freed. Elsewhere this does nothing."""
+    with suppress(OSError, AttributeError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _demand_a_version(workspace: Workspace) -> None:

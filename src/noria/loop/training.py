@@ -111,14 +111,15 @@ def fit(frame: pl.DataFrame, window: TrainingWindow, candidate: Candidate, recip
             remedy="choose a longer window",
         )
     estimator = candidate.make(candidate.params, recipe.seed)
-    labels = rows[recipe.label].to_numpy().astype(np.int64)
-    if window.half_life_days is None:
-        estimator.fit(matrix(rows, recipe), labels)
-    else:
-        by_age = weights(rows[recipe.time].to_list(), until=window.until, half_life_days=window.half_life_days)
-        fitted: Any = estimator
-        fitted.fit(matrix(rows, recipe), labels, **{candidate.fit_weights: by_age})
-    return estimator, rows.height
+    labels, x, number = rows[recipe.label].to_numpy().astype(np.int64), matrix(rows, recipe), rows.height
+    extra: dict[str, Any] = {}
+    if window.half_life_days is not None:
+        times = rows[recipe.time].to_list()
+        extra[candidate.fit_weights] = weights(times, until=window.until, half_life_days=window.half_life_days)
+    del rows  # a training set is held once while a model is fitted, not twice
+    fitted: Any = estimator
+    fitted.fit(x, labels, **extra)
+    return estimator, number
 
 
 def probabilities(estimator: Estimator, frame: pl.DataFrame, recipe: Recipe) -> "np.ndarray[Any, np.dtype[np.float64]]":
