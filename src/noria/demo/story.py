@@ -106,10 +106,10 @@ def _replay(
 
     def on_day(day: datetime, asked: int) -> None:
         told()
-        _give_back_memory()
         total = replay.asked_before(day)
         voice.day(day, asked, total, of)
         if day.day == 1 or day >= end:
+            _give_back_memory()
             progress = _Progress(step="replay", simulated_until=day)
             workspace.blobs.publish(PROGRESS, msgspec.json.encode(progress))
 

@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from itertools import product
+from threading import Lock
 from typing import Any, TypeAlias
 
 import msgspec
@@ -30,6 +31,9 @@ from noria.retraining.window import evidence, weights
 from noria.stats.metrics import log_loss, row_log_loss
 from noria.tuning.study import Option, search
 from noria.wire.tables import open_table
+
+ONE_FIT = Lock()
+"""Fits of one process take turns: each may need several times the memory of its rows."""
 
 Past: TypeAlias = Sequence[Sequence[WindowEvidence]]
 """What earlier back-tests of a deployment found, oldest first."""
@@ -118,7 +122,8 @@ def fit(frame: pl.DataFrame, window: TrainingWindow, candidate: Candidate, recip
         extra[candidate.fit_weights] = weights(times, until=window.until, half_life_days=window.half_life_days)
     del rows  # a training set is held once while a model is fitted, not twice
     fitted: Any = estimator
-    fitted.fit(x, labels, **extra)
+    with ONE_FIT:
+        fitted.fit(x, labels, **extra)
     return estimator, number
 
 
