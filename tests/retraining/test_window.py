@@ -1,55 +1,14 @@
-"""The training window: evidence first, simplicity within noise."""
+"""What a back-test says, and weights by age."""
 
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
 
-from noria.domain.policy import Policy, WindowEvidence
-from noria.errors import EmptySample, InputInvalid
-from noria.retraining.window import choose, evidence, weights
+from noria.errors import InputInvalid
+from noria.retraining.window import evidence, weights
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
-
-
-def found(window: str, loss: float, *, candidate: str = "boosting", error: float | None = None) -> WindowEvidence:
-    return WindowEvidence(window=window, candidate=candidate, log_loss=loss, rows=9000, error=error)  # type: ignore[arg-type]
-
-
-def test_the_simplest_window_within_one_standard_error_wins() -> None:
-    near = choose(
-        [found("recent", 0.400, error=0.0), found("all", 0.402, error=0.003)], Policy(), until=NOW, known_by=NOW
-    )
-    far = choose(
-        [found("recent", 0.400, error=0.0), found("all", 0.410, error=0.003)], Policy(), until=NOW, known_by=NOW
-    )
-
-    assert near.choice == "all"
-    assert "simplest window within one standard error" in near.reason
-    assert far.choice == "recent"
-    assert far.since == NOW - timedelta(days=60)
-
-
-def test_without_errors_the_lowest_loss_wins_and_a_tie_goes_to_the_simplest() -> None:
-    assert choose([found("all", 0.41), found("weighted", 0.40)], Policy(), until=NOW, known_by=NOW).choice == "weighted"
-    assert (
-        choose(
-            [found("recent", 0.4), found("weighted", 0.4), found("all", 0.4)], Policy(), until=NOW, known_by=NOW
-        ).choice
-        == "all"
-    )
-    assert (
-        choose([found("all", 0.41), found("weighted", 0.40)], Policy(), until=NOW, known_by=NOW).half_life_days == 90.0
-    )
-
-
-def test_windows_outside_the_policy_do_not_count_and_none_is_an_error() -> None:
-    assert (
-        choose([found("all", 0.41), found("recent", 0.40)], Policy(windows=("all",)), until=NOW, known_by=NOW).choice
-        == "all"
-    )
-    with pytest.raises(EmptySample):
-        choose([found("recent", 0.4)], Policy(windows=("all",)), until=NOW, known_by=NOW)
 
 
 def test_evidence_has_the_error_of_the_paired_difference_over_days() -> None:

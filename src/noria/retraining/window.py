@@ -1,8 +1,8 @@
-"""Choose the rows a challenger learns from, by back-test: the simplest window whose loss is within noise of the best. Pure.
+"""What a back-test says of each window and candidate, and how rows are weighted by age. Pure.
 
-Fitting the back-test's models is loop/ and tuning/. Called by the training pipeline.
+Choosing by that is retraining/pool; fitting the back-test's models is loop/training.
 
-Source: one-standard-error rule, Breiman et al. 1984, section 3.4.3; here the error is that of the paired difference over days.
+Source of the error: that of the paired difference over days, as in the one-standard-error rule of Breiman et al. 1984, section 3.4.3.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from noria.domain.policy import Policy, TrainingWindow, WindowChoice, WindowEvidence
+from noria.domain.policy import WindowChoice, WindowEvidence
 from noria.errors import EmptySample, InputInvalid
 from noria.stats.checks import Floats, block_codes, vector
 
@@ -48,42 +48,6 @@ def _error(difference: Floats, blocks: ArrayLike) -> float:
         return 0.0
     sums = np.bincount(codes, difference - difference.mean(), minlength=groups) / difference.size
     return float(np.sqrt(groups / (groups - 1) * (sums**2).sum()))
-
-
-def choose(
-    evidence: Sequence[WindowEvidence], policy: Policy, *, until: datetime, known_by: datetime
-) -> TrainingWindow:
-    """The window to train on, with the reason in words. Where the error of a difference is not known, only equal losses count as equal.
-
-    A window enters with its best candidate. since: `until` minus `policy.recent_days` for 'recent'; for the others the beginning of time, the
-    caller knows where its data begin. Raises EmptySample without evidence for one of the policy's windows.
-    """
-    allowed = [e for e in evidence if e.window in policy.windows]
-    if not allowed:
-        raise EmptySample(
-            f"no back-test of the windows {', '.join(policy.windows) or '(none)'}",
-            remedy="let the policy name at least one window that the back-test tried",
-        )
-    best = min(allowed, key=lambda e: (e.log_loss, SIMPLEST_FIRST.index(e.window), e.candidate))
-    within = [e for e in allowed if e.log_loss <= best.log_loss + (e.error or 0.0)]
-    chosen = min(within, key=lambda e: (SIMPLEST_FIRST.index(e.window), e.log_loss, e.candidate))
-    if chosen.window == best.window:
-        reason = f"{best.window!r} has the lowest back-test loss, {best.log_loss:.4f} with {best.candidate!r} on {best.rows} rows"
-    else:
-        reason = (
-            f"{chosen.window!r} ({chosen.log_loss:.4f} with {chosen.candidate!r}) is the simplest window within one standard error "
-            f"({chosen.error or 0.0:.4f}) of the best, {best.window!r} ({best.log_loss:.4f} with {best.candidate!r})"
-        )
-    return TrainingWindow(
-        choice=chosen.window,
-        since=until - timedelta(days=policy.recent_days)
-        if chosen.window == "recent"
-        else datetime.min.replace(tzinfo=until.tzinfo),
-        until=until,
-        known_by=known_by,
-        half_life_days=policy.half_life_days if chosen.window == "weighted" else None,
-        reason=reason,
-    )
 
 
 def weights(times: ArrayLike | Sequence[datetime], *, until: datetime, half_life_days: float) -> Floats:
