@@ -1,13 +1,15 @@
 """The workspace: one project with its stores opened by name. What SDK, commands, servers and the loop hold. Composition only, no rules."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from shutil import rmtree
+from tempfile import mkdtemp
 from types import TracebackType
 from typing import Self, cast
+from weakref import finalize
 
 from noria.app.plugins import BUILT_IN, load
 from noria.app.settings import Settings, resolve
@@ -49,7 +51,7 @@ class Workspace(AbstractContextManager["Workspace"]):
         self.project = settings.project
         self.home = home
         self.clock: Clock = clock or SystemClock()
-        self._scratch: TemporaryDirectory[str] | None = None
+        self._scratch: Callable[[], object] | None = None
 
     @classmethod
     def open(cls, start: Path | None = None, *, clock: Clock | None = None) -> Self:
@@ -63,9 +65,9 @@ class Workspace(AbstractContextManager["Workspace"]):
         from noria.app.settings import Stores
 
         stores = Stores(metadata="memory", blobs="memory", tables="memory", predictions="memory")
-        scratch = TemporaryDirectory(prefix="noria-")
-        workspace = cls(Settings(project=project, stores=stores), Path(scratch.name), clock=clock)
-        workspace._scratch = scratch
+        scratch = mkdtemp(prefix="noria-")
+        workspace = cls(Settings(project=project, stores=stores), Path(scratch), clock=clock)
+        workspace._scratch = finalize(workspace, rmtree, scratch, ignore_errors=True)
         return workspace
 
     @cached_property
@@ -151,7 +153,7 @@ class Workspace(AbstractContextManager["Workspace"]):
             if name in self.__dict__:
                 self.__dict__.pop(name).close()
         if self._scratch is not None:
-            self._scratch.cleanup()
+            self._scratch()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
