@@ -1,6 +1,6 @@
 """Decide whether a trigger becomes a retraining, and say why in words that stand in the ledger. Pure: no clock, no store.
 
-Detecting drift is monitoring/; choosing the rows is retraining/window; running is pipeline/. Called by loop/stages/decide.
+Detecting drift is monitoring/; choosing the rows is retraining/pool; running is pipeline/. Called by loop/stages/decide.
 """
 
 from datetime import datetime, timedelta
