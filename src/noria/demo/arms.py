@@ -1,6 +1,6 @@
 """The three rules that Noria's loop is measured against: frozen, and blind monthly retraining on recent or on all data. Called by demo/story.
 
-They use the same rows and features as the loop, and the first candidate of its recipe; they see a label only once it has arrived. One cached step a model.
+They use the loop's rows and features, and the first candidate of its recipe; they see a label only once it has arrived. A cached step a model.
 """
 
 from collections.abc import Callable, Iterator, Mapping
