@@ -13,12 +13,17 @@ from weakref import finalize
 
 from noria.app.plugins import BUILT_IN, load
 from noria.app.settings import Settings, resolve
+from noria.ports.artifacts import ArtifactIndex
 from noria.ports.blobs import BlobStore
+from noria.ports.catalog import ModelCatalog
 from noria.ports.clock import Clock
 from noria.ports.counts import CountStore
 from noria.ports.deployments import DeploymentStore
 from noria.ports.executor import Executor
+from noria.ports.experiments import ExperimentStore
+from noria.ports.feed import Feed
 from noria.ports.flavor import Flavor
+from noria.ports.index import RunIndex
 from noria.ports.journal import StepJournal
 from noria.ports.ledger import Ledger
 from noria.ports.metadata import Metadata
@@ -26,8 +31,10 @@ from noria.ports.models import ModelStore
 from noria.ports.notifier import Notifier
 from noria.ports.predictions import PredictionLog
 from noria.ports.runs import RunStore
+from noria.ports.series import SeriesStore
 from noria.ports.tables import TableStore
 from noria.ports.telemetry import Telemetry
+from noria.ports.trained import TrainedModelStore
 
 
 class SystemClock:
@@ -42,7 +49,7 @@ class Workspace(AbstractContextManager["Workspace"]):
     """One project. Each store is opened when it is first used, so a command pays only for what it touches.
 
     >>> with Workspace.ephemeral("sketch") as workspace:
-    ...     workspace.runs.experiments()
+    ...     workspace.models.models()
     []
     """
 
@@ -72,7 +79,7 @@ class Workspace(AbstractContextManager["Workspace"]):
 
     @cached_property
     def metadata(self) -> Metadata:
-        """The metadata store with its six ports."""
+        """The metadata store with its ports."""
         stores = self.settings.stores
         location = stores.metadata_location or ("" if stores.metadata == "memory" else str(self.home / "meta.db"))
         return cast(Metadata, load("metadata", stores.metadata).open_store(location, project=self.project))
@@ -86,6 +93,41 @@ class Workspace(AbstractContextManager["Workspace"]):
     def runs(self) -> RunStore:
         """The project's runs."""
         return self.metadata.runs
+
+    @property
+    def experiments(self) -> ExperimentStore:
+        """The project's experiments."""
+        return self.metadata.experiments
+
+    @property
+    def index(self) -> RunIndex:
+        """The project's runs, to be searched."""
+        return self.metadata.index
+
+    @property
+    def series(self) -> SeriesStore:
+        """The project's metric series."""
+        return self.metadata.series
+
+    @property
+    def trained(self) -> TrainedModelStore:
+        """The project's trained models."""
+        return self.metadata.trained
+
+    @property
+    def artifacts(self) -> ArtifactIndex:
+        """The project's files, by path."""
+        return self.metadata.artifacts
+
+    @property
+    def catalog(self) -> ModelCatalog:
+        """The project's registered models."""
+        return self.metadata.catalog
+
+    @property
+    def feed(self) -> Feed:
+        """The project's changes and webhooks."""
+        return self.metadata.feed
 
     @property
     def models(self) -> ModelStore:

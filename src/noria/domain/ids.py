@@ -11,6 +11,9 @@ EventId = NewType("EventId", str)
 AlertId = NewType("AlertId", str)
 RolloutId = NewType("RolloutId", str)
 PredictionId = NewType("PredictionId", str)
+ExperimentId = NewType("ExperimentId", str)
+TrainedModelId = NewType("TrainedModelId", str)
+WebhookId = NewType("WebhookId", str)
 Digest = NewType("Digest", str)
 """`blake3:` and 64 hexadecimal characters: the address of content (ADR 6)."""
 

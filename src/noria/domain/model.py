@@ -6,7 +6,7 @@ from typing import Literal
 import msgspec
 
 from noria.domain.gate import GateReport
-from noria.domain.ids import Digest, EventId, RunId
+from noria.domain.ids import Digest, EventId, RunId, TrainedModelId
 
 FieldType = Literal["BOOL", "INT64", "FP32", "FP64", "BYTES"]
 
@@ -50,17 +50,31 @@ class SemanticVersion(msgspec.Struct, frozen=True, kw_only=True, order=True):
         return f"{self.major}.{self.minor}.{self.patch}"
 
 
+class RegisteredModel(msgspec.Struct, frozen=True, kw_only=True):
+    """A name under which versions are registered."""
+
+    name: str
+    created_at: datetime
+    updated_at: datetime
+    description: str = ""
+    tags: dict[str, str] = {}
+
+
 class ModelVersion(msgspec.Struct, frozen=True, kw_only=True):
-    """One registered version: what it is, where it came from and what it proved."""
+    """One registered version: what it is, where it came from and what it proved. Description and tags may change, nothing else.
+
+    bundle, signature: None for a version that was registered from outside and is not packaged yet. source: where its files are, a URI as whoever
+    registered it gave it; '' if the bundle says all. trained: the trained model that it is. user: who registered it.
+    """
 
     model: str
     number: int
     version: SemanticVersion
     version_reason: str
-    run_id: RunId
-    bundle: Digest
+    run_id: RunId | None
+    bundle: Digest | None
     flavor: str
-    signature: Signature
+    signature: Signature | None
     created_at: datetime
     datasets: tuple[Digest, ...] = ()
     gates: GateReport | None = None
@@ -69,6 +83,10 @@ class ModelVersion(msgspec.Struct, frozen=True, kw_only=True):
     tags: dict[str, str] = {}
     description: str = ""
     cause: EventId | None = None
+    source: str = ""
+    trained: TrainedModelId | None = None
+    user: str = ""
+    updated_at: datetime | None = None
 
     @property
     def ref(self) -> str:
@@ -77,11 +95,11 @@ class ModelVersion(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AliasMove(msgspec.Struct, frozen=True, kw_only=True):
-    """One step of an alias's history: who pointed it where, when, and why."""
+    """One step of an alias's history: who pointed it where, when, and why. number None: the alias was taken away."""
 
     model: str
     alias: str
-    number: int
+    number: int | None
     previous: int | None
     at: datetime
     actor: str

@@ -1,6 +1,7 @@
 """The blobs port: content by its digest, and a few published documents by name."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -22,6 +23,17 @@ class BlobStore(Protocol):
         """Keep a file's content, read in constant memory."""
         ...
 
+    def put_chunks(self, chunks: Iterable[bytes]) -> tuple[Digest, int]:
+        """Keep what comes in pieces, in constant memory; gives its address and size. An error of the iterator leaves nothing behind."""
+        ...
+
+    def chunks(self, digest: Digest, *, start: int = 0, end: int | None = None) -> Iterator[bytes]:
+        """The content from byte `start` up to before `end`, in pieces of at most 1 MiB. A read of all of it is verified at its last piece.
+
+        Raises NotFound before the first piece.
+        """
+        ...
+
     def get(self, digest: Digest) -> bytes:
         """The content. Raises NotFound, StoreCorrupt."""
         ...
@@ -38,12 +50,15 @@ class BlobStore(Protocol):
         """Bytes of the content. Raises NotFound."""
         ...
 
-    def delete(self, digest: Digest) -> None:
-        """Forget the content and free its space; deleting what is not there is no error."""
+    def delete(self, digest: Digest, *, idle_since: datetime | None = None) -> bool:
+        """Forget the content and free its space; gives whether it was there. Deleting what is not there is no error.
+
+        idle_since: leave it if anybody put this content (again) after that moment; writers may run meanwhile.
+        """
         ...
 
-    def digests(self) -> Iterator[Digest]:
-        """Every address held, in no order."""
+    def digests(self, *, idle_since: datetime | None = None) -> Iterator[Digest]:
+        """Every address held, in no order; of those put before a moment only, if one is given."""
         ...
 
     def publish(self, name: str, document: bytes) -> None:

@@ -2,12 +2,19 @@
 
 from typing import Protocol
 
+from noria.ports.artifacts import ArtifactIndex
+from noria.ports.catalog import ModelCatalog
 from noria.ports.counts import CountStore
 from noria.ports.deployments import DeploymentStore
+from noria.ports.experiments import ExperimentStore
+from noria.ports.feed import Feed
+from noria.ports.index import RunIndex
 from noria.ports.journal import StepJournal
 from noria.ports.ledger import Ledger
 from noria.ports.models import ModelStore
 from noria.ports.runs import RunStore
+from noria.ports.series import SeriesStore
+from noria.ports.trained import TrainedModelStore
 
 
 class Metadata(Protocol):
@@ -21,6 +28,41 @@ class Metadata(Protocol):
     @property
     def runs(self) -> RunStore:
         """The project's runs."""
+        ...
+
+    @property
+    def experiments(self) -> ExperimentStore:
+        """The project's experiments."""
+        ...
+
+    @property
+    def index(self) -> RunIndex:
+        """The project's runs, to be searched."""
+        ...
+
+    @property
+    def series(self) -> SeriesStore:
+        """The project's metric series."""
+        ...
+
+    @property
+    def trained(self) -> TrainedModelStore:
+        """The project's trained models."""
+        ...
+
+    @property
+    def artifacts(self) -> ArtifactIndex:
+        """The project's files, by path."""
+        ...
+
+    @property
+    def catalog(self) -> ModelCatalog:
+        """The project's registered models."""
+        ...
+
+    @property
+    def feed(self) -> Feed:
+        """The project's changes and webhooks."""
         ...
 
     @property

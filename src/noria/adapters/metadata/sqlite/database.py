@@ -11,6 +11,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TypeVar
 
+from noria.adapters.metadata.sql.connection import Dialect
 from noria.adapters.metadata.sqlite.faults import translate
 from noria.adapters.metadata.sqlite.writer import PATIENCE_S, Work, Writer
 from noria.errors import InputInvalid, StoreUnavailable
@@ -33,6 +34,8 @@ def connect(path: Path, *, wait_s: float = 5.0) -> sqlite3.Connection:
 
 class Database:
     """Thread-safe. Closed when the last of those who hold it lets go."""
+
+    dialect: Dialect = "sqlite"
 
     def __init__(self, path: Path, *, patience_s: float = PATIENCE_S) -> None:
         self.path = path

@@ -9,15 +9,15 @@ from pathlib import Path
 from time import monotonic, sleep
 
 from noria.adapters.metadata import rules
-from noria.adapters.metadata.sqlite.counts import SqliteCounts
+from noria.adapters.metadata.sql.counts import SqlCounts
+from noria.adapters.metadata.sql.deployments import SqlDeployments
+from noria.adapters.metadata.sql.journal import SqlJournal
+from noria.adapters.metadata.sql.ledger import SqlLedger
+from noria.adapters.metadata.sql.migrations import NEWEST, REVISIONS
+from noria.adapters.metadata.sql.models import SqlModels
+from noria.adapters.metadata.sql.runs import SqlRuns
 from noria.adapters.metadata.sqlite.database import Database, connect, held, let_go
-from noria.adapters.metadata.sqlite.deployments import SqliteDeployments
 from noria.adapters.metadata.sqlite.faults import is_busy, translate
-from noria.adapters.metadata.sqlite.journal import SqliteJournal
-from noria.adapters.metadata.sqlite.ledger import SqliteLedger
-from noria.adapters.metadata.sqlite.migrations import NEWEST, REVISIONS
-from noria.adapters.metadata.sqlite.models import SqliteModels
-from noria.adapters.metadata.sqlite.runs import SqliteRuns
 from noria.adapters.metadata.sqlite.writer import PATIENCE_S
 from noria.errors import SettingInvalid, StoreCorrupt, StoreNewer, StoreUnavailable
 
@@ -32,12 +32,12 @@ class SqliteMetadata:
     def __init__(self, database: Database, project: str, number: int) -> None:
         self._database = database
         self._open = True
-        self.ledger = SqliteLedger(database, project, number)
-        self.runs = SqliteRuns(database, number)
-        self.models = SqliteModels(database, number)
-        self.deployments = SqliteDeployments(database, number)
-        self.journal = SqliteJournal(database, number)
-        self.counts = SqliteCounts(database, number)
+        self.ledger = SqlLedger(database, project, number)
+        self.runs = SqlRuns(database, number)
+        self.models = SqlModels(database, number)
+        self.deployments = SqlDeployments(database, number)
+        self.journal = SqlJournal(database, number)
+        self.counts = SqlCounts(database, number)
 
     def close(self) -> None:
         """Finish what is under way and let go of the database."""
@@ -90,7 +90,7 @@ def _database(path: Path, patience_s: float) -> Database:
         _check(connection, path)
         _use_wal(connection, patience_s)
         if _revision(connection) != NEWEST:
-            from noria.adapters.metadata.sqlite.migrations.upgrade import upgrade
+            from noria.adapters.metadata.sql.migrations.upgrade import upgrade
 
             upgrade(connection, application_id=APPLICATION_ID)
         return Database(path, patience_s=patience_s)

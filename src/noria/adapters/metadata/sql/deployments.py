@@ -1,15 +1,13 @@
-"""Deployments in SQLite, a row a generation. What may follow what is rules.py. Called through ports.deployments.DeploymentStore."""
-
-import sqlite3
+"""Deployments in SQL, a row a generation. What may follow what is rules.py. Called through ports.deployments.DeploymentStore."""
 
 from noria.adapters.metadata import rules
-from noria.adapters.metadata.sqlite.database import Database
+from noria.adapters.metadata.sql.connection import Connection, Database
 from noria.domain.deployment import Deployment, Rollout
 from noria.errors import NotFound
 from noria.wire.nouns import pack, unpack
 
 
-class SqliteDeployments:
+class SqlDeployments:
     """ports.deployments.DeploymentStore."""
 
     def __init__(self, database: Database, project: int) -> None:
@@ -19,7 +17,7 @@ class SqliteDeployments:
     def put(self, deployment: Deployment) -> Deployment:
         doc = pack(deployment)
 
-        def work(connection: sqlite3.Connection) -> Deployment:
+        def work(connection: Connection) -> Deployment:
             stored = self._newest(connection, deployment.name)
             same = self._at(connection, deployment.name, deployment.generation)
             if rules.next_generation(stored, same, deployment):
@@ -64,14 +62,14 @@ class SqliteDeployments:
     def rollouts(self, name: str) -> list[Rollout]:
         return rules.rollouts_of(self.history(name))
 
-    def _newest(self, connection: sqlite3.Connection, name: str) -> Deployment | None:
+    def _newest(self, connection: Connection, name: str) -> Deployment | None:
         row = connection.execute(
             "SELECT doc FROM deployments WHERE project = ? AND name = ? ORDER BY generation DESC LIMIT 1",
             (self._project, name),
         ).fetchone()
         return _deployment(row[0]) if row else None
 
-    def _at(self, connection: sqlite3.Connection, name: str, generation: int) -> Deployment | None:
+    def _at(self, connection: Connection, name: str, generation: int) -> Deployment | None:
         row = connection.execute(
             "SELECT doc FROM deployments WHERE project = ? AND name = ? AND generation = ?",
             (self._project, name, generation),

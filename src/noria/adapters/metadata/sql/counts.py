@@ -1,18 +1,17 @@
-"""Monitoring's window counts in SQLite, a row a window. Called through ports.counts.CountStore."""
+"""Monitoring's window counts in SQL, a row a window. Called through ports.counts.CountStore."""
 
-import sqlite3
 from collections.abc import Sequence
 from datetime import datetime
 
 from noria.adapters.metadata import rules
-from noria.adapters.metadata.sqlite.database import Database
+from noria.adapters.metadata.sql.connection import Connection, Database
 from noria.domain.profile import WindowCounts
 from noria.wire.nouns import pack, unpack
 
 _BEGINNING, _END = -(2**63), 2**63 - 1
 
 
-class SqliteCounts:
+class SqlCounts:
     """ports.counts.CountStore."""
 
     def __init__(self, database: Database, project: int) -> None:
@@ -26,7 +25,7 @@ class SqliteCounts:
             for w in windows
         ]
 
-        def work(connection: sqlite3.Connection) -> None:
+        def work(connection: Connection) -> None:
             connection.executemany(
                 "INSERT INTO windows (project, deployment, number, since, until, doc) VALUES (?, ?, ?, ?, ?, ?)"
                 " ON CONFLICT (project, deployment, number, since) DO UPDATE SET until = excluded.until, doc = excluded.doc",

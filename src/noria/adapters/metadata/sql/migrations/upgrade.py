@@ -12,7 +12,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
 
-from noria.adapters.metadata.sqlite.migrations import NEWEST
+from noria.adapters.metadata.sql.migrations import NEWEST
 
 
 def upgrade(connection: sqlite3.Connection, *, application_id: int) -> None:

@@ -1,15 +1,14 @@
-"""The ledger in SQLite. The head is read inside the transaction that writes after it, so that many threads and processes keep one chain.
+"""The ledger in SQL. The head is read inside the transaction that writes after it, so that many threads and processes keep one chain.
 
 Sealing and reading rows is wire/chain. Called through ports.ledger.Ledger.
 """
 
-import sqlite3
 from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime
 from json import dumps
 
 from noria.adapters.metadata import rules
-from noria.adapters.metadata.sqlite.database import Database
+from noria.adapters.metadata.sql.connection import Connection, Database
 from noria.domain.ids import EventId
 from noria.domain.ledger import Cursor, Draft, Entry, Head, StoredEntry
 from noria.errors import NotFound
@@ -19,7 +18,7 @@ PAGE = 1000
 """Rows read at once by `stored`: no view of the store is held open between two pages."""
 
 
-class SqliteLedger:
+class SqlLedger:
     """ports.ledger.Ledger."""
 
     def __init__(self, database: Database, project: str, number: int) -> None:
@@ -32,7 +31,7 @@ class SqliteLedger:
         if not prepared and advance is None:
             return []
 
-        def work(connection: sqlite3.Connection) -> list[Entry]:
+        def work(connection: Connection) -> list[Entry]:
             start = self._head(connection)
             head = start
             answer: list[Entry] = []
@@ -103,11 +102,11 @@ class SqliteLedger:
         )
         return [_row(row) for row in rows]
 
-    def _head(self, connection: sqlite3.Connection) -> Head:
+    def _head(self, connection: Connection) -> Head:
         row = connection.execute("SELECT seq, hash FROM heads WHERE project = ?", (self._number,)).fetchone()
         return Head(seq=row[0], hash=row[1]) if row else chain.genesis(self._project)
 
-    def _by_id(self, connection: sqlite3.Connection, event_id: str) -> Entry | None:
+    def _by_id(self, connection: Connection, event_id: str) -> Entry | None:
         row = connection.execute(
             "SELECT seq, body, hash FROM ledger WHERE project = ? AND id = ?", (self._number, event_id)
         ).fetchone()

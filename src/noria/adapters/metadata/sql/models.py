@@ -1,20 +1,18 @@
-"""Versions and aliases in SQLite. An alias is its newest move; no row of it is ever changed.
+"""Versions and aliases in SQL. An alias is its newest move; no row of it is ever changed.
 
 What repeats or contradicts an earlier write is rules.py. Called through ports.models.ModelStore.
 """
 
-import sqlite3
-
 from msgspec.structs import replace
 
 from noria.adapters.metadata import rules
-from noria.adapters.metadata.sqlite.database import Database
+from noria.adapters.metadata.sql.connection import Connection, Database
 from noria.domain.model import AliasMove, ModelVersion
 from noria.errors import NotFound
 from noria.wire.nouns import pack, unpack
 
 
-class SqliteModels:
+class SqlModels:
     """ports.models.ModelStore."""
 
     def __init__(self, database: Database, project: int) -> None:
@@ -25,7 +23,7 @@ class SqliteModels:
         rules.check_version(version)
         doc = pack(version)
 
-        def work(connection: sqlite3.Connection) -> ModelVersion:
+        def work(connection: Connection) -> ModelVersion:
             # Under this number, else of this run: a repetition is found by the number first.
             row = connection.execute(
                 "SELECT doc FROM versions WHERE project = ? AND model = ? AND (number = ? OR run = ?) ORDER BY number != ?",
@@ -63,7 +61,7 @@ class SqliteModels:
     def move_alias(self, move: AliasMove) -> None:
         rules.micros(move.at, what="a move of an alias")
 
-        def work(connection: sqlite3.Connection) -> None:
+        def work(connection: Connection) -> None:
             self._get(connection, move.model, move.number)
             history = self._history(connection, move.model, move.alias)
             if any(rules.same_move(earlier, move) for earlier in history):
@@ -88,7 +86,7 @@ class SqliteModels:
     def alias_history(self, model: str, alias: str | None = None) -> list[AliasMove]:
         return self._database.read(lambda connection: self._history(connection, model, alias))
 
-    def _history(self, connection: sqlite3.Connection, model: str, alias: str | None) -> list[AliasMove]:
+    def _history(self, connection: Connection, model: str, alias: str | None) -> list[AliasMove]:
         chosen = "" if alias is None else " AND alias = ?"
         rows = connection.execute(
             f"SELECT doc FROM alias_moves WHERE project = ? AND model = ?{chosen} ORDER BY ordinal",
@@ -96,7 +94,7 @@ class SqliteModels:
         ).fetchall()
         return [unpack(row[0], AliasMove, what="a stored move of an alias") for row in rows]
 
-    def _get(self, connection: sqlite3.Connection, model: str, number: int) -> ModelVersion:
+    def _get(self, connection: Connection, model: str, number: int) -> ModelVersion:
         row = connection.execute(
             "SELECT doc FROM versions WHERE project = ? AND model = ? AND number = ?", (self._project, model, number)
         ).fetchone()

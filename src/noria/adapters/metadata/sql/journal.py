@@ -1,21 +1,20 @@
-"""Steps in SQLite: one row a cache key, changed only inside the transaction that read it, so that two holders cannot both win.
+"""Steps in SQL: one row a cache key, changed only inside the transaction that read it, so that two holders cannot both win.
 
 Who may hold, extend and commit is rules.py. Called through ports.journal.StepJournal.
 """
 
-import sqlite3
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from json import dumps
 
 from noria.adapters.metadata import rules
-from noria.adapters.metadata.sqlite.database import Database
+from noria.adapters.metadata.sql.connection import Connection, Database
 from noria.domain.ids import Digest
 from noria.domain.pipeline import JournalEntry, StepTask
 from noria.wire.nouns import pack, unpack
 
 
-class SqliteJournal:
+class SqlJournal:
     """ports.journal.StepJournal."""
 
     def __init__(self, database: Database, project: int) -> None:
@@ -63,7 +62,7 @@ class SqliteJournal:
     ) -> JournalEntry:
         """Read one row, decide, and write what changed. only_known: a key without a row stays without one."""
 
-        def work(connection: sqlite3.Connection) -> JournalEntry:
+        def work(connection: Connection) -> JournalEntry:
             row = connection.execute(
                 "SELECT doc FROM steps WHERE project = ? AND cache_key = ?", (self._project, key)
             ).fetchone()
@@ -75,7 +74,7 @@ class SqliteJournal:
 
         return self._database.write(work)
 
-    def _write(self, connection: sqlite3.Connection, entry: JournalEntry) -> None:
+    def _write(self, connection: Connection, entry: JournalEntry) -> None:
         connection.execute(
             "INSERT INTO steps (project, cache_key, step, state, finished, doc) VALUES (:project, :key, :step, :state,"
             " CASE :state WHEN 'done' THEN (SELECT coalesce(max(finished), 0) + 1 FROM steps WHERE project = :project AND step = :step) END,"

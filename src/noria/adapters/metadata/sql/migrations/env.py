@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from noria.adapters.metadata.sqlite.schema import METADATA
+from noria.adapters.metadata.sql.schema import METADATA
 
 context.configure(connection=context.config.attributes["connection"], target_metadata=METADATA)
 context.run_migrations()

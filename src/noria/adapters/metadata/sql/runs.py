@@ -1,9 +1,8 @@
-"""Runs and their metric series in SQLite: a document a run, a row a series with its last point, a row a point.
+"""Runs and their metric series in SQL: a document a run, a row a series with its last point, a row a point.
 
 What repeats or contradicts an earlier write is rules.py. Called through ports.runs.RunStore.
 """
 
-import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from json import dumps
@@ -11,7 +10,7 @@ from json import dumps
 from msgspec.structs import replace
 
 from noria.adapters.metadata import rules
-from noria.adapters.metadata.sqlite.database import Database
+from noria.adapters.metadata.sql.connection import Connection, Database
 from noria.domain.ids import RunId
 from noria.domain.run import Artifact, Metric, ParamValue, Run, RunStatus
 from noria.wire.nouns import pack, unpack
@@ -20,7 +19,7 @@ Row = tuple[int, bytes]
 """Number and document of a run."""
 
 
-class SqliteRuns:
+class SqlRuns:
     """ports.runs.RunStore."""
 
     def __init__(self, database: Database, project: int) -> None:
@@ -31,7 +30,7 @@ class SqliteRuns:
         kept, points = rules.new_run(run)
         made, doc, started_at = pack(run), pack(kept), rules.micros(run.started_at)
 
-        def work(connection: sqlite3.Connection) -> Run:
+        def work(connection: Connection) -> Run:
             earlier = connection.execute(
                 "SELECT made FROM runs WHERE project = ? AND id = ?", (self._project, run.id)
             ).fetchone()
@@ -86,13 +85,13 @@ class SqliteRuns:
         self._change(run_id, lambda run: rules.with_params(run, params))
 
     def log_metrics(self, run_id: RunId, points: Sequence[Metric]) -> None:
-        def work(connection: sqlite3.Connection) -> None:
+        def work(connection: Connection) -> None:
             self._add_points(connection, self._row(connection, run_id)[0], points)
 
         self._database.write(work)
 
     def history(self, run_id: RunId, key: str) -> list[Metric]:
-        def query(connection: sqlite3.Connection) -> list[tuple[int, int, int]]:
+        def query(connection: Connection) -> list[tuple[int, int, int]]:
             number = self._row(connection, run_id)[0]
             return connection.execute(
                 "SELECT p.step, p.at, p.bits FROM series s JOIN points p ON p.series = s.id"
@@ -117,7 +116,7 @@ class SqliteRuns:
     def _change(self, run_id: RunId, change: Callable[[Run], Run]) -> Run:
         """Read a run's document, change it, write it, all in one transaction."""
 
-        def work(connection: sqlite3.Connection) -> Run:
+        def work(connection: Connection) -> Run:
             number, doc = self._row(connection, run_id)
             changed = change(_run(doc))
             connection.execute(
@@ -127,7 +126,7 @@ class SqliteRuns:
 
         return self._database.write(work)
 
-    def _row(self, connection: sqlite3.Connection, run_id: str) -> Row:
+    def _row(self, connection: Connection, run_id: str) -> Row:
         row: Row | None = connection.execute(
             "SELECT number, doc FROM runs WHERE project = ? AND id = ?", (self._project, run_id)
         ).fetchone()
@@ -140,11 +139,11 @@ class SqliteRuns:
         chosen = [(column, value) for column, value in given if value is not None]
         return " AND ".join(f"{column} = ?" for column, _ in chosen), tuple(value for _, value in chosen)
 
-    def _with_metrics(self, connection: sqlite3.Connection, rows: Sequence[Row]) -> list[Run]:
+    def _with_metrics(self, connection: Connection, rows: Sequence[Row]) -> list[Run]:
         metrics = _metrics(connection, [number for number, _ in rows])
         return [replace(_run(doc), metrics=metrics.get(number, {})) for number, doc in rows]
 
-    def _add_points(self, connection: sqlite3.Connection, run: int, points: Sequence[Metric]) -> None:
+    def _add_points(self, connection: Connection, run: int, points: Sequence[Metric]) -> None:
         """Add points of any keys; the last point of each series moves on only if a later one came."""
         by_key: dict[str, list[tuple[int, int, int]]] = {}
         for point in points:
@@ -163,7 +162,7 @@ class SqliteRuns:
             )
 
 
-def _metrics(connection: sqlite3.Connection, runs: Sequence[int]) -> dict[int, dict[str, float]]:
+def _metrics(connection: Connection, runs: Sequence[int]) -> dict[int, dict[str, float]]:
     """The last value of each series of these runs."""
     found: dict[int, dict[str, float]] = {}
     rows = connection.execute(

@@ -1,0 +1,1 @@
+"""Metric points: tables beside those of schema.py, in the same metadata. Reached by migrations/env."""

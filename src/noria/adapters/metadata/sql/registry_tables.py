@@ -1,0 +1,1 @@
+"""Registered models, the feed and its webhooks: tables beside those of schema.py, in the same metadata. Reached by migrations/env."""
