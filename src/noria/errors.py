@@ -13,7 +13,9 @@ The tree (code, * = a retry can help):
     │   ├── LabelInvalid          noria-1007
     │   ├── EmptySample           noria-1008
     │   ├── BinMismatch           noria-1009
-    │   └── LeakDetected          noria-1010
+    │   ├── LeakDetected          noria-1010
+    │   ├── QueryInvalid          noria-1011
+    │   └── PathRefused           noria-1012
     ├── NotFound                  noria-2001
     ├── Conflict                  noria-2002
     │   ├── AlreadyExists         noria-2003
@@ -158,6 +160,20 @@ class LeakDetected(InputInvalid):
     """A decision or a feature used a value before it was known."""
 
     code = "noria-1010"
+
+
+class QueryInvalid(InputInvalid):
+    """A search's text, field, operator, value or page token cannot be understood; the problem names the place."""
+
+    code = "noria-1011"
+    default_remedy = "see docs/reference/query.md"
+
+
+class PathRefused(InputInvalid):
+    """A path leads, or could lead, out of the place it belongs to, or is none."""
+
+    code = "noria-1012"
+    default_remedy = "use a relative path of plain names, such as 'model/MLmodel'"
 
 
 class NotFound(NoriaError):
