@@ -7,7 +7,9 @@ class TestMine(BlobStoreSuite):
 """
 
 import os
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -127,6 +129,56 @@ class BlobStoreSuite:
         assert list(store.digests()) == []
         assert store.put(b"abc") == digest
         assert store.get(digest) == b"abc"
+
+    def test_what_comes_in_pieces_is_kept_whole(self, store: BlobStore) -> None:
+        content = os.urandom(2_500_001)
+
+        digest, size = store.put_chunks(content[place : place + 70_000] for place in range(0, len(content), 70_000))
+
+        assert (digest, size) == (digest_of(content), len(content))
+        assert b"".join(store.chunks(digest)) == content
+        assert store.put_chunks(iter(())) == (digest_of(b""), 0)
+        assert list(store.chunks(digest_of(b""))) == []
+
+    def test_any_stretch_can_be_read(self, store: BlobStore) -> None:
+        content = os.urandom(2_500_001)
+        digest = store.put(content)
+
+        for start, end in (
+            (0, 1),
+            (1, 2_500_001),
+            (1_048_575, 1_048_577),
+            (2_500_000, None),
+            (5, 5),
+            (3_000_000, None),
+        ):
+            assert b"".join(store.chunks(digest, start=start, end=end)) == content[start:end]
+        assert all(len(piece) <= 1 << 20 for piece in store.chunks(digest))
+        with pytest.raises(NotFound):
+            store.chunks(ABSENT)
+
+    def test_pieces_that_break_off_leave_nothing(self, store: BlobStore) -> None:
+        def broken() -> Iterator[bytes]:
+            yield b"a" * 100_000
+            raise ConnectionError("the client went away")
+
+        with pytest.raises(ConnectionError):
+            store.put_chunks(broken())
+
+        assert list(store.digests()) == []
+
+    def test_only_what_nobody_put_lately_is_deleted_as_idle(self, store: BlobStore) -> None:
+        before = datetime.now(UTC) - timedelta(hours=1)
+        digest = store.put(b"abc")
+        after = datetime.now(UTC) + timedelta(hours=1)
+
+        assert list(store.digests(idle_since=before)) == []
+        assert not store.delete(digest, idle_since=before)
+        assert store.has(digest)
+        assert list(store.digests(idle_since=after)) == [digest]
+        assert store.delete(digest, idle_since=after)
+        assert not store.delete(digest, idle_since=after)
+        assert not store.has(digest)
 
     @pytest.mark.parametrize("text", BAD_DIGESTS)
     def test_an_odd_digest_is_refused(self, store: BlobStore, tmp_path: Path, text: str) -> None:

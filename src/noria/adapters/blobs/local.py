@@ -9,7 +9,8 @@ import fcntl
 import os
 import secrets
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
@@ -50,6 +51,7 @@ class LocalBlobStore:
         self._objects = folder / "objects"
         self._documents = folder / "documents"
         self._incoming = folder / "incoming"
+        self._lock = folder / "lock"
         try:
             for needed in (self._objects, self._documents, self._incoming):
                 needed.mkdir(parents=True, exist_ok=True)
@@ -61,9 +63,27 @@ class LocalBlobStore:
         """See ports/blobs. Costs one hash if the content is held already, else a write that has reached the disk when this returns."""
         digest = digest_of(content)
         target = self._path(digest)
-        if not _holds(target, len(content)):
+        if not self._touched(target, len(content)):
             self._write(lambda: target, iter((content,)), what=f"content {digest}", mode=0o444)
         return digest
+
+    def put_chunks(self, chunks: Iterable[bytes]) -> tuple[Digest, int]:
+        """See ports/blobs."""
+        hasher = blake3()
+        size = 0
+
+        def hashed() -> Iterator[bytes]:
+            nonlocal size
+            for chunk in _theirs(chunks):
+                hasher.update(chunk)
+                size += len(chunk)
+                yield chunk
+
+        try:
+            self._write(lambda: self._path(_address(hasher)), hashed(), what="content that comes in pieces", mode=0o444)
+        except _SourceBroke as broke:
+            raise broke.error from None
+        return _address(hasher), size
 
     def put_file(self, path: Path) -> Digest:
         """See ports/blobs. Reads once, 1 MiB at a time; a file that changes meanwhile is kept as it was read."""
@@ -76,6 +96,15 @@ class LocalBlobStore:
 
         self._write(lambda: self._path(_address(hasher)), chunks(), what=f"file {str(path)!r}", mode=0o444)
         return _address(hasher)
+
+    def chunks(self, digest: Digest, *, start: int = 0, end: int | None = None) -> Iterator[bytes]:
+        """See ports/blobs."""
+        path = self._path(digest)
+        try:
+            file = open(path, "rb")  # noqa: SIM115 (the generator closes it)
+        except OSError as exc:
+            raise _unread(exc, digest, path) from exc
+        return _pieces(file, digest, path, start=max(start, 0), end=end)
 
     def get(self, digest: Digest) -> bytes:
         """See ports/blobs."""
@@ -120,20 +149,27 @@ class LocalBlobStore:
         except OSError as exc:
             raise _unread(exc, digest, path) from exc
 
-    def delete(self, digest: Digest) -> None:
+    def delete(self, digest: Digest, *, idle_since: datetime | None = None) -> bool:
         """See ports/blobs. Exported hard links keep their content until they are removed too."""
         path = self._path(digest)
         try:
-            path.unlink(missing_ok=True)
+            with self._locked(fcntl.LOCK_EX):
+                if idle_since is not None and not _idle(path, idle_since):
+                    return False
+                path.unlink()
+        except FileNotFoundError:
+            return False
         except OSError as exc:
             raise _translated(exc, f"content {digest} cannot be deleted") from exc
+        return True
 
-    def digests(self) -> Iterator[Digest]:
+    def digests(self, *, idle_since: datetime | None = None) -> Iterator[Digest]:
         """See ports/blobs."""
         for first in sorted(self._objects.iterdir()):
             for second in sorted(first.iterdir()):
                 for file in sorted(second.iterdir()):
-                    yield Digest(f"blake3:{first.name}{second.name}{file.name}")
+                    if idle_since is None or _idle(file, idle_since):
+                        yield Digest(f"blake3:{first.name}{second.name}{file.name}")
 
     def publish(self, name: str, document: bytes) -> None:
         """See ports/blobs."""
@@ -153,6 +189,31 @@ class LocalBlobStore:
             return None
         except OSError as exc:
             raise _translated(exc, f"document {name!r} cannot be read") from exc
+
+    @contextlib.contextmanager
+    def _locked(self, how: int) -> Iterator[None]:
+        """The lock between who puts content that is here already (shared) and who deletes it (alone)."""
+        descriptor = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, how)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _touched(self, target: Path, size: int) -> bool:
+        """Whether a whole file of this size is at its address; it then counts as put now, so that nobody deletes it as idle."""
+        if not target.is_file():
+            return False
+        try:
+            with self._locked(fcntl.LOCK_SH):
+                if target.stat().st_size != size:
+                    return False  # damaged: it is written again
+                os.utime(target)
+        except FileNotFoundError:
+            return False
+        except OSError as exc:
+            raise _translated(exc, f"content at {str(target)!r} cannot be kept") from exc
+        return True
 
     def _path(self, digest: Digest) -> Path:
         text = hexadecimal(digest)
@@ -189,6 +250,7 @@ class LocalBlobStore:
                 os.fchmod(file.fileno(), mode)
                 file.flush()
                 os.fsync(file.fileno())
+                os.utime(file.fileno())  # a long upload is new when it is complete
                 target = place()
                 _make_folder(target.parent)
                 os.rename(temporary, target)
@@ -244,16 +306,53 @@ class LocalBlobStore:
             raise _translated(exc, f"content {digest} cannot be written to {str(target)!r}") from exc
 
 
+class _SourceBroke(Exception):
+    """Carries an OSError of whoever sends the pieces past those of the disk."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+def _theirs(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    try:
+        yield from chunks
+    except OSError as exc:
+        raise _SourceBroke(exc) from exc
+
+
 def _address(hasher: blake3) -> Digest:
     return Digest("blake3:" + hasher.hexdigest())
 
 
-def _holds(path: Path, size: int) -> bool:
-    """Whether a whole file of this size is at its address; one of another size was damaged and is written again."""
-    try:
-        return path.stat().st_size == size
-    except FileNotFoundError:
-        return False
+def _idle(path: Path, since: datetime) -> bool:
+    """Whether nobody has put this content since then."""
+    return path.stat().st_mtime < since.timestamp()
+
+
+def _pieces(file: BinaryIO, digest: Digest, path: Path, *, start: int, end: int | None) -> Iterator[bytes]:
+    """Pieces of an open file; the last one of a whole read comes only if all of them have the digest."""
+    with file:
+        size = os.fstat(file.fileno()).st_size
+        stop = size if end is None else min(end, size)
+        whole = start == 0 and stop == size
+        hasher = blake3()
+        position = file.seek(start)
+        while position < stop:
+            try:
+                piece = file.read(min(CHUNK, stop - position))
+            except OSError as exc:
+                raise _unread(exc, digest, path) from exc
+            if not piece:
+                raise _corrupt(digest, path)
+            position += len(piece)
+            if whole:
+                hasher.update(piece)
+                if position >= stop and _address(hasher) != digest:
+                    raise _corrupt(digest, path)
+            yield piece
+        if whole and size == 0 and _address(hasher) != digest:
+            raise _corrupt(digest, path)
 
 
 def _chunks(path: Path) -> Iterator[bytes]:

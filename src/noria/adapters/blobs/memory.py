@@ -1,13 +1,16 @@
 """Blobs in this process's memory, for tests and sketches. Gone when the process ends. Files are adapters/blobs/local. Loaded by app/plugins."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
 
 from noria.adapters.blobs.names import hexadecimal, parts_of
 from noria.domain.ids import Digest, digest_of
 from noria.errors import AlreadyExists, DiskFull, InputInvalid, NotFound, SourceUnreadable, StoreUnavailable
+
+CHUNK = 1 << 20
 
 
 def open_store(location: str = "") -> "MemoryBlobStore":
@@ -26,6 +29,7 @@ class MemoryBlobStore:
     def __init__(self) -> None:
         self._lock = Lock()
         self._contents: dict[Digest, bytes] = {}
+        self._put_at: dict[Digest, datetime] = {}
         self._documents: dict[tuple[str, ...], bytes] = {}
 
     def put(self, content: bytes) -> Digest:
@@ -33,7 +37,18 @@ class MemoryBlobStore:
         digest = digest_of(content)
         with self._lock:
             self._contents.setdefault(digest, bytes(content))
+            self._put_at[digest] = datetime.now(UTC)
         return digest
+
+    def put_chunks(self, chunks: Iterable[bytes]) -> tuple[Digest, int]:
+        """See ports/blobs. Here the content does end up in memory."""
+        content = b"".join(chunks)
+        return self.put(content), len(content)
+
+    def chunks(self, digest: Digest, *, start: int = 0, end: int | None = None) -> Iterator[bytes]:
+        """See ports/blobs."""
+        content = memoryview(self.get(digest))[max(start, 0) : end]
+        return (bytes(content[place : place + CHUNK]) for place in range(0, len(content), CHUNK))
 
     def put_file(self, path: Path) -> Digest:
         """See ports/blobs. Here the content does end up in memory."""
@@ -75,17 +90,27 @@ class MemoryBlobStore:
         """See ports/blobs."""
         return len(self.get(digest))
 
-    def delete(self, digest: Digest) -> None:
+    def delete(self, digest: Digest, *, idle_since: datetime | None = None) -> bool:
         """See ports/blobs."""
         hexadecimal(digest)
         with self._lock:
-            self._contents.pop(digest, None)
+            if digest not in self._contents or (idle_since is not None and self._put_at[digest] >= idle_since):
+                return False
+            del self._contents[digest], self._put_at[digest]
+            return True
 
-    def digests(self) -> Iterator[Digest]:
+    def digests(self, *, idle_since: datetime | None = None) -> Iterator[Digest]:
         """See ports/blobs."""
         with self._lock:
-            held = list(self._contents)
+            held = [d for d, at in self._put_at.items() if idle_since is None or at < idle_since]
         return iter(held)
+
+    def clear(self) -> None:
+        """Forget everything at once."""
+        with self._lock:
+            self._contents.clear()
+            self._put_at.clear()
+            self._documents.clear()
 
     def publish(self, name: str, document: bytes) -> None:
         """See ports/blobs."""
