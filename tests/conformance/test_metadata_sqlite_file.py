@@ -13,9 +13,10 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
 
-from noria.adapters.metadata.sqlite import migrations, open_store
+from noria.adapters.metadata.sql import migrations, point_tables, registry_tables, run_tables
+from noria.adapters.metadata.sql.schema import METADATA
+from noria.adapters.metadata.sqlite import open_store
 from noria.adapters.metadata.sqlite.open import open_metadata
-from noria.adapters.metadata.sqlite.schema import METADATA
 from noria.errors import InputInvalid, SettingInvalid, StoreCorrupt, StoreNewer, StoreUnavailable
 from noria.testing.counts_suite import a_window
 from noria.testing.deployments_suite import a_deployment
@@ -23,6 +24,9 @@ from noria.testing.ledger_suite import a_draft, names
 from noria.testing.models_suite import a_version
 from noria.testing.runs_suite import a_point, a_run
 from noria.wire import chain
+
+
+TABLES = (point_tables, registry_tables, run_tables)  # imported for what they add to METADATA
 
 
 @pytest.fixture

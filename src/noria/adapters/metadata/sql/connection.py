@@ -1,13 +1,16 @@
 """What the queries of this folder need of a database: a connection that takes SQL with `?` for values, and transactions around some work.
 
 Filled by sqlite/database and postgres/database. SQL here is what both understand; where they differ, `dialect` says which one it is.
+All writes of a project come one after the other, by SQLite's lock or, in PostgreSQL, by one of ours: what some work has read stays so until it ends.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any, Literal, Protocol, TypeVar
 
 T = TypeVar("T")
 Dialect = Literal["sqlite", "postgres"]
+MOST_LISTED = 1024
+"""Values in one `IN (...)`: bounds the length of a statement."""
 
 
 class Rows(Protocol):
@@ -38,6 +41,10 @@ class Connection(Protocol):
         """Run one statement for each row of values."""
         ...
 
+    def copy(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[object]], /) -> None:
+        """Insert many new rows by the fastest way there is (PostgreSQL's COPY). A row whose key is taken fails the work."""
+        ...
+
 
 Work = Callable[[Connection], T]
 
@@ -57,3 +64,23 @@ class Database(Protocol):
     def read(self, query: Work[T]) -> T:
         """Run queries on one unchanging view of the store, which holds all that was answered before."""
         ...
+
+
+def listed(values: Collection[object]) -> tuple[str, tuple[object, ...]]:
+    """Marks and values for `IN (...)`. The last value is repeated up to a power of two, so that few statements differ; none becomes NULL.
+
+    >>> listed(["a", "b", "c"])
+    ('?, ?, ?, ?', ('a', 'b', 'c', 'c'))
+    """
+    found = tuple(values) or (None,)
+    size = 1 << (len(found) - 1).bit_length()
+    return ", ".join("?" * size), (*found, *(found[-1],) * (size - len(found)))
+
+
+def portions(values: Sequence[T], size: int = MOST_LISTED) -> Iterator[Sequence[T]]:
+    """Values in portions that fit into one statement.
+
+    >>> [list(some) for some in portions([1, 2, 3], 2)]
+    [[1, 2], [3]]
+    """
+    return (values[start : start + size] for start in range(0, len(values), size))

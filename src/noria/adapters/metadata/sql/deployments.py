@@ -45,7 +45,8 @@ class SqlDeployments:
     def all(self) -> list[Deployment]:
         rows = self._database.read(
             lambda connection: connection.execute(
-                "SELECT doc, max(generation) FROM deployments WHERE project = ? GROUP BY name ORDER BY name",
+                "SELECT doc FROM deployments d WHERE project = ? AND generation ="
+                " (SELECT max(generation) FROM deployments n WHERE n.project = d.project AND n.name = d.name) ORDER BY name",
                 (self._project,),
             ).fetchall()
         )

@@ -5,10 +5,9 @@ Who may hold, extend and commit is rules.py. Called through ports.journal.StepJo
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from json import dumps
 
 from noria.adapters.metadata import rules
-from noria.adapters.metadata.sql.connection import Connection, Database
+from noria.adapters.metadata.sql.connection import Connection, Database, listed, portions
 from noria.domain.ids import Digest
 from noria.domain.pipeline import JournalEntry, StepTask
 from noria.wire.nouns import pack, unpack
@@ -22,12 +21,17 @@ class SqlJournal:
         self._project = project
 
     def find(self, keys: Sequence[Digest]) -> dict[Digest, JournalEntry]:
-        rows = self._database.read(
-            lambda connection: connection.execute(
-                "SELECT doc FROM steps WHERE project = ? AND state = 'done' AND cache_key IN (SELECT value FROM json_each(?))",
-                (self._project, dumps(list(keys))),
-            ).fetchall()
-        )
+        def query(connection: Connection) -> list[tuple[bytes]]:
+            rows: list[tuple[bytes]] = []
+            for some in portions(keys):
+                marks, values = listed(some)
+                rows += connection.execute(
+                    f"SELECT doc FROM steps WHERE project = ? AND state = 'done' AND cache_key IN ({marks})",
+                    (self._project, *values),
+                ).fetchall()
+            return rows
+
+        rows = self._database.read(query)
         done = {entry.cache_key: entry for entry in map(_entry, rows)}
         return {key: done[key] for key in keys if key in done}
 
@@ -75,18 +79,17 @@ class SqlJournal:
         return self._database.write(work)
 
     def _write(self, connection: Connection, entry: JournalEntry) -> None:
+        finished = None
+        if entry.state == "done":
+            finished = connection.execute(
+                "SELECT coalesce(max(finished), 0) + 1 FROM steps WHERE project = ? AND step = ?",
+                (self._project, entry.step),
+            ).fetchone()[0]
         connection.execute(
-            "INSERT INTO steps (project, cache_key, step, state, finished, doc) VALUES (:project, :key, :step, :state,"
-            " CASE :state WHEN 'done' THEN (SELECT coalesce(max(finished), 0) + 1 FROM steps WHERE project = :project AND step = :step) END,"
-            " :doc) ON CONFLICT (project, cache_key) DO UPDATE SET step = excluded.step, state = excluded.state,"
+            "INSERT INTO steps (project, cache_key, step, state, finished, doc) VALUES (?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT (project, cache_key) DO UPDATE SET step = excluded.step, state = excluded.state,"
             " finished = excluded.finished, doc = excluded.doc",
-            {
-                "project": self._project,
-                "key": entry.cache_key,
-                "step": entry.step,
-                "state": entry.state,
-                "doc": pack(entry),
-            },
+            (self._project, entry.cache_key, entry.step, entry.state, finished, pack(entry)),
         )
 
 

@@ -5,10 +5,9 @@ Sealing and reading rows is wire/chain. Called through ports.ledger.Ledger.
 
 from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime
-from json import dumps
 
 from noria.adapters.metadata import rules
-from noria.adapters.metadata.sql.connection import Connection, Database
+from noria.adapters.metadata.sql.connection import Connection, Database, listed
 from noria.domain.ids import EventId
 from noria.domain.ledger import Cursor, Draft, Entry, Head, StoredEntry
 from noria.errors import NotFound
@@ -57,7 +56,8 @@ class SqlLedger:
                 rules.check_advance(advance, head)
                 connection.execute(
                     "INSERT INTO cursors (project, name, seq) VALUES (?, ?, ?)"
-                    " ON CONFLICT (project, name) DO UPDATE SET seq = max(seq, excluded.seq)",
+                    " ON CONFLICT (project, name) DO UPDATE SET"
+                    " seq = CASE WHEN excluded.seq > cursors.seq THEN excluded.seq ELSE cursors.seq END",
                     (self._number, advance.name, advance.seq),
                 )
             return answer
@@ -115,8 +115,8 @@ class SqlLedger:
     def _entries(
         self, where: str, values: tuple[int, ...], kinds: Collection[str] | None, *, order: str, limit: int
     ) -> list[Entry]:
-        by_kind = "" if kinds is None else " AND kind IN (SELECT value FROM json_each(?))"
-        chosen = () if kinds is None else (dumps(sorted(kinds)),)
+        marks, chosen = ("", ()) if kinds is None else listed(sorted(kinds))
+        by_kind = f" AND kind IN ({marks})" if marks else ""
         rows = self._database.read(
             lambda connection: connection.execute(
                 f"SELECT seq, body, hash FROM ledger WHERE project = ? AND {where}{by_kind} ORDER BY seq {order} LIMIT ?",

@@ -11,9 +11,11 @@ from pathlib import Path
 from threading import Lock
 from typing import TypeVar
 
-from noria.adapters.metadata.sql.connection import Dialect
+from noria.adapters.metadata.sql.connection import Dialect, Work
+from noria.adapters.metadata.sql.migrations import NEWEST
+from noria.adapters.metadata.sqlite.connection import Connection, check_revision, connect
 from noria.adapters.metadata.sqlite.faults import translate
-from noria.adapters.metadata.sqlite.writer import PATIENCE_S, Work, Writer
+from noria.adapters.metadata.sqlite.writer import PATIENCE_S, Writer
 from noria.errors import InputInvalid, StoreUnavailable
 
 T = TypeVar("T")
@@ -21,27 +23,19 @@ MOST_READERS = 8
 """Connections kept open for reading; more are opened under load and closed after use."""
 
 
-def connect(path: Path, *, wait_s: float = 5.0) -> sqlite3.Connection:
-    """A connection without transactions of its own. Every commit is on the disk before it is answered (WAL, synchronous=FULL)."""
-    connection = sqlite3.connect(
-        path, timeout=wait_s, isolation_level=None, check_same_thread=False, cached_statements=256
-    )
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("PRAGMA foreign_keys = ON")
-    connection.execute("PRAGMA temp_store = MEMORY")
-    return connection
-
-
 class Database:
-    """Thread-safe. Closed when the last of those who hold it lets go."""
+    """sql.connection.Database. Thread-safe. Closed when the last of those who hold it lets go. revision: of the schema that its users know."""
 
     dialect: Dialect = "sqlite"
 
-    def __init__(self, path: Path, *, patience_s: float = PATIENCE_S) -> None:
+    def __init__(self, path: Path, *, patience_s: float = PATIENCE_S, revision: str = NEWEST) -> None:
         self.path = path
         self.holders = 0
-        self._writer = Writer(path, lambda: connect(path, wait_s=min(5.0, patience_s)), patience_s=patience_s)
-        self._idle: list[sqlite3.Connection] = []
+        self._revision = revision
+        self._writer = Writer(
+            path, lambda: connect(path, wait_s=min(5.0, patience_s)), patience_s=patience_s, revision=revision
+        )
+        self._idle: list[Connection] = []
         self._lock = Lock()
         self._pid = os.getpid()
         self._closed = False
@@ -50,11 +44,12 @@ class Database:
         """Run some work in a transaction; the answer means durable. The work may run more than once and must not touch anything else."""
         return self._writer.write(work)
 
-    def read(self, query: Callable[[sqlite3.Connection], T]) -> T:
+    def read(self, query: Work[T]) -> T:
         """Run queries on one unchanging view of the store, which holds all that was answered before."""
         connection = self._reader()
         try:
             connection.execute("BEGIN")
+            check_revision(connection, self.path, known=self._revision)
             answer = query(connection)
             connection.execute("COMMIT")
         except sqlite3.Error as error:
@@ -83,7 +78,7 @@ class Database:
             for connection in idle:
                 connection.close()
 
-    def _reader(self) -> sqlite3.Connection:
+    def _reader(self) -> Connection:
         with self._lock:
             if self._closed:
                 raise StoreUnavailable(f"store '{self.path}' is closed", remedy="open it again")

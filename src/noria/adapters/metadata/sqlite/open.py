@@ -9,14 +9,10 @@ from pathlib import Path
 from time import monotonic, sleep
 
 from noria.adapters.metadata import rules
-from noria.adapters.metadata.sql.counts import SqlCounts
-from noria.adapters.metadata.sql.deployments import SqlDeployments
-from noria.adapters.metadata.sql.journal import SqlJournal
-from noria.adapters.metadata.sql.ledger import SqlLedger
+from noria.adapters.metadata.sql.metadata import SqlMetadata, project_number
 from noria.adapters.metadata.sql.migrations import NEWEST, REVISIONS
-from noria.adapters.metadata.sql.models import SqlModels
-from noria.adapters.metadata.sql.runs import SqlRuns
-from noria.adapters.metadata.sqlite.database import Database, connect, held, let_go
+from noria.adapters.metadata.sqlite.connection import connect
+from noria.adapters.metadata.sqlite.database import Database, held, let_go
 from noria.adapters.metadata.sqlite.faults import is_busy, translate
 from noria.adapters.metadata.sqlite.writer import PATIENCE_S
 from noria.errors import SettingInvalid, StoreCorrupt, StoreNewer, StoreUnavailable
@@ -26,32 +22,12 @@ APPLICATION_ID = 0x4E6F7269
 _MAGIC = b"SQLite format 3\x00"
 
 
-class SqliteMetadata:
-    """ports.metadata.Metadata: one project of one file."""
-
-    def __init__(self, database: Database, project: str, number: int) -> None:
-        self._database = database
-        self._open = True
-        self.ledger = SqlLedger(database, project, number)
-        self.runs = SqlRuns(database, number)
-        self.models = SqlModels(database, number)
-        self.deployments = SqlDeployments(database, number)
-        self.journal = SqlJournal(database, number)
-        self.counts = SqlCounts(database, number)
-
-    def close(self) -> None:
-        """Finish what is under way and let go of the database."""
-        if self._open:
-            self._open = False
-            let_go(self._database)
-
-
-def open_metadata(location: str, *, project: str, patience_s: float = PATIENCE_S) -> SqliteMetadata:
+def open_metadata(location: str, *, project: str, patience_s: float = PATIENCE_S) -> SqlMetadata:
     """Open or make the store at a path. patience_s: how long a writer tries while another process holds the lock."""
     name = rules.project_of(project)
     path = _path(location)
     with held(path, lambda: _database(path, patience_s)) as database:
-        return SqliteMetadata(database, name, _project_number(database, name))
+        return SqlMetadata(database, name, project_number(database, name), let_go=lambda: let_go(database))
 
 
 def _path(location: str) -> Path:
@@ -145,14 +121,3 @@ def _use_wal(connection: sqlite3.Connection, patience_s: float) -> None:
                 remedy="keep the store on a local disk",
             )
         return
-
-
-def _project_number(database: Database, name: str) -> int:
-    query = "SELECT id FROM projects WHERE name = ?"
-
-    def insert(connection: sqlite3.Connection) -> int:
-        connection.execute("INSERT INTO projects (name) VALUES (?) ON CONFLICT (name) DO NOTHING", (name,))
-        return int(connection.execute(query, (name,)).fetchone()[0])
-
-    row = database.read(lambda connection: connection.execute(query, (name,)).fetchone())
-    return int(row[0]) if row else database.write(insert)

@@ -15,11 +15,12 @@ from threading import Lock, Thread
 from time import monotonic, sleep
 from typing import Any, Generic, TypeVar
 
+from noria.adapters.metadata.sql.connection import Work
+from noria.adapters.metadata.sqlite.connection import Connection, check_revision
 from noria.adapters.metadata.sqlite.faults import is_busy, translate
-from noria.errors import InputInvalid, NoriaError, StoreUnavailable
+from noria.errors import InputInvalid, NoriaError, StoreNewer, StoreUnavailable
 
 T = TypeVar("T")
-Work = Callable[[sqlite3.Connection], T]
 MOST_AT_ONCE = 512
 """Jobs in one transaction: bounds how long the first of them waits."""
 PATIENCE_S = 30.0
@@ -37,7 +38,7 @@ class _Job(Generic[T]):
         self.result: T | None = None
         self.error: BaseException | None = None
 
-    def run(self, connection: sqlite3.Connection) -> None:
+    def run(self, connection: Connection) -> None:
         self.result, self.error = None, None
         try:
             self.result = self.work(connection)
@@ -55,9 +56,10 @@ class Writer:
     """Owns the write connection. Thread-safe; closing it twice is no error."""
 
     def __init__(
-        self, path: Path, connect: Callable[[], sqlite3.Connection], *, patience_s: float = PATIENCE_S
+        self, path: Path, connect: Callable[[], Connection], *, revision: str, patience_s: float = PATIENCE_S
     ) -> None:
         self._path = path
+        self._revision = revision
         self._patience_s = patience_s
         self._pid = os.getpid()
         self._connection = connect()
@@ -118,7 +120,7 @@ class Writer:
             self._transaction(jobs)
         except Exception as error:  # noqa: BLE001 - goes to who asked; the thread must live on
             self._roll_back()
-            if len(jobs) > 1 and not is_busy(error):
+            if len(jobs) > 1 and not is_busy(error) and not isinstance(error, StoreNewer):
                 # The transaction as a whole failed (a full disk, mostly): let each try alone, so that small ones are not lost with a large one.
                 for job in jobs:
                     self._commit([job])
@@ -130,6 +132,7 @@ class Writer:
 
     def _transaction(self, jobs: list[_Job[Any]]) -> None:
         self._begin()
+        check_revision(self._connection, self._path, known=self._revision)
         for job in jobs:
             self._savepoint(job)
         self._connection.execute("COMMIT")

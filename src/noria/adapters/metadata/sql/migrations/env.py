@@ -2,7 +2,11 @@
 
 from alembic import context
 
+from noria.adapters.metadata.sql import point_tables, registry_tables, run_tables
 from noria.adapters.metadata.sql.schema import METADATA
+
+TABLES = (run_tables, point_tables, registry_tables)
+"""Imported for what they add to METADATA."""
 
 context.configure(connection=context.config.attributes["connection"], target_metadata=METADATA)
 context.run_migrations()

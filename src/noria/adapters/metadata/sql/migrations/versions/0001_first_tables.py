@@ -3,7 +3,7 @@
 Revision 0001, after nothing.
 """
 
-from alembic import op
+from noria.adapters.metadata.sql.migrations.statements import run
 
 revision = "0001"
 down_revision = None
@@ -118,6 +118,4 @@ CREATE INDEX windows_until ON windows (project, deployment, until);
 
 def upgrade() -> None:
     """Make the tables."""
-    for statement in TABLES.split(";"):
-        if statement.strip():
-            op.execute(statement)
+    run(TABLES)

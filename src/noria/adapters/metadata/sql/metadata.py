@@ -1,0 +1,49 @@
+"""All the ports over one SQL database, and the number under which it knows a project. Called by sqlite/open and postgres/open."""
+
+from collections.abc import Callable
+
+from noria.adapters.metadata.sql.connection import Connection, Database
+from noria.adapters.metadata.sql.counts import SqlCounts
+from noria.adapters.metadata.sql.deployments import SqlDeployments
+from noria.adapters.metadata.sql.journal import SqlJournal
+from noria.adapters.metadata.sql.ledger import SqlLedger
+from noria.adapters.metadata.sql.models import SqlModels
+from noria.adapters.metadata.sql.runs import SqlRuns
+
+
+class SqlMetadata:
+    """ports.metadata.Metadata: one project of one database. let_go: called once, when it is closed."""
+
+    def __init__(self, database: Database, project: str, number: int, *, let_go: Callable[[], None]) -> None:
+        self._let_go: Callable[[], None] | None = let_go
+        self._database = database
+        self.ledger = SqlLedger(database, project, number)
+        self.runs = SqlRuns(database, number)
+        self.models = SqlModels(database, number)
+        self.deployments = SqlDeployments(database, number)
+        self.journal = SqlJournal(database, number)
+        self.counts = SqlCounts(database, number)
+
+    def close(self) -> None:
+        """Finish what is under way and let go of the database."""
+        let_go, self._let_go = self._let_go, None
+        if let_go is not None:
+            let_go()
+
+
+def project_number(database: Database, name: str) -> int:
+    """The number of a project, given to it when it is first opened."""
+
+    def find(connection: Connection) -> int | None:
+        row = connection.execute("SELECT id FROM projects WHERE name = ?", (name,)).fetchone()
+        return int(row[0]) if row else None
+
+    def make(connection: Connection) -> int:
+        rows = connection.execute(
+            "INSERT INTO projects (name) VALUES (?) ON CONFLICT (name) DO UPDATE SET name = excluded.name RETURNING id",
+            (name,),
+        ).fetchall()
+        return int(rows[0][0])
+
+    found = database.read(find)
+    return database.write(make) if found is None else found
