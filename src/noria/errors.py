@@ -163,10 +163,16 @@ class LeakDetected(InputInvalid):
 
 
 class QueryInvalid(InputInvalid):
-    """A search's text, field, operator, value or page token cannot be understood; the problem names the place."""
+    """A search's text, field, operator, value or page token cannot be understood; the problem names the place.
+
+    reason: which of these it is (wire/query_fields.Reason), for a face that says it in its own words; '' if that is not known.
+    token: the piece of the text that is meant.
+    """
 
     code = "noria-1011"
     default_remedy = "see docs/reference/query.md"
+    reason: str = ""
+    token: str = ""
 
 
 class PathRefused(InputInvalid):

@@ -16,12 +16,13 @@ Life = Literal["active", "trashed", "all"]
 class Field(msgspec.Struct, frozen=True, kw_only=True):
     """Something that can be asked for: a metric's last value, a param, a tag, or an attribute of the thing itself (name, status, started_at, ...).
 
-    dataset, model: of a trained model's metric, the dataset it was measured on; empty: any.
+    dataset, dataset_digest: of a trained model's metric, the dataset it was measured on; empty: any.
     """
 
     scope: Scope
     key: str
     dataset: str = ""
+    dataset_digest: str = ""
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -29,7 +30,8 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
     A param is compared as a number if the value is one (params that are no numbers do not match then), as text otherwise. A thing that lacks the
     field matches only 'is null' and, for tags and params, nothing else: 'tag.a != "x"' finds those that have a tag a.
-    like: % any text, _ one character, case counts; ilike: it does not.
+    like: % any text, _ one character, case counts; ilike: it does not, for the letters A to Z. NaN is equal to itself only, and neither more nor less
+    than any number. Times are compared as whole milliseconds. Of several values (datasets, measurements) one that fits is enough.
     """
 
     field: Field
@@ -69,7 +71,8 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     """One question to an index. Ties: newest first, then by id, so that an order is always total.
 
     experiments: only in these (None: in all). after: the `next` of the page before; a page is then what follows it in the order, whatever was
-    written meanwhile. Raises InputInvalid where it is used with a field or operator that the index does not know, or with another query's token.
+    written meanwhile. skip: this many more are left out first, for a page by its number (what is written meanwhile moves such pages).
+    Raises QueryInvalid where it is used with a field or operator that the index does not know, or with another query's token.
     """
 
     where: Condition | None = None
@@ -78,6 +81,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     life: Life = "active"
     limit: int = 100
     after: str = ""
+    skip: int = 0
 
 
 class Page(msgspec.Struct, Generic[T], frozen=True):
