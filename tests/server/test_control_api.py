@@ -15,10 +15,9 @@ from noria.app.settings import Settings, Stores
 from noria.app.workspace import Workspace
 from noria.domain.ids import RunId, derive
 from noria.domain.run import Metric, Run
-from noria.ports.runs import RunStore
+from noria.ports.index import RunIndex
 from noria.server.control.app import create_app
 from noria.server.control.problems import status_of
-from noria.server.control.runs import rank, thin
 from tests.ui.seed import MODEL, NAME, PREDICTION, seed
 
 BASE = "http://127.0.0.1"
@@ -256,10 +255,10 @@ def test_a_body_beyond_the_limit_is_refused(client: TestClient) -> None:
 
 
 class Broken(Workspace):
-    """A workspace whose runs fail as nobody foresaw."""
+    """A workspace whose index fails as nobody foresaw."""
 
     @property
-    def runs(self) -> RunStore:
+    def index(self) -> RunIndex:
         raise RuntimeError("the password is hunter2")
 
 
@@ -278,7 +277,7 @@ class Away(Workspace):
     """A workspace whose store does not answer."""
 
     @property
-    def runs(self) -> RunStore:
+    def index(self) -> RunIndex:
         raise errors.StoreUnavailable("the store does not answer")
 
 
@@ -315,35 +314,38 @@ def test_health_answers_without_a_store(tmp_path: Path) -> None:
     assert not (tmp_path / "absent").exists()
 
 
-def a_point(step: int, value: float) -> Metric:
-    return Metric(key="k", value=value, step=step, at=datetime(2026, 1, 1, tzinfo=UTC))
+def test_the_best_run_is_starred_among_those_with_a_finite_number(tmp_path: Path) -> None:
+    values = {"none": None, "low": 0.5, "nan": float("nan"), "high": 0.9, "endless": float("inf")}
+    with a_workspace(tmp_path) as workspace:
+        for name, value in values.items():
+            at = datetime(2026, 1, 1, tzinfo=UTC)
+            metrics = {} if value is None else {"auc": value, "loss": value}
+            workspace.runs.create(
+                Run(id=RunId(name), experiment="e", name=name, status="running", started_at=at, metrics=metrics)
+            )
+        with TestClient(create_app(workspace), base_url=BASE) as client:
+            by_auc = client.get("/api/v1/runs", params={"order": "metric", "metric": "auc"}).json()
+            by_loss = client.get("/api/v1/runs", params={"order": "metric", "metric": "loss"}).json()
+
+    assert [run["name"] for run in by_auc["runs"]] == ["endless", "high", "low", "nan", "none"]
+    assert [run["name"] for run in by_loss["runs"]] == ["low", "high", "endless", "nan", "none"]
+    assert [[run["name"] for run in page["runs"] if run["best"]] for page in (by_auc, by_loss)] == [["high"], ["low"]]
 
 
-@pytest.mark.parametrize("limit", [4, 10, 101])
-def test_thinning_keeps_the_extremes_and_the_order(limit: int) -> None:
-    series = [a_point(step, (step * 7919) % 1009 if step % 11 else float("nan")) for step in range(1000)]
-
-    thinned = thin(series, limit)
-
-    numbers = [point.value for point in series if point.value == point.value]
-    kept = [point.value for point in thinned if point.value == point.value]
-    assert len(thinned) <= limit
-    assert (min(kept), max(kept)) == (min(numbers), max(numbers))
-    assert [point.step for point in thinned] == sorted(point.step for point in thinned)
-
-
-def test_runs_without_a_number_come_last_whatever_is_better() -> None:
-    def a_run(name: str, **metrics: float) -> Run:
-        return Run(
-            id=RunId(name),
-            experiment="e",
-            name=name,
-            status="finished",
-            started_at=datetime(2026, 1, 1, tzinfo=UTC),
-            metrics=metrics,
+def test_a_long_series_keeps_its_extremes(tmp_path: Path) -> None:
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    values = [float((step * 7919) % 1009) if step % 11 else float("nan") for step in range(1000)]
+    with a_workspace(tmp_path) as workspace:
+        workspace.runs.create(Run(id=RunId("r"), experiment="e", name="r", status="running", started_at=at))
+        workspace.runs.log_metrics(
+            RunId("r"), [Metric(key="k", value=value, step=step, at=at) for step, value in enumerate(values)]
         )
+        with TestClient(create_app(workspace), base_url=BASE) as client:
+            answer = client.get("/api/v1/runs/r/metrics/k", params={"limit": 20}).json()
 
-    runs = [a_run("none"), a_run("low", auc=0.5), a_run("nan", auc=float("nan")), a_run("high", auc=0.9)]
-
-    assert [run.name for run in rank(runs, "auc", higher=True)] == ["high", "low", "none", "nan"]
-    assert [run.name for run in rank(runs, "auc", higher=False)] == ["low", "high", "none", "nan"]
+    kept = [point["value"] for point in answer["points"] if point["value"] is not None]
+    numbers = [value for value in values if value == value]
+    assert answer["raw"] == 1000
+    assert len(answer["points"]) <= 20
+    assert (min(kept), max(kept)) == (min(numbers), max(numbers))
+    assert [point["step"] for point in answer["points"]] == sorted(point["step"] for point in answer["points"])

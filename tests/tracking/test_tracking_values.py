@@ -18,7 +18,7 @@ from noria.tracking.code_version import code_version
 from noria.tracking.compare import MetricPair, Pair, compare
 from noria.tracking.naming import human_name
 from noria.tracking.recorder import Recorder
-from noria.tracking.search import PAGE, best
+from noria.tracking.search import best
 
 THEN = datetime(2013, 1, 1, tzinfo=UTC)
 NAN = float("nan")
@@ -126,7 +126,8 @@ def test_comparing_tells_the_differences_only() -> None:
 
 @pytest.mark.parametrize(("better", "expected"), [("higher", "run4"), ("lower", "run2")])
 def test_the_best_run_is_found_among_finished_ones_with_a_number(better, expected: str) -> None:
-    runs = memory_metadata.open_store("", project="p").runs
+    store = memory_metadata.open_store("", project="p")
+    runs = store.runs
     for number, value in enumerate([0.5, NAN, 0.25, None, 0.75, 0.75, 0.25]):
         runs.create(a_run(number, status="running", metrics={} if value is None else {"auc": value}))
         runs.finish(RunId(f"run{number}"), status="finished", at=THEN)
@@ -134,23 +135,19 @@ def test_the_best_run_is_found_among_finished_ones_with_a_number(better, expecte
     runs.create(a_run(8, experiment="other", status="running", metrics={"auc": -9.0}))
     runs.finish(RunId("run8"), status="finished", at=THEN)
 
-    found = best(runs, "churn", metric="auc", better=better)
+    found = best(store.index, "churn", metric="auc", better=better)
 
     assert found is not None
     assert found.id == expected
-    assert best(runs, "churn", metric="unheard of", better=better) is None
+    assert best(store.index, "churn", metric="unheard of", better=better) is None
 
 
-def test_the_best_run_is_found_beyond_the_first_page() -> None:
-    runs = memory_metadata.open_store("", project="p").runs
-    for number in range(PAGE + 3):
-        runs.create(a_run(number, status="running", metrics={"loss": float(number)}))
-        runs.finish(RunId(f"run{number}"), status="finished", at=THEN)
+def test_of_runs_that_measured_nan_none_is_best() -> None:
+    store = memory_metadata.open_store("", project="p")
+    store.runs.create(a_run(0, status="running", metrics={"auc": NAN}))
+    store.runs.finish(RunId("run0"), status="finished", at=THEN)
 
-    found = best(runs, "churn", metric="loss", better="lower")
-
-    assert found is not None
-    assert found.id == "run0"
+    assert best(store.index, "churn", metric="auc", better="higher") is None
 
 
 def test_an_estimator_tells_its_params_and_those_of_its_parts(tmp_path: Path) -> None:

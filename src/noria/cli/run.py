@@ -9,6 +9,7 @@ from noria.app.workspace import Workspace
 from noria.cli.show import as_json, console, table
 from noria.domain.ids import RunId, fresh
 from noria.domain.pipeline import StepResult
+from noria.domain.query import Query
 from noria.domain.run import ParamValue, Run
 from noria.errors import SettingInvalid
 
@@ -49,8 +50,8 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _list(workspace: Workspace, options: argparse.Namespace) -> int:
-    runs = workspace.runs.find(limit=options.limit)
-    total = workspace.runs.count()
+    query = Query(limit=options.limit)
+    runs, total = workspace.index.search(query).items, workspace.index.count(query)
     if options.json:
         as_json({"runs": runs, "total": total})
         return 0
@@ -67,10 +68,12 @@ def _best(workspace: Workspace, options: argparse.Namespace) -> int:
     from noria.tracking.search import best
 
     metric, better = options.best.lstrip("-"), "higher" if options.best.startswith("-") else "lower"
-    found = best(workspace.runs, options.experiment, metric=metric, better="higher" if better == "higher" else "lower")
+    found = best(workspace.index, options.experiment, metric=metric, better="higher" if better == "higher" else "lower")
     if found is None:
         raise NotFound.of(
-            f"finished run with metric {metric!r} in experiment", options.experiment, workspace.runs.experiments()
+            f"finished run with metric {metric!r} in experiment",
+            options.experiment,
+            [experiment.name for experiment in workspace.experiments.search(Query(limit=1000)).items],
         )
     if options.json:
         as_json(found)

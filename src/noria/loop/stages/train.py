@@ -15,7 +15,7 @@ from noria.domain.ids import Digest, RunId, derive
 from noria.domain.ledger import Entry
 from noria.domain.policy import WindowEvidence
 from noria.domain.run import Artifact, Metric, Run
-from noria.errors import NoriaError
+from noria.errors import NoriaError, NotFound
 from noria.loop.context import Context, Recipe
 from noria.loop.held import HELD_BACK, MODEL, estimator_codec
 from noria.loop.training import TrainingResult, labelled_rows, train_inputs, train_pipeline
@@ -104,7 +104,7 @@ def collect(event: e.RetrainRequested, recipe: Recipe, context: Context) -> Data
 def _begin(
     run_id: RunId, entry: Entry, recipe: Recipe, dataset: DatasetVersion, environment: Digest, context: Context
 ) -> None:
-    if any(run.id == run_id for run in context.runs.find(experiment=recipe.deployment, limit=1000)):
+    if _begun(run_id, context):
         return
     run = Run(
         id=run_id,
@@ -119,6 +119,15 @@ def _begin(
         cause=entry.id,
     )
     context.runs.create(run)
+
+
+def _begun(run_id: RunId, context: Context) -> bool:
+    """Whether an earlier try of this stage has created the run."""
+    try:
+        context.runs.get(run_id)
+    except NotFound:
+        return False
+    return True
 
 
 def _record(run_id: RunId, result: TrainingResult, done: PipelineRun, context: Context) -> None:
@@ -141,8 +150,7 @@ def _record(run_id: RunId, result: TrainingResult, done: PipelineRun, context: C
 
 
 def _failed(error: NoriaError, run_id: RunId, recipe: Recipe, context: Context) -> e.RunFailed:
-    known = [run for run in context.runs.find(experiment=recipe.deployment, limit=1000) if run.id == run_id]
-    if known:
+    if _begun(run_id, context):
         context.runs.finish(run_id, status="failed", at=context.clock.now(), error=str(error))
     return e.RunFailed(deployment=recipe.deployment, model=recipe.model, run_id=run_id, error=str(error))
 

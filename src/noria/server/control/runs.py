@@ -1,5 +1,6 @@
 """Runs over HTTP: the list with its primary metric, one run, one series. Recording is tracking/. Called by app.py."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
@@ -9,17 +10,21 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, QueryParameter
 
 from noria.app.workspace import Workspace
+from noria.domain import query as q
 from noria.domain.bundle import Environment
-from noria.domain.ids import Digest, RunId
+from noria.domain.ids import Digest, ExperimentId, RunId
 from noria.domain.run import Metric, Run, RunStatus
 from noria.errors import NotFound, StoreCorrupt
 from noria.ports.blobs import BlobStore
-from noria.ports.runs import RunStore
+from noria.ports.experiments import ExperimentStore
+from noria.ports.models import ModelStore
+from noria.ports.series import SeriesStore
 from noria.registry.lineage import causes
 from noria.server.control import reading, telling
 from noria.server.control.views import DatasetName, MetricPoint, MetricSeries, RunPage, RunRow, RunsPage
 
 STRIDE = 1000
+LARGEST = sys.float_info.max
 Order = Literal["metric", "newest"]
 
 
@@ -37,24 +42,28 @@ def list_runs(
     offset: Annotated[int, QueryParameter(ge=0)] = 0,
 ) -> RunsPage:
     """Runs, newest first or best first, with the true total. The best of all that match is starred on whichever page it stands."""
-    matching = [run for run in every(workspace.runs, experiment, status) if _mentions(run, search.casefold())]
-    keys = {key for run in matching for key in run.metrics}
+    index = workspace.index
+    terms = asked(experiment, status, search)
+    experiments = names(workspace.experiments)
+    within = [experiments[experiment]] if experiment in experiments else None
+    keys = index.keys(within).metrics
     primary = metric if metric is not None else reading.primary(keys)
     higher = reading.better(primary)
-    ranked = rank(matching, primary, higher=higher)
-    best = ranked[0].id if ranked and _measured(ranked[0], primary) else None
-    shown = (ranked if order == "metric" else matching)[offset : offset + limit]
-    versions = versions_by_run(workspace)
-    names = reading.dataset_names(workspace.tables, (digest for run in shown for digest in run.datasets))
+    best_first = q.Order(field=q.Field(scope="metric", key=primary), descending=higher)
+    query = q.Query(where=q.And(terms), order=(best_first,) if order == "metric" else (), limit=limit, skip=offset)
+    shown = index.search(query).items
+    best = index.search(q.Query(where=q.And((*terms, *measured(primary))), order=(best_first,), limit=1)).items
+    versions = versions_by_run(workspace.models, [run.id for run in shown])
+    tables = reading.dataset_names(workspace.tables, (digest for run in shown for digest in run.datasets))
     return RunsPage(
-        runs=[row(run, names, best=run.id == best, version=versions.get(run.id, "")) for run in shown],
-        total=len(matching),
+        runs=[row(run, tables, best=run.id in {b.id for b in best}, version=versions.get(run.id, "")) for run in shown],
+        total=index.count(query),
         limit=limit,
         offset=offset,
         primary=primary,
         better="higher" if higher else "lower",
-        experiments=workspace.runs.experiments(),
-        metric_keys=sorted(keys),
+        experiments=sorted(experiments),
+        metric_keys=keys,
     )
 
 
@@ -72,43 +81,57 @@ def read_series(
     limit: Annotated[int, QueryParameter(ge=4, le=20000)] = 2000,
 ) -> MetricSeries:
     """One metric's points. A longer series is thinned so that every stretch keeps its lowest and highest value."""
-    history = workspace.runs.history(RunId(run_id), key)
-    points = [MetricPoint(step=m.step, at=m.at, value=reading.finite(m.value)) for m in thin(history, limit)]
-    return MetricSeries(key=key, points=points, raw=len(history))
+    points, raw = curve(workspace.series, RunId(run_id), key, limit=limit)
+    shown = [MetricPoint(step=m.step, at=m.at, value=reading.finite(m.value)) for m in points]
+    return MetricSeries(key=key, points=shown, raw=raw)
 
 
-def every(runs: RunStore, experiment: str | None = None, status: RunStatus | None = None) -> list[Run]:
-    """All matching runs, newest first, read in strides."""
-    found: list[Run] = []
-    while batch := runs.find(experiment=experiment, status=status, limit=STRIDE, offset=len(found)):
-        found.extend(batch)
-        if len(batch) < STRIDE:
-            break
-    return found
+def asked(experiment: str | None, status: RunStatus | None, search: str) -> tuple[q.Condition, ...]:
+    """What the list is narrowed to, as conditions that all hold."""
+    given = (("experiment", experiment), ("status", status))
+    terms: list[q.Condition] = [
+        q.Comparison(field=q.Field(scope="attribute", key=key), operator="=", value=value)
+        for key, value in given
+        if value is not None
+    ]
+    if search:
+        # In a pattern % and _ stand for any text; somebody who types them into the box finds a little more.
+        text = q.Field(scope="attribute", key="text")
+        terms.append(q.Comparison(field=text, operator="ilike", value=f"%{search}%"))
+    return tuple(terms)
 
 
-def rank(runs: Sequence[Run], metric: str, *, higher: bool) -> list[Run]:
-    """Runs by a metric, best first; those without it (or without a number in it) come last, newest first."""
-    measured = [run for run in runs if _measured(run, metric)]
-    rest = [run for run in runs if not _measured(run, metric)]
-    return sorted(measured, key=lambda run: run.metrics[metric], reverse=higher) + rest
+def measured(metric: str) -> tuple[q.Condition, ...]:
+    """That a run has a finite number in a metric."""
+    field = q.Field(scope="metric", key=metric)
+    return (
+        q.Comparison(field=field, operator=">=", value=-LARGEST),
+        q.Comparison(field=field, operator="<=", value=LARGEST),
+    )
 
 
-def thin(history: Sequence[Metric], limit: int) -> list[Metric]:
-    """At most `limit` points: per stretch the lowest and the highest, in order. Points that are no number are kept by their stretch's first."""
-    if len(history) <= limit:
-        return list(history)
-    stretches = max(limit // 2, 1)
-    kept: list[Metric] = []
-    for number in range(stretches):
-        stretch = history[number * len(history) // stretches : (number + 1) * len(history) // stretches]
-        numbers = [index for index, point in enumerate(stretch) if point.value == point.value]
-        if not numbers:
-            kept.append(stretch[0])
-            continue
-        low, high = min(numbers, key=lambda i: stretch[i].value), max(numbers, key=lambda i: stretch[i].value)
-        kept.extend(stretch[index] for index in sorted({low, high}))
-    return kept
+def names(experiments: ExperimentStore) -> dict[str, ExperimentId]:
+    """Every experiment that is not in the trash, by name."""
+    found: dict[str, ExperimentId] = {}
+    query = q.Query(limit=STRIDE)
+    while True:
+        page = experiments.search(query)
+        found.update((experiment.name, experiment.id) for experiment in page.items)
+        if not page.next:
+            return found
+        query = q.Query(limit=STRIDE, after=page.next)
+
+
+def curve(series: SeriesStore, run_id: RunId, key: str, *, limit: int) -> tuple[list[Metric], int]:
+    """At most `limit` points of a series, and how many there are: all of them, or of each stretch its lowest and its highest."""
+    raw = next((head.count for head in series.heads(run_id) if head.key == key), 0)
+    if raw <= limit:
+        return series.history(run_id, key), raw
+    points: list[Metric] = []
+    for bucket in series.chart(run_id, key, buckets=limit // 2):
+        ends = [point for point in (bucket.low, bucket.high) if point is not None] or [bucket.first]
+        points.extend(sorted(ends, key=lambda point: (point.step, point.at)) if ends[0] != ends[-1] else ends[:1])
+    return points, raw
 
 
 def row(run: Run, names: Mapping[str, DatasetName], *, best: bool = False, version: str = "") -> RunRow:
@@ -142,7 +165,7 @@ def page(workspace: Workspace, run_id: RunId) -> RunPage:
         seconds=_seconds(run),
         params=run.params,
         metrics=reading.finite_all(run.metrics),
-        series=[key for key in sorted(run.metrics) if len(workspace.runs.history(run_id, key)) > 1],
+        series=[head.key for head in workspace.series.heads(run_id) if head.count > 1],
         tags=run.tags,
         artifacts=list(run.artifacts),
         datasets=[reading.dataset(workspace.tables, digest) for digest in run.datasets],
@@ -152,7 +175,7 @@ def page(workspace: Workspace, run_id: RunId) -> RunPage:
         error=run.error,
         parent=run.parent,
         causes=[telling.view(entry) for entry in causes(workspace.ledger, run.cause)] if run.cause else [],
-        versions=[ref for run_of, ref in versions_by_run(workspace).items() if run_of == run_id],
+        versions=list(versions_by_run(workspace.models, [run_id]).values()),
     )
 
 
@@ -168,22 +191,21 @@ def environment(blobs: BlobStore, digest: Digest | None) -> Environment | None:
         raise StoreCorrupt(f"the environment {digest[:19]} cannot be read", cause=str(exc)) from exc
 
 
-def versions_by_run(workspace: Workspace) -> dict[str, str]:
-    """Run id -> `model/number` of the version it became."""
-    models = workspace.models
-    return {version.run_id: version.ref for name in models.models() for version in models.versions(name)}
+def versions_by_run(models: ModelStore, run_ids: Sequence[RunId]) -> dict[str, str]:
+    """Run id -> `model/number` of the newest version it became, for those of these runs that became one."""
+    found: dict[str, str] = {}
+    if not run_ids:
+        return found
+    of_these = q.Comparison(field=q.Field(scope="attribute", key="run_id"), operator="in", value=tuple(run_ids))
+    query = q.Query(where=of_these, limit=STRIDE)
+    while True:
+        page = models.search(query)
+        for version in page.items:
+            found.setdefault(version.run_id or "", version.ref)
+        if not page.next:
+            return found
+        query = q.Query(where=of_these, limit=STRIDE, after=page.next)
 
 
 def _seconds(run: Run) -> float | None:
     return (run.finished_at - run.started_at).total_seconds() if run.finished_at else None
-
-
-def _measured(run: Run, metric: str) -> bool:
-    return metric in run.metrics and reading.finite(run.metrics[metric]) is not None
-
-
-def _mentions(run: Run, text: str) -> bool:
-    if not text:
-        return True
-    words = [run.name, run.experiment, run.id, *(f"{k}={v}" for k, v in (*run.params.items(), *run.tags.items()))]
-    return any(text in word.casefold() for word in words)
