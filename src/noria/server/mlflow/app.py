@@ -1,0 +1,142 @@
+"""The MLflow face as one ASGI application: reads a request, finds its route, runs the handler in a thread, writes the answer.
+
+Routes are in the nouns' files; who may ask is decided in front of this. Loaded by name by server/control/run.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from noria.errors import RequestTooLarge
+from noria.server.mlflow.errors import answer, respond
+from noria.server.mlflow.routing import Context, Request, Response, Route, Table
+from noria.server.mlflow.wire import encode
+
+Receive = Callable[[], Awaitable[Any]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+BODY_LIMIT = 64 << 20
+THREADS = 64
+"""More than one disk can keep busy: writers wait together for one commit (group commit), so that many of them cost one."""
+EMPTY = Response(b"{}")
+
+
+def routes() -> list[Route]:
+    """Every route of the protocol that this server knows."""
+    return []
+
+
+def create_app(context: Context) -> "MlflowApp":
+    """The application over one project's stores."""
+    return MlflowApp(context, Table(routes()))
+
+
+class MlflowApp:
+    """An ASGI application; `close` ends its threads."""
+
+    def __init__(self, context: Context, table: Table) -> None:
+        self.context = context
+        self._table = table
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="mlflow")
+
+    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        """One request."""
+        if scope["type"] != "http":
+            return
+        method: str = scope["method"]
+        path: str = scope["path"]
+        head = method == "HEAD"
+        found = self._table.find("GET" if head else method, path)
+        if found is None:
+            await _send(send, self._unknown(method, path))
+            return
+        route, args = found
+        request = Request(
+            "GET" if head else method,
+            path,
+            query_string=scope["query_string"],
+            headers=scope["headers"],
+            args=args,
+        )
+        loop = asyncio.get_running_loop()
+        try:
+            if route.streams:
+                request.from_loop(receive, loop)
+            elif method not in ("GET", "HEAD") or not scope["query_string"]:
+                request.body = await _body(receive)
+        except RequestTooLarge as error:
+            await _send(send, respond(error, f"{method} {path}"))
+            return
+        response = await loop.run_in_executor(self._pool, self._answer, route, request)
+        if head:
+            response = Response(b"", response.status, response.headers)
+        if isinstance(response.body, bytes):
+            await _send(send, response)
+        else:
+            await self._stream(send, response)
+
+    def close(self) -> None:
+        """End the threads once they have answered what they hold."""
+        self._pool.shutdown(wait=True)
+
+    def _answer(self, route: Route, request: Request) -> Response:
+        """What a handler says, as a response; in a thread."""
+        try:
+            result = route.handler(request, self.context)
+        except Exception as error:  # noqa: BLE001  a server answers whatever happens, and logs it
+            return respond(error, f"{request.method} {request.path}")
+        if isinstance(result, Response):
+            return result
+        return EMPTY if result is None else Response(encode(result))
+
+    def _unknown(self, method: str, path: str) -> Response:
+        if known := self._table.methods(path):
+            refusal = answer(405, "BAD_REQUEST", f"{method} is not answered at {path!r}; {', '.join(known)} is.")
+            refusal.headers.append((b"allow", ", ".join(known).encode()))
+            return refusal
+        return answer(404, "ENDPOINT_NOT_FOUND", f"No operation of the MLflow protocol is at {path!r}.")
+
+    async def _stream(self, send: Send, response: Response) -> None:
+        """Send a body as its pieces come. An error after the first piece breaks the connection off, so that nobody takes a part for the whole."""
+        loop = asyncio.get_running_loop()
+        pieces = iter(response.body)
+        await send({"type": "http.response.start", "status": response.status, "headers": response.headers})
+        while True:
+            piece = await loop.run_in_executor(self._pool, next, pieces, None)
+            if piece is None:
+                break
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _body(receive: Receive) -> bytes:
+    """A whole body. Raises RequestTooLarge, after having read on so that the client sees the answer."""
+    message = await receive()
+    if not message.get("more_body", False):
+        return bytes(message.get("body", b""))
+    parts, size = [message.get("body", b"")], 0
+    while message.get("more_body", False):
+        message = await receive()
+        size += len(message.get("body", b""))
+        if size <= BODY_LIMIT:
+            parts.append(message.get("body", b""))
+    if size > BODY_LIMIT:
+        raise RequestTooLarge(
+            f"a request of {size} bytes is larger than this server reads at once",
+            cause=f"the limit is {BODY_LIMIT} bytes",
+            remedy="send files as artifacts, and points in batches",
+        )
+    return b"".join(parts)
+
+
+async def _send(send: Send, response: Response) -> None:
+    body = response.body
+    await send(
+        {
+            "type": "http.response.start",
+            "status": response.status,
+            "headers": [*response.headers, (b"content-length", str(len(body)).encode())],  # type: ignore[arg-type]
+        }
+    )
+    await send({"type": "http.response.body", "body": body, "more_body": False})
