@@ -1,0 +1,189 @@
+"""What every metadata adapter must decide alike about registered models, versions, aliases and webhooks. Pure.
+
+Keeping what was decided is memory/ and sql/{models,catalog,feed}.py. Runs are rules_runs.py, the rest is rules.py. Called inside their transactions.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+
+from msgspec.structs import replace
+
+from noria.adapters.metadata.rules import micros
+from noria.domain.change import Webhook
+from noria.domain.deployment import Deployment
+from noria.domain.ids import Digest, digest_of
+from noria.domain.model import AliasMove, ModelVersion, RegisteredModel
+from noria.errors import AlreadyExists, Conflict, InputInvalid, NotFound
+from noria.wire.nouns import fingerprint
+
+# Models
+
+
+def check_model_name(name: str) -> None:
+    """A name of a model has at least one character, and none of '/' and ':', which refs and URIs are cut at. Raises InputInvalid."""
+    if not name or "/" in name or ":" in name:
+        raise InputInvalid(
+            f"{name!r} is no name of a model",
+            cause="it is empty" if not name else "refs such as 'churn/3' and URIs are cut at '/' and ':'",
+            remedy="give it a name such as 'churn'",
+        )
+
+
+def taken_model(name: str) -> AlreadyExists:
+    """What to say when a name is taken."""
+    return AlreadyExists(f"model '{name}' exists", remedy="choose another name, or register a version of it")
+
+
+def missing_model(name: str, known: Iterable[str] = ()) -> NotFound:
+    """What to say when there is no such model."""
+    return NotFound.of("model", name, list(known), remedy="noria models")
+
+
+def amended_model(
+    model: RegisteredModel, *, at: datetime, description: str | None, tags: Mapping[str, str | None] | None
+) -> RegisteredModel:
+    """A model with another description or other tags."""
+    micros(at, what=f"a change of model '{model.name}'")
+    return replace(
+        model,
+        description=model.description if description is None else description,
+        tags=changed_tags(model.tags, tags or {}),
+        updated_at=at,
+    )
+
+
+def check_unserved(name: str, deployments: Iterable[Deployment], *, number: int | None = None) -> None:
+    """A model that a deployment names is neither renamed nor deleted, nor is a version that answers in one. Raises Conflict.
+
+    deployments: the newest generation of each. number: of the version that shall go; None: the model as a whole.
+    """
+    for deployment in deployments:
+        if deployment.model == name and number is None:
+            raise Conflict(
+                f"model '{name}' is served by deployment '{deployment.name}'",
+                cause="what answers requests is not renamed or deleted under them",
+                remedy=f"declare deployment '{deployment.name}' with another model first",
+            )
+        if any((v.model, v.number) == (name, number) for v in deployment.variants):
+            raise Conflict(
+                f"version {name}/{number} answers in deployment '{deployment.name}'",
+                cause="what answers requests is not deleted under them",
+                remedy="promote another version first",
+            )
+
+
+# Versions
+
+
+def check_version(version: ModelVersion) -> None:
+    """Numbers count from 1, and the model has a name. Raises InputInvalid."""
+    check_model_name(version.model)
+    if version.number < 1:
+        raise InputInvalid(f"a version of model '{version.model}' has number {version.number}", remedy="count from 1")
+    micros(version.created_at, what=f"version {version.ref}")
+
+
+def made(version: ModelVersion) -> Digest:
+    """What was registered, as a digest: a repetition is known by it when description, tags or the model's name have changed since."""
+    return digest_of(fingerprint(replace(version, model="")))
+
+
+def taken_number(version: ModelVersion, *, deleted: bool) -> AlreadyExists:
+    """What to say when a version's number is taken, or was."""
+    how = "was deleted, and its number is never given again" if deleted else "exists, and it differs"
+    return AlreadyExists(f"version {version.ref} {how}", remedy="register it under the next number")
+
+
+def amended_version(
+    version: ModelVersion, *, at: datetime, description: str | None, tags: Mapping[str, str | None] | None
+) -> ModelVersion:
+    """A version with another description or other tags."""
+    micros(at, what=f"a change of version {version.ref}")
+    return replace(
+        version,
+        description=version.description if description is None else description,
+        tags=changed_tags(version.tags, tags or {}),
+        updated_at=at,
+    )
+
+
+def changed_tags(tags: Mapping[str, str], changes: Mapping[str, str | None]) -> dict[str, str]:
+    """Tags with some set and some (None) taken away."""
+    kept = {**tags, **changes}
+    return {key: value for key, value in kept.items() if value is not None}
+
+
+def missing_version(model: str, number: int, known: Iterable[str] = ()) -> NotFound:
+    """What to say when there is no such version."""
+    return NotFound.of("version", f"{model}/{number}", list(known), remedy=f"noria models {model}")
+
+
+# Aliases
+
+
+def check_move(move: AliasMove) -> None:
+    """An alias has a name, and a move a time. Raises InputInvalid."""
+    if not move.alias:
+        raise InputInvalid(f"an alias of model '{move.model}' has no name", remedy="give it one such as 'champion'")
+    micros(move.at, what="a move of an alias")
+
+
+def same_move(earlier: AliasMove, move: AliasMove) -> bool:
+    """Whether a move was made before: by its cause, or without one by all it says. Raises AlreadyExists if the cause moved it elsewhere.
+
+    earlier: a move of the same alias of the same model, whatever that was called then.
+    """
+    if move.cause is None:
+        return replace(earlier, previous=None, model="") == replace(move, previous=None, model="")
+    if earlier.cause != move.cause:
+        return False
+    if earlier.number != move.number:
+        raise AlreadyExists(
+            f"event '{move.cause}' pointed alias '{move.alias}' of '{move.model}' to {earlier.number}, not to {move.number}",
+            cause="a cause moves an alias once",
+        )
+    return True
+
+
+def moves_nothing(move: AliasMove, *, now: int | None) -> bool:
+    """Whether an alias that shall be taken away points nowhere already. now: where it points."""
+    return move.number is None and now is None
+
+
+def move_by_deletion(model: str, alias: str, number: int, *, at: datetime) -> AliasMove:
+    """The step in an alias's history when the version that it pointed to was deleted."""
+    return AliasMove(
+        model=model,
+        alias=alias,
+        number=None,
+        previous=number,
+        at=at,
+        actor="registry",
+        reason=f"version {model}/{number} was deleted",
+    )
+
+
+# Webhooks
+
+
+def check_webhook(webhook: Webhook) -> None:
+    """A webhook has an id and times. Which addresses it may have is the deliverer's question. Raises InputInvalid."""
+    if not webhook.id:
+        raise InputInvalid("a webhook has no id", remedy="use noria.domain.ids.fresh()")
+    micros(webhook.created_at, what=f"webhook '{webhook.id}'")
+    micros(webhook.updated_at, what=f"webhook '{webhook.id}'")
+
+
+def kept_webhook(stored: Webhook | None, webhook: Webhook, *, newest: int) -> Webhook:
+    """A webhook as it is kept: a new one begins at the newest change, a known one where it began."""
+    return replace(webhook, since=newest if stored is None else stored.since)
+
+
+def newest_first(webhooks: Sequence[Webhook]) -> list[Webhook]:
+    """Webhooks by their time, of one time those first that were written last. webhooks: those written last first."""
+    return sorted(webhooks, key=lambda webhook: webhook.created_at, reverse=True)
+
+
+def missing_webhook(webhook_id: str) -> NotFound:
+    """What to say when there is no such webhook."""
+    return NotFound.of("webhook", webhook_id)
