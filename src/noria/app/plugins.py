@@ -11,7 +11,7 @@ from noria.errors import AdapterUnknown, ExtraMissing
 
 BUILT_IN: dict[str, tuple[str, ...]] = {
     "metadata": ("memory", "sqlite", "remote"),
-    "blobs": ("memory", "local"),
+    "blobs": ("memory", "local", "object_store", "remote"),
     "tables": ("memory", "parquet"),
     "predictions": ("memory", "parquet", "journal"),
     "executors": ("inline", "process"),

@@ -20,6 +20,7 @@ class Stores(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     metadata: str = "sqlite"
     metadata_location: str = ""
     blobs: str = "local"
+    blobs_location: str = ""
     tables: str = "parquet"
     predictions: str = "parquet"
 

@@ -18,6 +18,7 @@ COMMANDS: dict[str, str] = {
     "models": "list model versions, show one, print its card, approve it",
     "why": "explain one prediction, event or alert, back to the data",
     "audit": "verify or export the ledger",
+    "gc": "empty the trash and give back the space of what nothing needs",
     "doctor": "check this installation and name a fix for each fault",
 }
 

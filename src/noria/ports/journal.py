@@ -1,6 +1,6 @@
 """The journal port: which step is done, and who is at it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -34,4 +34,8 @@ class StepJournal(Protocol):
 
     def release(self, entry: JournalEntry) -> None:
         """Give the lease back after a failure; nothing is recorded as done."""
+        ...
+
+    def outputs(self) -> Iterator[Digest]:
+        """The content that done steps gave, in no order, perhaps repeated: what `noria gc` must leave."""
         ...

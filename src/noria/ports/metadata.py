@@ -85,6 +85,10 @@ class Metadata(Protocol):
         """The project's monitoring counts."""
         ...
 
+    def projects(self) -> list[str]:
+        """Names of all projects that the database holds, sorted: they share what lies beside it."""
+        ...
+
     def close(self) -> None:
         """Finish what is under way and let go of the database."""
         ...

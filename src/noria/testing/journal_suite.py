@@ -40,6 +40,13 @@ class JournalSuite:
         assert journal.find([entry.cache_key]) == {}
         assert journal.last_done("train") is None
 
+    def test_outputs_are_those_of_done_steps(self, journal: StepJournal) -> None:
+        journal.lease(a_task("under way"), holder="a", now=NOON, seconds=30)
+        done = journal.lease(a_task("done"), holder="a", now=NOON, seconds=30)
+        journal.commit(done, output=OUTPUT, seconds=1.0)
+
+        assert list(journal.outputs()) == [OUTPUT]
+
     def test_a_running_lease_keeps_others_out(self, journal: StepJournal) -> None:
         journal.lease(a_task(), holder="a", now=NOON, seconds=30)
 

@@ -3,7 +3,7 @@
 Who may hold, extend and commit is rules.py. Called through ports.journal.StepJournal.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 
 from noria.adapters.metadata import rules
@@ -60,6 +60,14 @@ class SqlJournal:
 
     def release(self, entry: JournalEntry) -> None:
         self._change(entry.cache_key, lambda stored: rules.released(stored, entry) or stored or entry, only_known=True)
+
+    def outputs(self) -> Iterator[Digest]:
+        rows = self._database.read(
+            lambda connection: connection.execute(
+                "SELECT doc FROM steps WHERE project = ? AND state = 'done'", (self._project,)
+            ).fetchall()
+        )
+        return (output for output in (_entry(row).output for row in rows) if output)
 
     def _change(
         self, key: Digest, change: Callable[[JournalEntry | None], JournalEntry], *, only_known: bool = False

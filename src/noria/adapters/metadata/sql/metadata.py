@@ -24,6 +24,11 @@ class SqlMetadata:
         self.journal = SqlJournal(database, number)
         self.counts = SqlCounts(database, number)
 
+    def projects(self) -> list[str]:
+        """Names of all projects of this database."""
+        rows = self._database.read(lambda connection: connection.execute("SELECT name FROM projects").fetchall())
+        return sorted(row[0] for row in rows)
+
     def close(self) -> None:
         """Finish what is under way and let go of the database."""
         let_go, self._let_go = self._let_go, None
