@@ -8,6 +8,7 @@ UV_VERSION := 0.13.8
 
 UI := src/noria/ui/static/index.html
 BROWSER := tests/ui/node_modules/.package-lock.json
+PEERS := .make/peers/.locked
 WEB_SOURCES := $(wildcard web/*.json web/*.ts web/index.html) $(shell find web/src web/public -type f 2>/dev/null)
 
 .DEFAULT_GOAL := help
@@ -38,13 +39,19 @@ $(VENV)/.noria: $(VENV)/.locked pyproject.toml hatch_build.py | $(UI)
 $(BROWSER): tests/ui/package-lock.json | $(VENV)/.locked
 	$(BIN)/python hatch_build.py install tests/ui
 
+# Real servers and clients of other programs that the tests talk to: PostgreSQL, an S3 server, MLflow's client.
+$(PEERS): requirements-peers.lock | $(VENV)/.python
+	@test -x .make/peers/bin/python || $(PYTHON) -m venv .make/peers
+	.make/peers/bin/python -m pip install --quiet --disable-pip-version-check --no-input --require-hashes --no-deps -r requirements-peers.lock
+	@touch $@
+
 demo: setup ## the whole loop on a year of real flights, then the UI
 	$(BIN)/noria demo
 
-test: setup $(BROWSER) ## every test but the slow ones, in a real browser too
+test: setup $(BROWSER) $(PEERS) ## every test but the slow ones, in a real browser too
 	$(PYTEST) -m "not slow"
 
-test-all: setup $(BROWSER) ## every test
+test-all: setup $(BROWSER) $(PEERS) ## every test
 	$(PYTEST)
 
 test-oldest: ## the tests on the oldest supported dependencies, in their own environment
@@ -81,12 +88,14 @@ web-dev: $(VENV)/.locked ## serve the pages with live reload, against a running 
 api: $(VENV)/.locked ## types of the REST API for the pages: web/openapi.json -> web/src/api/schema.d.ts
 	$(BIN)/python hatch_build.py npm web run --silent api
 
-LOCK := .make/uv/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-	--no-emit-index-url --no-emit-find-links --extra demo --extra dev pyproject.toml
-lock: ## resolve anew: requirements.lock (newest) and requirements-oldest.lock (lower bounds)
+RESOLVE := .make/uv/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	--no-emit-index-url --no-emit-find-links
+LOCK := $(RESOLVE) --extra demo --extra dev pyproject.toml
+lock: ## resolve anew: requirements.lock (newest), requirements-oldest.lock (lower bounds), requirements-peers.lock
 	@test -x .make/uv/bin/uv || { $(PYTHON) -m venv .make/uv && .make/uv/bin/pip install --quiet uv==$(UV_VERSION); }
 	$(LOCK) --output-file requirements.lock
 	$(LOCK) --resolution lowest-direct --output-file requirements-oldest.lock
+	$(RESOLVE) --no-config requirements-peers.in --output-file requirements-peers.lock
 	@! grep -n '://' requirements*.lock
 
 clean: ## remove everything that was built or installed
