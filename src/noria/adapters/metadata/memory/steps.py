@@ -58,10 +58,6 @@ class MemoryJournal:
             if free is not None:
                 self._keep(free)
 
-    def outputs(self) -> Iterator[Digest]:
-        with self._lock:
-            return iter([entry.output for entry in self._entries.values() if entry.state == "done" and entry.output])
-
     def _keep(self, entry: JournalEntry) -> JournalEntry:
         self._entries[entry.cache_key] = entry
         return entry
