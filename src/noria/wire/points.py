@@ -8,7 +8,7 @@ import sys
 import zlib
 from array import array
 from collections.abc import Sequence
-from itertools import accumulate, islice
+from itertools import accumulate, islice, pairwise
 from math import gcd, isnan
 from operator import sub
 from struct import Struct
@@ -22,6 +22,7 @@ Point = tuple[int, int, int]
 BLOCK = 64
 """Points whose extremes are kept together."""
 _VERSION = 1
+_NAN_BITS = 0x7FF8000000000000
 _HEAD = Struct("<IBBII")
 """Checksum of what follows, version, whether it is compressed, how many points, and how many in a block (0: the points themselves)."""
 _CHECKED_FROM = 4
@@ -100,22 +101,32 @@ def stretches(points: Sequence[Point], size: int = BLOCK) -> list[Stretch]:
     return [stretch(points[at : at + size], values[at : at + size]) for at in range(0, len(points), size)]
 
 
-def joined(parts: Sequence[Stretch]) -> Stretch:
-    """Neighbouring stretches as one."""
-    if len(parts) == 1:
-        return parts[0]
-    lows = [part.low for part in parts if part.low is not None]
-    highs = [part.high for part in parts if part.high is not None]
-    low = extremes(floats([point[2] for point in lows]))[0] if lows else None
-    high = extremes(floats([point[2] for point in highs]))[1] if highs else None
-    return Stretch(
-        sum(part.size for part in parts),
-        sum(part.nans for part in parts),
-        parts[0].first,
-        parts[-1].last,
-        None if low is None else lows[low],
-        None if high is None else highs[high],
-    )
+def joined(parts: Sequence[Stretch], borders: Sequence[int]) -> list[Stretch]:
+    """Neighbouring stretches put together: those from each border up to the next one become one.
+
+    >>> [part.size for part in joined(stretches([(step, 0, 0) for step in range(192)]), [0, 2, 3])]
+    [128, 64]
+    """
+    lows = floats([part.low[2] if part.low else _NAN_BITS for part in parts]).tolist()
+    highs = floats([part.high[2] if part.high else _NAN_BITS for part in parts]).tolist()
+    found = []
+    for start, end in pairwise(borders):
+        if end - start == 1:
+            found.append(parts[start])
+            continue
+        some = parts[start:end]
+        low, high = extremes(lows[start:end])[0], extremes(highs[start:end])[1]
+        found.append(
+            Stretch(
+                sum([part.size for part in some]),
+                sum([part.nans for part in some]),
+                some[0].first,
+                some[-1].last,
+                None if low is None else some[low].low,
+                None if high is None else some[high].high,
+            )
+        )
+    return found
 
 
 def pack_points(points: Sequence[Point]) -> Packed:
@@ -131,7 +142,7 @@ def pack_points(points: Sequence[Point]) -> Packed:
         corners += (block.first, block.low or block.first, block.high or block.first, block.last)
     nans = array("H", [block.nans for block in blocks])
     return Packed(
-        joined(blocks),
+        joined(blocks, [0, len(blocks)])[0],
         _sealed(len(points), BLOCK, _little(nans) + _columns(corners)),
         _sealed(len(points), 0, _columns(points)),
     )

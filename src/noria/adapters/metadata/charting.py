@@ -50,12 +50,12 @@ def of_points(points: Sequence[Point], buckets: int) -> list[Stretch]:
 
 def of_stretches(parts: Sequence[Stretch], buckets: int) -> list[Stretch]:
     """Stretches put together to at most `buckets`, each as near to an equal share of the points as their borders allow."""
+    if not parts:
+        return []
     total = sum(part.size for part in parts)
-    before = accumulate((part.size for part in parts), initial=0)
-    groups: dict[int, list[Stretch]] = {}
-    for part, start in zip(parts, before, strict=False):
-        groups.setdefault(start * buckets // total, []).append(part)
-    return [joined(group) for group in groups.values()]
+    shares = [before * buckets // total for before in accumulate([part.size for part in parts], initial=0)]
+    borders = [0, *(place for place in range(1, len(parts)) if shares[place] != shares[place - 1]), len(parts)]
+    return joined(parts, borders)
 
 
 def with_points(parts: Sequence[Stretch], points: Sequence[Point]) -> list[Stretch]:
@@ -67,23 +67,30 @@ def with_points(parts: Sequence[Stretch], points: Sequence[Point]) -> list[Stret
         behind = bisect_left(points, part.last, inside)
         found += map(_alone, points[at:inside])
         if behind > inside:
-            more = joined([part, *map(_alone, points[inside:behind])])
-            part = more._replace(first=part.first, last=part.last)
+            more = [part, *map(_alone, points[inside:behind])]
+            part = joined(more, [0, len(more)])[0]._replace(first=part.first, last=part.last)
         found.append(part)
         at = behind
     return [*found, *map(_alone, points[at:])]
 
 
-def bucket(part: Stretch, noun: Callable[[Point], Metric]) -> Bucket:
-    """A stretch as a noun. noun: makes the points' nouns."""
-    return Bucket(
-        count=part.size,
-        first=noun(part.first),
-        last=noun(part.last),
-        low=None if part.low is None else noun(part.low),
-        high=None if part.high is None else noun(part.high),
-        nans=part.nans,
-    )
+def nouns(parts: Sequence[Stretch], metrics: Callable[[Sequence[Point]], Sequence[Metric]]) -> list[Bucket]:
+    """Stretches as nouns. metrics: makes the nouns of points, all at once."""
+    corners: list[Point] = []
+    for part in parts:
+        corners += (part.first, part.last, part.low or part.first, part.high or part.first)
+    made = iter(metrics(corners))
+    return [
+        Bucket(
+            count=part.size,
+            first=first,
+            last=last,
+            low=None if part.low is None else low,
+            high=None if part.high is None else high,
+            nans=part.nans,
+        )
+        for part, first, last, low, high in zip(parts, made, made, made, made, strict=True)
+    ]
 
 
 def _alone(point: Point) -> Stretch:

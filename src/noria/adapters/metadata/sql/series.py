@@ -108,7 +108,7 @@ class SqlSeries:
                 return []
             return _Window(connection, place, first, last).stretches(buckets)
 
-        return [charting.bucket(part, lambda point: _noun(key, point)) for part in self._database.read(query)]
+        return charting.nouns(self._database.read(query), lambda points: _nouns(key, points))
 
     def heads(self, run_id: RunId) -> list[SeriesHead]:
         def query(connection: Connection) -> list[tuple[str, int, int, int, int]]:
