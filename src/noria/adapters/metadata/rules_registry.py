@@ -5,6 +5,7 @@ Keeping what was decided is memory/ and sql/{models,catalog,feed}.py. Runs are r
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import Literal
 
 from msgspec.structs import replace
 
@@ -72,6 +73,11 @@ def check_unserved(name: str, deployments: Iterable[Deployment], *, number: int 
             )
 
 
+def model_detail(description: str, tags: Mapping[str, str]) -> dict[str, str]:
+    """What a receiver of 'model.created' is told besides the name. Tags stand as `tag.<key>`."""
+    return {"description": description, **{f"tag.{key}": value for key, value in tags.items()}}
+
+
 # Versions
 
 
@@ -105,6 +111,31 @@ def amended_version(
         tags=changed_tags(version.tags, tags or {}),
         updated_at=at,
     )
+
+
+def version_detail(version: ModelVersion) -> dict[str, str]:
+    """What a receiver of 'version.created' is told besides the ref. Tags stand as `tag.<key>`."""
+    return {
+        "version": str(version.version),
+        "reason": version.version_reason,
+        "source": version.source,
+        "run_id": version.run_id or "",
+        "description": version.description,
+        **{f"tag.{key}": value for key, value in version.tags.items()},
+    }
+
+
+def tag_changes(
+    version: ModelVersion, changes: Mapping[str, str | None]
+) -> list[tuple[Literal["version.tag_set", "version.tag_deleted"], dict[str, str]]]:
+    """What a receiver is told when tags are set (to the same value as well) or taken away. version: as it was before."""
+    told: list[tuple[Literal["version.tag_set", "version.tag_deleted"], dict[str, str]]] = []
+    for key, value in changes.items():
+        if value is not None:
+            told.append(("version.tag_set", {"key": key, "value": value}))
+        elif key in version.tags:
+            told.append(("version.tag_deleted", {"key": key}))
+    return told
 
 
 def changed_tags(tags: Mapping[str, str], changes: Mapping[str, str | None]) -> dict[str, str]:
@@ -148,6 +179,21 @@ def same_move(earlier: AliasMove, move: AliasMove) -> bool:
 def moves_nothing(move: AliasMove, *, now: int | None) -> bool:
     """Whether an alias that shall be taken away points nowhere already. now: where it points."""
     return move.number is None and now is None
+
+
+def alias_change(
+    move: AliasMove, *, previous: int | None
+) -> tuple[Literal["alias.set", "alias.deleted"], str, dict[str, str]]:
+    """Kind, subject and detail of what a receiver is told of a move. previous: where the alias pointed before.
+
+    The subject is the version that the alias points to now; of one that was taken away, the one that it pointed to.
+    """
+    detail = {"alias": move.alias, "actor": move.actor, "reason": move.reason}
+    if previous is not None:
+        detail["previous"] = str(previous)
+    if move.number is None:
+        return "alias.deleted", f"{move.model}/{previous}", detail
+    return "alias.set", f"{move.model}/{move.number}", detail
 
 
 def move_by_deletion(model: str, alias: str, number: int, *, at: datetime) -> AliasMove:

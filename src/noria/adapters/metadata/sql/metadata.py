@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 
+from noria.adapters.metadata.sql.catalog import SqlCatalog
 from noria.adapters.metadata.sql.connection import Connection, Database
 from noria.adapters.metadata.sql.counts import SqlCounts
 from noria.adapters.metadata.sql.deployments import SqlDeployments
+from noria.adapters.metadata.sql.feed import SqlFeed
 from noria.adapters.metadata.sql.journal import SqlJournal
 from noria.adapters.metadata.sql.ledger import SqlLedger
 from noria.adapters.metadata.sql.models import SqlModels
@@ -20,6 +22,8 @@ class SqlMetadata:
         self.ledger = SqlLedger(database, project, number)
         self.runs = SqlRuns(database, number)
         self.models = SqlModels(database, number)
+        self.catalog = SqlCatalog(database, number)
+        self.feed = SqlFeed(database, number)
         self.deployments = SqlDeployments(database, number)
         self.journal = SqlJournal(database, number)
         self.counts = SqlCounts(database, number)
