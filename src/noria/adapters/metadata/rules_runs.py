@@ -15,6 +15,7 @@ from noria.domain.ids import ExperimentId
 from noria.domain.run import Artifact, DatasetUse, Metric, ModelLink, ParamValue, Run, RunStatus
 from noria.errors import AlreadyExists, Conflict, InputInvalid, NotFound
 from noria.wire.nouns import fingerprint
+from noria.wire.paths import checked_path
 
 UNDER_WAY: frozenset[RunStatus] = frozenset(("scheduled", "running"))
 _INT64 = 2**63
@@ -213,6 +214,8 @@ def new_run(run: Run, experiment: Experiment) -> Run:
     if run.trashed_at is not None:
         raise InputInvalid(f"run '{run.id}' cannot begin in the trash", remedy="create it, then put it there")
     root = artifact_root(active_experiment(experiment), run.id)
+    if not is_foreign(root):
+        checked_path(root)
     if run.artifact_root not in ("", root):
         raise InputInvalid(
             f"run '{run.id}' cannot keep its files at '{run.artifact_root}'",

@@ -13,6 +13,7 @@ from noria.adapters.metadata.rules_runs import (
     active_experiment,
     artifact_root,
     checked_params,
+    is_foreign,
     plain,
     point_key,
     with_tags,
@@ -21,6 +22,7 @@ from noria.domain.experiment import Experiment
 from noria.domain.trained import Measurement, TrainedModel, TrainedStatus
 from noria.errors import AlreadyExists, InputInvalid, NotFound
 from noria.wire.nouns import fingerprint
+from noria.wire.paths import checked_path
 
 
 def new_trained(model: TrainedModel, experiment: Experiment) -> TrainedModel:
@@ -37,6 +39,8 @@ def new_trained(model: TrainedModel, experiment: Experiment) -> TrainedModel:
             remedy="measure it by a run's metrics that have it as their subject",
         )
     root = artifact_root(active_experiment(experiment), model.id, models=True)
+    if not is_foreign(root):
+        checked_path(root)
     if model.artifact_root not in ("", root):
         raise InputInvalid(
             f"trained model '{model.id}' cannot keep its files at '{model.artifact_root}'",

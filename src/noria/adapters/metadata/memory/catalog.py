@@ -53,12 +53,13 @@ class Shelves:
     def add(self, model: RegisteredModel) -> Shelf:
         """A new model, told to the feed."""
         shelf = self.by_name[model.name] = Shelf(model=model)
-        self.tell("model.created", model.name, at=model.created_at)
+        detail = rules.model_detail(model.description, model.tags)
+        self.tell("model.created", model.name, at=model.created_at, detail=detail)
         return shelf
 
-    def tell(self, kind: ChangeKind, subject: str, *, at: datetime, **detail: str) -> None:
+    def tell(self, kind: ChangeKind, subject: str, *, at: datetime, detail: Mapping[str, str] | None = None) -> None:
         """Write a change to the feed."""
-        self.feed.tell(Change(seq=0, at=at, kind=kind, subject=subject, detail=detail))
+        self.feed.tell(Change(seq=0, at=at, kind=kind, subject=subject, detail=dict(detail or {})))
 
 
 class MemoryCatalog:
@@ -105,7 +106,9 @@ class MemoryCatalog:
         with self._lock:
             shelves = self._shelves
             shelf = shelves.find(name)
-            if new in shelves.by_name and new != name:
+            if new == name:
+                return shelf.model
+            if new in shelves.by_name:
                 raise rules.taken_model(new)
             rules.check_unserved(name, shelves.deployments())
             renamed = replace(rules.amended_model(shelf.model, at=at, description=None, tags=None), name=new)
@@ -117,7 +120,7 @@ class MemoryCatalog:
                 moves=[replace(move, model=new) for move in shelf.moves],
                 aliases=shelf.aliases,
             )
-            shelves.tell("model.renamed", new, at=at, previous=name)
+            shelves.tell("model.renamed", new, at=at, detail={"previous": name})
             return renamed
 
     def amend(
@@ -166,8 +169,8 @@ class MemoryModels:
             if shelf is None:
                 shelf = shelves.add(RegisteredModel(name=version.model, created_at=at, updated_at=at))
             shelf.versions[version.number], shelf.made[version.number] = version, digest
-            shelf.model = replace(shelf.model, updated_at=max(at, shelf.model.updated_at))
-            shelves.tell("version.created", version.ref, at=at)
+            shelf.model = replace(shelf.model, updated_at=at)
+            shelves.tell("version.created", version.ref, at=at, detail=rules.version_detail(version))
             return version
 
     def get(self, model: str, number: int) -> ModelVersion:
@@ -204,11 +207,8 @@ class MemoryModels:
             changed = rules.amended_version(before, at=at, description=description, tags=tags)
             pack(changed)
             self._shelves.by_name[model].versions[number] = changed
-            for key, value in (tags or {}).items():
-                if value is not None:
-                    self._shelves.tell("version.tag_set", changed.ref, at=at, key=key, value=value)
-                elif key in before.tags:
-                    self._shelves.tell("version.tag_deleted", changed.ref, at=at, key=key)
+            for kind, detail in rules.tag_changes(before, tags or {}):
+                self._shelves.tell(kind, changed.ref, at=at, detail=detail)
             return changed
 
     def delete(self, model: str, number: int, *, at: datetime) -> None:
@@ -219,7 +219,7 @@ class MemoryModels:
             for alias in sorted(alias for alias, where in shelf.aliases.items() if where == number):
                 self._move(shelf, rules.move_by_deletion(model, alias, number, at=at))
             del shelf.versions[number]
-            shelf.model = replace(shelf.model, updated_at=max(at, shelf.model.updated_at))
+            shelf.model = replace(shelf.model, updated_at=at)
             self._shelves.tell("version.deleted", version.ref, at=at)
 
     def next_number(self, model: str) -> int:
@@ -257,13 +257,14 @@ class MemoryModels:
             return [move for move in shelf.moves if alias in (None, move.alias)] if shelf else []
 
     def _move(self, shelf: Shelf, move: AliasMove) -> None:
-        shelf.moves.append(replace(move, previous=shelf.aliases.get(move.alias)))
+        previous = shelf.aliases.get(move.alias)
+        shelf.moves.append(replace(move, previous=previous))
         if move.number is None:
             del shelf.aliases[move.alias]
-            self._shelves.tell("alias.deleted", move.model, at=move.at, alias=move.alias)
         else:
             shelf.aliases[move.alias] = move.number
-            self._shelves.tell("alias.set", move.model, at=move.at, alias=move.alias, version=str(move.number))
+        kind, subject, detail = rules.alias_change(move, previous=previous)
+        self._shelves.tell(kind, subject, at=move.at, detail=detail)
 
     def _find(self, model: str, number: int) -> ModelVersion:
         shelf = self._shelves.by_name.get(model)
