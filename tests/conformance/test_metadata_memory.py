@@ -23,9 +23,7 @@ class TestLedger(LedgerSuite):
 
 
 class TestRuns(RunsSuite):
-    @pytest.fixture
-    def runs(self, metadata):
-        return metadata.runs
+    pass
 
 
 class TestModels(ModelsSuite):

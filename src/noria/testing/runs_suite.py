@@ -1,18 +1,24 @@
-"""The law of the RunStore port as tests. Subclass RunsSuite and override the fixture `runs` with an empty one. Called by tests/conformance."""
+"""The law of the RunStore port as tests. Subclass RunsSuite where a fixture `metadata` gives an empty store. Called by tests/conformance.
+
+Whole series are series_suite, finding runs index_suite, what the feed is told feed_suite.
+"""
 
 import math
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from msgspec.structs import replace
 
-from noria.domain.ids import Digest, EventId, RunId
-from noria.domain.run import Artifact, CodeVersion, Metric, Run
-from noria.errors import AlreadyExists, Conflict, InputInvalid, NotFound
+from noria.domain.ids import Digest, EventId, ExperimentId, RunId, TrainedModelId
+from noria.domain.run import Artifact, CodeVersion, DatasetUse, Metric, ModelLink, ParamValue, Run, RunBatch, Subject
+from noria.errors import AlreadyExists, Conflict, InputInvalid, NotFound, PathRefused
+from noria.ports.metadata import Metadata
 from noria.ports.runs import RunStore
 
 NOON = datetime(2013, 3, 1, 12, tzinfo=UTC)
+LATER = NOON + timedelta(hours=1)
 
 
 def a_run(name: str = "a", *, experiment: str = "trees", minutes: int = 0) -> Run:
@@ -31,33 +37,43 @@ def a_point(value: float, *, key: str = "loss", step: int = 0, seconds: float = 
     return Metric(key=key, value=value, step=step, at=NOON + timedelta(seconds=seconds))
 
 
+def a_file(path: str, content: str = "1") -> Artifact:
+    """An artifact; the same content has the same digest."""
+    return Artifact(path=path, digest=Digest(f"blake3:{content}"), size=len(content))
+
+
 class RunsSuite:
     """Laws that every run store keeps."""
 
     @pytest.fixture
-    def runs(self) -> RunStore:
+    def runs(self, metadata: Metadata) -> RunStore:
         """An empty run store."""
-        raise NotImplementedError("override the fixture 'runs'")
+        return metadata.runs
 
-    def test_a_run_comes_back_as_it_was_created(self, runs: RunStore) -> None:
+    def test_a_run_comes_back_as_it_was_created_with_what_the_store_fills(self, runs: RunStore) -> None:
         run = replace(
             a_run(),
             params={"rate": 0.1, "depth": 3, "whole": 1.0, "on": True, "name": "ü", "none": None},
             tags={"who": "me"},
-            artifacts=(Artifact(path="model.onnx", digest=Digest("blake3:1"), size=3),),
+            artifacts=(a_file("model.onnx"),),
             datasets=(Digest("blake3:2"),),
             seed=2**63,
             code=CodeVersion(digest=Digest("blake3:3"), commit="abc", dirty=False),
             parent=RunId("p"),
             cause=EventId("e"),
+            user="me",
+            inputs=(DatasetUse(name="flights", digest="d1", schema="{}", tags={"context": "training"}),),
+            models_in=(ModelLink(model_id=TrainedModelId("m-0")),),
+            models_out=(ModelLink(model_id=TrainedModelId("m-1"), step=7),),
         )
 
-        runs.create(run)
+        made = runs.create(run)
 
-        assert runs.get(run.id) == run
-        assert [type(value) for value in runs.get(run.id).params.values()] == [float, int, float, bool, str, type(None)]
+        assert made == replace(run, experiment_id=ExperimentId("1"), artifact_root="1/a/artifacts")
+        assert runs.get(run.id) == made
+        assert [type(value) for value in made.params.values()] == [float, int, float, bool, str, type(None)]
 
-    def test_creating_the_same_run_again_changes_nothing(self, runs: RunStore) -> None:
+    def test_creating_the_same_run_again_changes_nothing(self, metadata: Metadata, runs: RunStore) -> None:
         run = replace(a_run(), params={"b": 1, "a": 2}, metrics={"start": 0.5})
         runs.create(run)
         runs.log_metrics(run.id, [a_point(0.25)])
@@ -67,7 +83,7 @@ class RunsSuite:
 
         assert again == runs.get(run.id)
         assert again.metrics == {"start": 0.5, "loss": 0.25}
-        assert runs.count() == 1
+        assert again.tags == {"t": "1"}
 
     def test_an_id_taken_by_another_run_is_refused(self, runs: RunStore) -> None:
         runs.create(a_run())
@@ -75,30 +91,91 @@ class RunsSuite:
         with pytest.raises(AlreadyExists, match="'a'"):
             runs.create(a_run(experiment="other"))
 
-    def test_metrics_given_at_creation_begin_their_series(self, runs: RunStore) -> None:
+    def test_metrics_given_at_creation_begin_their_series(self, metadata: Metadata, runs: RunStore) -> None:
         run = runs.create(replace(a_run(), metrics={"auc": 0.5}))
 
         assert run.metrics == {"auc": 0.5}
-        assert runs.history(run.id, "auc") == [Metric(key="auc", value=0.5, at=run.started_at)]
+        assert metadata.series.history(run.id, "auc") == [Metric(key="auc", value=0.5, at=run.started_at)]
 
     def test_an_unknown_run_is_not_found_by_any_call(self, runs: RunStore) -> None:
         missing = RunId("nobody")
 
         for call in (
             lambda: runs.get(missing),
+            lambda: runs.log(RunBatch(run_id=missing)),
             lambda: runs.log_params(missing, {"a": 1}),
             lambda: runs.log_metrics(missing, [a_point(1.0)]),
-            lambda: runs.history(missing, "loss"),
             lambda: runs.set_tags(missing, {"a": "b"}),
             lambda: runs.add_artifacts(missing, []),
+            lambda: runs.link(missing, inputs=[DatasetUse(name="d", digest="1")]),
             lambda: runs.finish(missing, status="finished", at=NOON),
+            lambda: runs.amend(missing, name="b"),
+            lambda: runs.trash([missing], at=NOON),
         ):
             with pytest.raises(NotFound, match="'nobody'"):
                 call()
 
-    def test_a_start_without_zone_is_refused(self, runs: RunStore) -> None:
-        with pytest.raises(InputInvalid, match="zone"):
-            runs.create(replace(a_run(), started_at=datetime(2013, 3, 1)))
+    @pytest.mark.parametrize(
+        "run",
+        [
+            replace(a_run(), started_at=datetime(2013, 3, 1)),
+            replace(a_run(), finished_at=datetime(2013, 3, 1)),
+            replace(a_run(), id=RunId("")),
+            replace(a_run(), id=RunId("../a")),
+            replace(a_run(), name="a\0b"),
+            replace(a_run(), user="\ud800"),
+            replace(a_run(), experiment=""),
+            replace(a_run(), params={"": 1}),
+            replace(a_run(), params={"big": 2**64}),
+            replace(a_run(), tags={"a\0": "b"}),
+            replace(a_run(), metrics={"": 1.0}),
+            replace(a_run(), trashed_at=NOON),
+            replace(a_run(), artifact_root="s3://elsewhere"),
+            replace(a_run(), inputs=(DatasetUse(name="", digest="1"),)),
+            replace(a_run(), artifacts=(a_file("../x"),)),
+        ],
+        ids=lambda run: "",
+    )
+    def test_what_cannot_be_a_run_is_refused_and_leaves_nothing(
+        self, metadata: Metadata, runs: RunStore, run: Run
+    ) -> None:
+        with pytest.raises(InputInvalid):
+            runs.create(run)
+
+        assert metadata.experiments.named("trees") is None
+        assert metadata.feed.read() == []
+
+    def test_a_run_belongs_to_the_experiment_that_it_names_by_id_or_else_by_name(
+        self, metadata: Metadata, runs: RunStore
+    ) -> None:
+        known = metadata.experiments.create("trees", at=NOON)
+
+        by_name = runs.create(a_run("a"))
+        by_id = runs.create(replace(a_run("b", experiment=""), experiment_id=known.id))
+        new = runs.create(a_run("c", experiment="lines"))
+
+        assert (by_name.experiment_id, by_id.experiment_id, by_id.experiment) == (known.id, known.id, "trees")
+        assert metadata.experiments.get(new.experiment_id).name == "lines"
+        with pytest.raises(NotFound, match="'99'"):
+            runs.create(replace(a_run("d"), experiment_id=ExperimentId("99")))
+
+    def test_a_run_tells_its_experiments_name_of_now(self, metadata: Metadata, runs: RunStore) -> None:
+        run = runs.create(a_run())
+
+        metadata.experiments.rename(run.experiment_id, "forests", at=LATER)
+
+        assert runs.get(run.id).experiment == "forests"
+
+    def test_an_experiment_in_the_trash_takes_no_runs_and_its_name_makes_another(
+        self, metadata: Metadata, runs: RunStore
+    ) -> None:
+        old = metadata.experiments.create("trees", at=NOON)
+        metadata.experiments.trash(old.id, at=LATER)
+
+        with pytest.raises(Conflict, match="trash"):
+            runs.create(replace(a_run("a"), experiment_id=old.id))
+
+        assert runs.create(a_run("b")).experiment_id != old.id
 
     def test_params_add_up_and_may_be_repeated(self, runs: RunStore) -> None:
         runs.create(replace(a_run(), params={"depth": 3}))
@@ -112,7 +189,7 @@ class RunsSuite:
         assert math.isnan(params["nan"])  # type: ignore[arg-type]
 
     @pytest.mark.parametrize("other", [2, 1.0, True, "1", None])
-    def test_a_param_cannot_become_another_value(self, runs: RunStore, other: str | float | bool | None) -> None:
+    def test_a_param_cannot_become_another_value(self, runs: RunStore, other: ParamValue) -> None:
         runs.create(replace(a_run(), params={"depth": 1}))
 
         with pytest.raises(AlreadyExists, match="depth"):
@@ -120,13 +197,38 @@ class RunsSuite:
 
         assert runs.get(RunId("a")).params == {"depth": 1}
 
-    def test_a_series_is_ordered_by_step_then_time(self, runs: RunStore) -> None:
-        runs.create(a_run())
-        points = [a_point(0.3, step=2), a_point(0.5, step=-1), a_point(0.4, step=1, seconds=2), a_point(0.6, step=1)]
+    def test_a_batch_is_logged_at_once(self, runs: RunStore) -> None:
+        runs.create(replace(a_run(), params={"depth": 3}, tags={"stage": "new"}))
 
-        runs.log_metrics(RunId("a"), points)
+        runs.log(
+            RunBatch(run_id=RunId("a"), metrics=[a_point(0.5)], params={"depth": 3, "rate": 0.1}, tags={"stage": "old"})
+        )
+        runs.log(RunBatch(run_id=RunId("a")))
 
-        assert runs.history(RunId("a"), "loss") == [points[1], points[3], points[2], points[0]]
+        run = runs.get(RunId("a"))
+        assert (run.metrics, run.params, run.tags) == ({"loss": 0.5}, {"depth": 3, "rate": 0.1}, {"stage": "old"})
+
+    @pytest.mark.parametrize(
+        "bad",
+        [
+            {"params": {"new": 1, "depth": 4}},
+            {"params": {"new": 2**64}},
+            {"metrics": [a_point(0.5, key="auc"), a_point(0.5, step=2**63)]},
+            {"metrics": [a_point(0.5, key="auc"), a_point(0.5, key="")]},
+            {"metrics": [replace(a_point(0.5), at=datetime(2013, 3, 1))]},
+            {"tags": {"": "x"}},
+            {"tags": {"x": "a\0b"}},
+        ],
+        ids=["param", "big param", "step", "key", "time", "tag", "zero"],
+    )
+    def test_of_a_bad_batch_nothing_is_kept(self, runs: RunStore, bad: dict[str, object]) -> None:
+        run = runs.create(replace(a_run(), params={"depth": 3}))
+        good = {"metrics": [a_point(0.25)], "params": {"rate": 0.1}, "tags": {"a": "b"}}
+
+        with pytest.raises((AlreadyExists, InputInvalid)):
+            runs.log(RunBatch(run_id=run.id, **{**good, **bad}))  # type: ignore[arg-type]
+
+        assert runs.get(run.id) == run
 
     def test_the_last_value_is_that_of_the_largest_step_and_time(self, runs: RunStore) -> None:
         runs.create(a_run())
@@ -141,69 +243,81 @@ class RunsSuite:
 
         assert runs.get(RunId("a")).metrics["loss"] == 0.1
 
-    def test_the_same_point_twice_is_one_point(self, runs: RunStore) -> None:
-        runs.create(a_run())
-        point = a_point(0.3, step=1)
-
-        runs.log_metrics(RunId("a"), [point, point])
-        runs.log_metrics(RunId("a"), [point, a_point(0.31, step=1), a_point(0.3, step=1, seconds=1)])
-
-        assert len(runs.history(RunId("a"), "loss")) == 3
-
-    def test_nan_and_infinities_are_kept(self, runs: RunStore) -> None:
+    def test_nan_and_infinities_are_last_values_like_others(self, runs: RunStore) -> None:
         runs.create(replace(a_run(), metrics={"start": math.inf}))
 
-        runs.log_metrics(RunId("a"), [a_point(v, step=i) for i, v in enumerate((math.inf, -math.inf, -0.0, math.nan))])
-        runs.log_metrics(RunId("a"), [a_point(math.nan, step=3)])
+        runs.log_metrics(RunId("a"), [a_point(math.nan, step=3), a_point(-math.inf, key="low")])
 
-        values = [point.value for point in runs.history(RunId("a"), "loss")]
-        assert values[:2] == [math.inf, -math.inf]
-        assert math.copysign(1.0, values[2]) == -1.0
-        assert [math.isnan(value) for value in values[3:]] == [True]
-        run = runs.get(RunId("a"))
-        assert math.isnan(run.metrics["loss"])
-        assert run.metrics["start"] == math.inf
-        assert math.isnan(runs.find()[0].metrics["loss"])
+        metrics = runs.get(RunId("a")).metrics
+        assert math.isnan(metrics["loss"])
+        assert (metrics["start"], metrics["low"]) == (math.inf, -math.inf)
 
-    def test_one_bad_point_keeps_the_whole_batch_out(self, runs: RunStore) -> None:
+    def test_a_measurement_needs_its_trained_model(self, runs: RunStore) -> None:
         runs.create(a_run())
+        about = replace(a_point(0.5), subject=Subject(model_id=TrainedModelId("m-nobody")))
 
-        with pytest.raises(InputInvalid, match="loss"):
-            runs.log_metrics(RunId("a"), [a_point(1.0, key="auc"), a_point(1.0, step=2**63)])
+        with pytest.raises(NotFound, match="m-nobody"):
+            runs.log_metrics(RunId("a"), [a_point(0.25, key="auc"), about])
 
         assert runs.get(RunId("a")).metrics == {}
 
-    def test_points_keep_their_microseconds(self, runs: RunStore) -> None:
-        runs.create(a_run())
-        at = datetime(1969, 12, 31, 23, 59, 59, 999999, tzinfo=timezone(timedelta(hours=-7)))
+    def test_tags_are_set_and_taken_away_and_the_last_value_counts(self, runs: RunStore) -> None:
+        runs.create(replace(a_run(), tags={"stage": "new", "kept": "1", "gone": "2"}))
 
-        runs.log_metrics(RunId("a"), [Metric(key="loss", value=1.0, at=at)])
-
-        assert runs.history(RunId("a"), "loss")[0].at == at
-
-    def test_a_series_that_was_never_written_is_empty(self, runs: RunStore) -> None:
-        runs.create(a_run())
-
-        assert runs.history(RunId("a"), "unheard of") == []
-
-    def test_tags_are_set_and_the_last_value_counts(self, runs: RunStore) -> None:
-        runs.create(replace(a_run(), tags={"stage": "new", "kept": "1"}))
-
-        runs.set_tags(RunId("a"), {"stage": "old"})
+        runs.set_tags(RunId("a"), {"stage": "old", "gone": None, "never": None})
 
         assert runs.get(RunId("a")).tags == {"stage": "old", "kept": "1"}
 
     def test_artifacts_add_up_and_a_path_holds_one_content(self, runs: RunStore) -> None:
-        model = Artifact(path="model", digest=Digest("blake3:1"), size=1)
-        plot = Artifact(path="plot", digest=Digest("blake3:2"), size=2)
+        model, plot = a_file("model", "1"), a_file("plots/a.png", "2")
         runs.create(a_run())
 
-        runs.add_artifacts(RunId("a"), [model])
+        runs.add_artifacts(RunId("a"), [plot])
         runs.add_artifacts(RunId("a"), [model, plot])
 
         assert runs.get(RunId("a")).artifacts == (model, plot)
-        with pytest.raises(AlreadyExists, match="plot"):
-            runs.add_artifacts(RunId("a"), [replace(plot, digest=Digest("blake3:3"))])
+        with pytest.raises(AlreadyExists, match="plots"):
+            runs.add_artifacts(RunId("a"), [a_file("new"), a_file("plots/a.png", "3")])
+        with pytest.raises(InputInvalid, match="folder"):
+            runs.add_artifacts(RunId("a"), [a_file("new"), a_file("model/x")])
+        with pytest.raises(PathRefused):
+            runs.add_artifacts(RunId("a"), [a_file("../b/artifacts/x")])
+        assert runs.get(RunId("a")).artifacts == (model, plot)
+
+    def test_files_of_an_experiment_that_keeps_them_elsewhere_are_not_kept_here(
+        self, metadata: Metadata, runs: RunStore
+    ) -> None:
+        metadata.experiments.create("trees", at=NOON, artifact_root="s3://bucket/trees/")
+
+        run = runs.create(a_run())
+
+        assert run.artifact_root == "s3://bucket/trees/a/artifacts"
+        assert run.artifacts == ()
+        with pytest.raises(Conflict, match="outside"):
+            runs.add_artifacts(run.id, [a_file("model")])
+
+    def test_linking_again_keeps_what_was_linked_and_adds_tags(self, runs: RunStore) -> None:
+        runs.create(a_run())
+        first = DatasetUse(name="flights", digest="d1", source="s3://x", tags={"context": "training"})
+
+        runs.link(RunId("a"), inputs=[first], models_out=[ModelLink(model_id=TrainedModelId("m-1"), step=3)])
+        runs.link(
+            RunId("a"),
+            inputs=[
+                replace(first, source="other", tags={"context": "test", "split": "a"}),
+                replace(first, digest="d2", tags={}),
+            ],
+            models_in=[ModelLink(model_id=TrainedModelId("m-0"))],
+            models_out=[ModelLink(model_id=TrainedModelId("m-1"), step=9)],
+        )
+
+        run = runs.get(RunId("a"))
+        assert run.inputs == (
+            replace(first, tags={"context": "training", "split": "a"}),
+            replace(first, digest="d2", tags={}),
+        )
+        assert run.models_in == (ModelLink(model_id=TrainedModelId("m-0")),)
+        assert run.models_out == (ModelLink(model_id=TrainedModelId("m-1"), step=3),)
 
     def test_finishing_ends_a_run_once(self, runs: RunStore) -> None:
         runs.create(a_run())
@@ -211,59 +325,118 @@ class RunsSuite:
 
         ended = runs.finish(RunId("a"), status="failed", at=NOON, error="out of memory")
 
-        assert (ended.status, ended.finished_at, ended.error, ended.metrics) == (
-            "failed",
-            NOON,
-            "out of memory",
-            {"loss": 0.5},
-        )
-        assert runs.finish(RunId("a"), status="failed", at=NOON + timedelta(hours=1), error="out of memory") == ended
+        assert (ended.status, ended.finished_at, ended.error) == ("failed", NOON, "out of memory")
+        assert ended.metrics == {"loss": 0.5}
+        assert runs.finish(RunId("a"), status="failed", at=LATER, error="out of memory") == ended
         assert runs.get(RunId("a")) == ended
         with pytest.raises(Conflict):
             runs.finish(RunId("a"), status="finished", at=NOON)
 
-    def test_a_run_cannot_end_as_running(self, runs: RunStore) -> None:
+    def test_a_run_cannot_end_as_what_is_under_way_or_at_no_time(self, runs: RunStore) -> None:
+        runs.create(replace(a_run(), status="scheduled"))
+
+        calls: list[Callable[[], Run]] = [
+            lambda: runs.finish(RunId("a"), status="running", at=NOON),
+            lambda: runs.finish(RunId("a"), status="scheduled", at=NOON),
+            lambda: runs.finish(RunId("a"), status="finished", at=datetime(2013, 3, 1)),
+            lambda: runs.amend(RunId("a"), status="running", finished_at=NOON),
+        ]
+        for call in calls:
+            with pytest.raises(InputInvalid):
+                call()
+
+        assert runs.finish(RunId("a"), status="killed", at=NOON).status == "killed"
+
+    def test_a_run_that_ended_takes_points_still(self, runs: RunStore) -> None:
         runs.create(a_run())
-
-        with pytest.raises(InputInvalid):
-            runs.finish(RunId("a"), status="running", at=NOON)
-
-    def test_runs_are_found_newest_first_and_page_by_page(self, runs: RunStore) -> None:
-        for name, minutes in (("b", 1), ("d", 3), ("a", 0), ("c", 3)):
-            runs.create(a_run(name, minutes=minutes))
-
-        assert [run.id for run in runs.find()] == ["c", "d", "b", "a"]
-        assert [run.id for run in runs.find(limit=2, offset=1)] == ["d", "b"]
-        assert runs.find(offset=4) == []
-        assert runs.find(limit=0) == []
-
-    def test_runs_are_found_and_counted_by_experiment_and_status(self, runs: RunStore) -> None:
-        runs.create(replace(a_run("a"), metrics={"auc": 0.5}))
-        runs.create(a_run("b", experiment="lines", minutes=1))
-        runs.create(a_run("c", minutes=2))
         runs.finish(RunId("a"), status="finished", at=NOON)
 
-        assert [run.id for run in runs.find(experiment="trees")] == ["c", "a"]
-        assert [run.metrics for run in runs.find(experiment="trees", status="finished")] == [{"auc": 0.5}]
-        assert runs.count() == 3
-        assert runs.count(experiment="trees") == 2
-        assert runs.count(experiment="trees", status="running") == 1
-        assert runs.count(experiment="unheard of") == 0
+        runs.log(RunBatch(run_id=RunId("a"), metrics=[a_point(0.5)], tags={"late": "1"}))
 
-    def test_experiments_are_listed_once_and_sorted(self, runs: RunStore) -> None:
-        for number, experiment in enumerate(("trees", "lines", "trees")):
-            runs.create(a_run(str(number), experiment=experiment))
+        assert runs.get(RunId("a")).metrics == {"loss": 0.5}
 
-        assert runs.experiments() == ["lines", "trees"]
+    def test_amending_renames_resumes_and_corrects_an_end(self, runs: RunStore) -> None:
+        runs.create(a_run())
+        runs.finish(RunId("a"), status="failed", at=NOON, error="out of memory")
 
-    def test_threads_that_log_to_one_run_lose_nothing(self, runs: RunStore) -> None:
+        renamed = runs.amend(RunId("a"), name="better")
+        assert (renamed.name, renamed.status, renamed.error) == ("better", "failed", "out of memory")
+
+        resumed = runs.amend(RunId("a"), status="running")
+        assert (resumed.status, resumed.finished_at, resumed.error) == ("running", None, "")
+
+        ended = runs.amend(RunId("a"), status="finished", finished_at=LATER)
+        assert (ended.status, ended.finished_at, ended.name) == ("finished", LATER, "better")
+
+        killed = runs.amend(RunId("a"), status="killed")
+        assert (killed.status, killed.finished_at) == ("killed", LATER)
+        assert runs.amend(RunId("a")) == killed == runs.get(RunId("a"))
+
+    def test_a_run_in_the_trash_is_read_and_refuses_every_write(self, runs: RunStore) -> None:
+        runs.create(a_run())
+        runs.trash([RunId("a")], at=LATER)
+
+        for call in (
+            lambda: runs.log(RunBatch(run_id=RunId("a"), tags={"a": "b"})),
+            lambda: runs.log_params(RunId("a"), {"a": 1}),
+            lambda: runs.log_metrics(RunId("a"), [a_point(1.0)]),
+            lambda: runs.set_tags(RunId("a"), {"a": "b"}),
+            lambda: runs.add_artifacts(RunId("a"), [a_file("x")]),
+            lambda: runs.link(RunId("a"), inputs=[DatasetUse(name="d", digest="1")]),
+            lambda: runs.finish(RunId("a"), status="finished", at=NOON),
+            lambda: runs.amend(RunId("a"), name="b"),
+        ):
+            with pytest.raises(Conflict, match="trash"):
+                call()
+
+        run = runs.get(RunId("a"))
+        assert (run.trashed_at, run.status, run.params, run.tags, run.artifacts) == (LATER, "running", {}, {}, ())
+
+    def test_trash_takes_and_gives_back_all_or_none(self, runs: RunStore) -> None:
+        for name in "abc":
+            runs.create(a_run(name))
+        runs.trash([RunId("a"), RunId("b"), RunId("a")], at=NOON)
+        runs.trash([RunId("a"), RunId("c")], at=LATER)
+
+        with pytest.raises(NotFound):
+            runs.trash([RunId("b"), RunId("nobody")], at=None)
+        runs.trash([RunId("a"), RunId("c")], at=None)
+        runs.trash([RunId("a")], at=None)
+
+        assert [runs.get(RunId(name)).trashed_at for name in "abc"] == [None, NOON, None]
+        runs.log_metrics(RunId("a"), [a_point(1.0)])
+
+    def test_a_run_comes_back_only_after_its_experiment(self, metadata: Metadata, runs: RunStore) -> None:
+        run = runs.create(a_run())
+        metadata.experiments.trash(run.experiment_id, at=LATER)
+
+        with pytest.raises(Conflict, match="trash"):
+            runs.trash([run.id], at=None)
+
+        assert runs.get(run.id).trashed_at == LATER
+
+    def test_purging_forgets_what_is_in_the_trash_and_nothing_else(self, metadata: Metadata, runs: RunStore) -> None:
+        for name in "ab":
+            runs.create(replace(a_run(name), metrics={"auc": 0.5}, artifacts=(a_file("model"),)))
+        runs.trash([RunId("a")], at=LATER)
+
+        assert runs.purge([RunId("a"), RunId("b"), RunId("nobody"), RunId("a")]) == 1
+
+        with pytest.raises(NotFound):
+            runs.get(RunId("a"))
+        with pytest.raises(NotFound):
+            metadata.series.history(RunId("a"), "auc")
+        assert [file.path for file in metadata.artifacts.under("")] == ["1/b/artifacts/model"]
+        assert runs.get(RunId("b")).metrics == {"auc": 0.5}
+        assert runs.create(a_run("a")).metrics == {}
+
+    def test_threads_that_log_to_one_run_lose_nothing(self, metadata: Metadata, runs: RunStore) -> None:
         runs.create(a_run())
 
         def log(thread: int) -> None:
             for step in range(10):
-                runs.log_metrics(
-                    RunId("a"), [a_point(float(step), key=f"k{thread}", step=step), a_point(1.0, step=thread)]
-                )
+                points = [a_point(float(step), key=f"k{thread}", step=step), a_point(1.0, step=thread)]
+                runs.log(RunBatch(run_id=RunId("a"), metrics=points, tags={f"t{thread}": str(step)}))
                 runs.log_params(RunId("a"), {f"p{thread}-{step}": step})
 
         with ThreadPoolExecutor(6) as pool:
@@ -271,15 +444,22 @@ class RunsSuite:
 
         run = runs.get(RunId("a"))
         assert len(run.params) == 60
+        assert run.tags == {f"t{thread}": "9" for thread in range(6)}
         assert all(run.metrics[f"k{thread}"] == 9.0 for thread in range(6))
-        assert len(runs.history(RunId("a"), "loss")) == 6
+        assert len(metadata.series.history(RunId("a"), "loss")) == 6
 
-    def test_a_large_batch_is_kept_whole(self, runs: RunStore) -> None:
+    def test_threads_that_begin_runs_of_one_new_experiment_make_one(self, metadata: Metadata, runs: RunStore) -> None:
+        with ThreadPoolExecutor(6) as pool:
+            made = list(pool.map(lambda number: runs.create(a_run(str(number))), range(12)))
+
+        assert {run.experiment_id for run in made} == {metadata.experiments.named("trees").id}  # type: ignore[union-attr]
+
+    def test_a_large_batch_is_kept_whole(self, metadata: Metadata, runs: RunStore) -> None:
         runs.create(a_run())
         points = [a_point(step / 7, key=f"k{step % 3}", step=step) for step in range(3000)]
 
         runs.log_metrics(RunId("a"), points)
 
-        assert [point for key in ("k0", "k1", "k2") for point in runs.history(RunId("a"), key)] == sorted(
+        assert [point for key in ("k0", "k1", "k2") for point in metadata.series.history(RunId("a"), key)] == sorted(
             points, key=lambda point: (point.key, point.step)
         )
