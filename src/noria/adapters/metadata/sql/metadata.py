@@ -40,19 +40,16 @@ class SqlMetadata:
             let_go()
 
 
-def project_number(database: Database, name: str) -> int:
-    """The number of a project, given to it when it is first opened."""
+def find_project(connection: Connection, name: str) -> int | None:
+    """The number of a project, if it was ever opened."""
+    row = connection.execute("SELECT id FROM projects WHERE name = ?", (name,)).fetchone()
+    return int(row[0]) if row else None
 
-    def find(connection: Connection) -> int | None:
-        row = connection.execute("SELECT id FROM projects WHERE name = ?", (name,)).fetchone()
-        return int(row[0]) if row else None
 
-    def make(connection: Connection) -> int:
-        rows = connection.execute(
-            "INSERT INTO projects (name) VALUES (?) ON CONFLICT (name) DO UPDATE SET name = excluded.name RETURNING id",
-            (name,),
-        ).fetchall()
-        return int(rows[0][0])
-
-    found = database.read(find)
-    return database.write(make) if found is None else found
+def make_project(connection: Connection, name: str) -> int:
+    """Give a project its number, or find the one that somebody else gave it meanwhile."""
+    rows = connection.execute(
+        "INSERT INTO projects (name) VALUES (?) ON CONFLICT (name) DO UPDATE SET name = excluded.name RETURNING id",
+        (name,),
+    ).fetchall()
+    return int(rows[0][0])

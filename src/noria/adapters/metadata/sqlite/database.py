@@ -1,22 +1,21 @@
 """One store file as this process holds it: a writer, and connections for reading. Shared by everybody in the process who opens the same file.
 
-The thread that writes is writer.py; checking and migrating the file is open.py; the queries are in the file of each port.
+The thread that writes is sql/group, its transactions writer.py; checking and migrating the file is open.py; the queries are in the file of each port.
 """
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 from typing import TypeVar
 
 from noria.adapters.metadata.sql.connection import Dialect, Work
+from noria.adapters.metadata.sql.group import Group, closed, refuse_fork
 from noria.adapters.metadata.sql.migrations import NEWEST
 from noria.adapters.metadata.sqlite.connection import Connection, check_revision, connect
 from noria.adapters.metadata.sqlite.faults import translate
-from noria.adapters.metadata.sqlite.writer import PATIENCE_S, Writer
-from noria.errors import InputInvalid, StoreUnavailable
+from noria.adapters.metadata.sqlite.writer import MOST_AT_ONCE, PATIENCE_S, Writer
+from noria.errors import InputInvalid
 
 T = TypeVar("T")
 MOST_READERS = 8
@@ -32,9 +31,10 @@ class Database:
         self.path = path
         self.holders = 0
         self._revision = revision
-        self._writer = Writer(
+        writer = Writer(
             path, lambda: connect(path, wait_s=min(5.0, patience_s)), patience_s=patience_s, revision=revision
         )
+        self._writer = Group(str(path), writer, most=MOST_AT_ONCE)
         self._idle: list[Connection] = []
         self._lock = Lock()
         self._pid = os.getpid()
@@ -81,13 +81,8 @@ class Database:
     def _reader(self) -> Connection:
         with self._lock:
             if self._closed:
-                raise StoreUnavailable(f"store '{self.path}' is closed", remedy="open it again")
-            if os.getpid() != self._pid:
-                raise StoreUnavailable(
-                    f"store '{self.path}' was opened in another process",
-                    cause="this process was forked from it; connections to SQLite do not survive that",
-                    remedy="open the store again in this process, or start it with 'spawn'",
-                )
+                raise closed(str(self.path))
+            refuse_fork(str(self.path), self._pid)
             if self._idle:
                 return self._idle.pop()
         try:
@@ -96,34 +91,3 @@ class Database:
         except sqlite3.Error as error:
             raise translate(error, self.path) from error
         return connection
-
-
-_open: dict[tuple[int, Path], Database] = {}
-_opening = Lock()
-
-
-@contextmanager
-def held(path: Path, make: Callable[[], Database]) -> Iterator[Database]:
-    """The database of a file, the same one for everybody in this process. Count yourself in within the block; a failing block changes nothing."""
-    with _opening:
-        key = (os.getpid(), path)
-        database = _open.get(key) or make()
-        try:
-            yield database
-        except BaseException:
-            if not database.holders:
-                database.close()
-            raise
-        database.holders += 1
-        _open[key] = database
-
-
-def let_go(database: Database) -> None:
-    """Count one holder out; the last one closes the database."""
-    with _opening:
-        database.holders -= 1
-        if database.holders > 0:
-            return
-        for key in [key for key, value in _open.items() if value is database]:
-            del _open[key]
-    database.close()

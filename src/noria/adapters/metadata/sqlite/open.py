@@ -9,10 +9,11 @@ from pathlib import Path
 from time import monotonic, sleep
 
 from noria.adapters.metadata import rules
-from noria.adapters.metadata.sql.metadata import SqlMetadata, project_number
+from noria.adapters.metadata.sql.held import held, let_go
+from noria.adapters.metadata.sql.metadata import SqlMetadata, find_project, make_project
 from noria.adapters.metadata.sql.migrations import NEWEST, REVISIONS
 from noria.adapters.metadata.sqlite.connection import connect
-from noria.adapters.metadata.sqlite.database import Database, held, let_go
+from noria.adapters.metadata.sqlite.database import Database
 from noria.adapters.metadata.sqlite.faults import is_busy, translate
 from noria.adapters.metadata.sqlite.writer import PATIENCE_S
 from noria.errors import SettingInvalid, StoreCorrupt, StoreNewer, StoreUnavailable
@@ -27,7 +28,10 @@ def open_metadata(location: str, *, project: str, patience_s: float = PATIENCE_S
     name = rules.project_of(project)
     path = _path(location)
     with held(path, lambda: _database(path, patience_s)) as database:
-        return SqlMetadata(database, name, project_number(database, name), let_go=lambda: let_go(database))
+        number = database.read(lambda connection: find_project(connection, name))
+        if number is None:
+            number = database.write(lambda connection: make_project(connection, name))
+        return SqlMetadata(database, name, number, let_go=lambda: let_go(database))
 
 
 def _path(location: str) -> Path:

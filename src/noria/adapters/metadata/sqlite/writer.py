@@ -1,59 +1,27 @@
-"""The one thread of a process that writes to a store: all that wait are served by one transaction, and answered after its COMMIT.
+"""One transaction for many: each job in a savepoint of its own, all on the disk by one COMMIT. Processes take turns by SQLite's own lock.
 
-One fsync then serves everybody who waited for the last one, so a durable answer costs little under load (ADR 5, 12). Several processes take turns by
-SQLite's own lock. Reading is open.py; what is written is ledger.py, runs.py, ... Called by them through Database.write.
+Who waits, and the thread, is sql/group; reading is database.py; what is written is the jobs'.
 """
 
 import contextlib
-import os
 import sqlite3
-from collections.abc import Callable
-from concurrent.futures import Future
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from queue import Empty, SimpleQueue
-from threading import Lock, Thread
 from time import monotonic, sleep
-from typing import Any, Generic, TypeVar
+from typing import Any
 
-from noria.adapters.metadata.sql.connection import Work
+from noria.adapters.metadata.sql.group import Job
 from noria.adapters.metadata.sqlite.connection import Connection, check_revision
 from noria.adapters.metadata.sqlite.faults import is_busy, translate
-from noria.errors import InputInvalid, NoriaError, StoreNewer, StoreUnavailable
+from noria.errors import InputInvalid, NoriaError, StoreNewer
 
-T = TypeVar("T")
 MOST_AT_ONCE = 512
-"""Jobs in one transaction: bounds how long the first of them waits."""
 PATIENCE_S = 30.0
 """How long to try for the write lock while another process holds it."""
 
 
-class _Job(Generic[T]):
-    """Some work and who waits for it. The work must be repeatable: it runs again by itself if its transaction fails for somebody else."""
-
-    __slots__ = ("answer", "error", "result", "work")
-
-    def __init__(self, work: Work[T]) -> None:
-        self.work = work
-        self.answer: Future[T] = Future()
-        self.result: T | None = None
-        self.error: BaseException | None = None
-
-    def run(self, connection: Connection) -> None:
-        self.result, self.error = None, None
-        try:
-            self.result = self.work(connection)
-        except Exception as error:  # noqa: BLE001 - whatever it is goes to who asked
-            self.error = error
-
-    def settle(self, path: Path) -> None:
-        if self.error is None:
-            self.answer.set_result(self.result)  # type: ignore[arg-type]
-        else:
-            self.answer.set_exception(_known(self.error, path))
-
-
 class Writer:
-    """Owns the write connection. Thread-safe; closing it twice is no error."""
+    """sql.group.Committer: owns the write connection."""
 
     def __init__(
         self, path: Path, connect: Callable[[], Connection], *, revision: str, patience_s: float = PATIENCE_S
@@ -61,61 +29,10 @@ class Writer:
         self._path = path
         self._revision = revision
         self._patience_s = patience_s
-        self._pid = os.getpid()
         self._connection = connect()
-        self._queue: SimpleQueue[_Job[Any] | None] = SimpleQueue()
-        self._closing = Lock()
-        self._closed = False
-        self._thread = Thread(target=self._serve, name=f"noria-writer-{path.name}", daemon=True)
-        self._thread.start()
 
-    def write(self, work: Work[T]) -> T:
-        """Run some work inside a transaction and give its result when it is durable. Its error, if it fails, leaves nothing behind."""
-        if os.getpid() != self._pid:
-            raise StoreUnavailable(
-                f"store '{self._path}' was opened in another process",
-                cause="this process was forked from it; connections to SQLite do not survive that",
-                remedy="open the store again in this process, or start it with 'spawn'",
-            )
-        job = _Job(work)
-        with self._closing:
-            if self._closed:
-                raise StoreUnavailable(f"store '{self._path}' is closed", remedy="open it again")
-            self._queue.put(job)
-        return job.answer.result()
-
-    def close(self) -> None:
-        """Finish what waits, then let go of the connection."""
-        with self._closing:
-            if self._closed or os.getpid() != self._pid:
-                return
-            self._closed = True
-            self._queue.put(None)
-        self._thread.join()
-
-    def _serve(self) -> None:
-        open_ = True
-        while open_:
-            jobs, open_ = self._take()
-            if jobs:
-                self._commit(jobs)
-        self._connection.close()
-
-    def _take(self) -> tuple[list[_Job[Any]], bool]:
-        """Wait for one job, then take all that wait."""
-        jobs: list[_Job[Any]] = []
-        job = self._queue.get()
-        while job is not None:
-            jobs.append(job)
-            if len(jobs) == MOST_AT_ONCE:
-                break
-            try:
-                job = self._queue.get_nowait()
-            except Empty:
-                break
-        return jobs, job is not None
-
-    def _commit(self, jobs: list[_Job[Any]]) -> None:
+    def commit(self, jobs: Sequence[Job[Any]]) -> None:
+        """Run jobs in one transaction; each alone if it fails as a whole."""
         try:
             self._transaction(jobs)
         except Exception as error:  # noqa: BLE001 - goes to who asked; the thread must live on
@@ -123,21 +40,25 @@ class Writer:
             if len(jobs) > 1 and not is_busy(error) and not isinstance(error, StoreNewer):
                 # The transaction as a whole failed (a full disk, mostly): let each try alone, so that small ones are not lost with a large one.
                 for job in jobs:
-                    self._commit([job])
+                    self.commit([job])
                 return
             for job in jobs:
                 job.error = error
         for job in jobs:
-            job.settle(self._path)
+            job.settle(self._known)
 
-    def _transaction(self, jobs: list[_Job[Any]]) -> None:
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._connection.close()
+
+    def _transaction(self, jobs: Sequence[Job[Any]]) -> None:
         self._begin()
         check_revision(self._connection, self._path, known=self._revision)
         for job in jobs:
             self._savepoint(job)
         self._connection.execute("COMMIT")
 
-    def _savepoint(self, job: _Job[Any]) -> None:
+    def _savepoint(self, job: Job[Any]) -> None:
         """One job; if it fails, only it is undone. Raises if SQLite has given up the whole transaction."""
         execute = self._connection.execute
         execute("SAVEPOINT job")
@@ -166,16 +87,15 @@ class Writer:
             with contextlib.suppress(sqlite3.Error):
                 self._connection.execute("ROLLBACK")
 
-
-def _known(error: BaseException, path: Path) -> BaseException:
-    """The error as one of Noria's, if it came from SQLite or from binding a value to a statement."""
-    if isinstance(error, NoriaError):
-        return error
-    if isinstance(error, sqlite3.Error):
-        known: NoriaError = translate(error, path)
-    elif isinstance(error, OverflowError | UnicodeEncodeError):
-        known = InputInvalid("a value cannot be stored", cause=str(error))
-    else:
-        return error
-    known.__cause__ = error
-    return known
+    def _known(self, error: BaseException) -> BaseException:
+        """The error as one of Noria's, if it came from SQLite or from binding a value to a statement."""
+        if isinstance(error, NoriaError):
+            return error
+        if isinstance(error, sqlite3.Error):
+            known: NoriaError = translate(error, self._path)
+        elif isinstance(error, OverflowError | UnicodeEncodeError):
+            known = InputInvalid("a value cannot be stored", cause=str(error))
+        else:
+            return error
+        known.__cause__ = error
+        return known
