@@ -3,12 +3,15 @@
 import pytest
 
 from noria.adapters.metadata.memory import open_store
+from noria.testing.artifacts_suite import ArtifactsSuite
 from noria.testing.counts_suite import CountsSuite
 from noria.testing.deployments_suite import DeploymentsSuite
+from noria.testing.experiments_suite import ExperimentsSuite
 from noria.testing.journal_suite import JournalSuite
 from noria.testing.ledger_suite import PROJECT, LedgerSuite
 from noria.testing.models_suite import ModelsSuite
 from noria.testing.runs_suite import RunsSuite
+from noria.testing.trained_suite import TrainedSuite
 
 
 @pytest.fixture
@@ -23,6 +26,18 @@ class TestLedger(LedgerSuite):
 
 
 class TestRuns(RunsSuite):
+    pass
+
+
+class TestExperiments(ExperimentsSuite):
+    pass
+
+
+class TestTrained(TrainedSuite):
+    pass
+
+
+class TestArtifacts(ArtifactsSuite):
     pass
 
 
