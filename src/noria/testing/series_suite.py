@@ -261,6 +261,18 @@ class SeriesSuite:
         assert max(bucket.high.value for bucket in buckets if bucket.high) == 99.0
         assert min(bucket.low.value for bucket in buckets if bucket.low) == -math.inf
 
+    def test_a_chart_of_a_long_series_keeps_the_one_peak(self, runs: RunStore, series: SeriesStore) -> None:
+        runs.create(a_run())
+        points = a_walk(20_000, numbers=0.5)
+        points[12_345] = replace(points[12_345], value=99.0)
+        for start in range(0, 20_000, 1000):
+            runs.log_metrics(A, points[start : start + 1000])
+
+        for most in (1, 2, 500):
+            buckets = series.chart(A, "loss", buckets=most)
+            check_chart(buckets, points, most)
+            assert [bucket.high for bucket in buckets if bucket.high and bucket.high.value > 50] == [points[12_345]]
+
     def test_a_chart_of_nothing_but_nan_has_no_extremes(self, runs: RunStore, series: SeriesStore) -> None:
         runs.create(a_run())
         points = a_walk(2500, numbers=0.0)

@@ -15,9 +15,11 @@ from noria.adapters.metadata.sql.points import Chunk, Place
 from noria.domain.ids import RunId
 from noria.domain.run import Bucket, Metric, SeriesHead
 from noria.errors import StoreCorrupt
-from noria.wire.points import BLOCK, Point, Stretch, floats, stretches, unpack_blocks
+from noria.wire.points import BLOCK, Point, Stretch, extremes, floats, stretches, unpack_blocks
 
 _BEGINNING, _END = -(2**63), 2**63 - 1
+FINE = 8
+"""So many times more stretches than a chart's buckets are told apart before they are put together: none differs from its share by more than that."""
 _STATE = "step, at, bits, count, tail, value, is_nan"
 
 
@@ -158,52 +160,60 @@ class _Window:
         self._place = place
         self._steps = first_step, last_step
         self._loose = _loose(connection, place, "AND step >= ? AND step <= ?", self._steps)
-        rows = connection.execute(
+        self._rows: list[Sequence[int]] = connection.execute(
             f"SELECT {placing.CHUNK_COLUMNS} FROM chunks WHERE series = ? AND last_step >= ? AND first_step <= ?"
             " ORDER BY first_step, first_at, first_bits",
             (place.id, *self._steps),
         ).fetchall()
-        self._chunks = [(_stretch(row), row[14]) for row in rows]
 
     def stretches(self, buckets: int) -> list[Stretch]:
         """The window in at most so many stretches: from the chunks' extremes if there are enough of them, else the blocks', else the points."""
-        if len(self._chunks) >= buckets:
-            return charting.of_stretches(charting.with_points(self._whole(), self._loose), buckets)
-        size = sum(whole.size for whole, _ in self._chunks)
-        if size > buckets and size // BLOCK >= buckets:
+        if len(self._rows) >= buckets:
+            return charting.of_stretches(charting.with_points(self._whole(buckets), self._loose), buckets)
+        if sum(row[12] for row in self._rows) // BLOCK >= buckets:
             return charting.of_stretches(charting.with_points(self._blocks(), self._loose), buckets)
-        inside = [point for whole, pack in self._chunks for point in self._points(whole, pack)]
+        inside = [point for row in self._rows for point in self._points(row)]
         points = sorted([*inside, *self._loose]) if self._loose else inside
         return charting.of_points(points, buckets)
 
-    def _whole(self) -> list[Stretch]:
+    def _whole(self, buckets: int) -> list[Stretch]:
+        """Only the first and the last chunk can reach out of the window. Of very many, some that follow each other are put together at once."""
+        every = max(1, len(self._rows) // (FINE * buckets))
+        edges = {0, len(self._rows) - 1}
         found: list[Stretch] = []
-        for whole, pack in self._chunks:
-            found += [whole] if self._covers(whole) else stretches(self._points(whole, pack))
+        inner: list[Sequence[int]] = []
+        for place, row in enumerate(self._rows):
+            if place not in edges:
+                inner.append(row)
+                continue
+            found += _stretches(inner, every)
+            inner = []
+            found += [_stretch(row)] if self._covers(row) else stretches(self._points(row))
         return found
 
     def _blocks(self) -> list[Stretch]:
         found: list[Stretch] = []
-        held = _read_packs(self._connection, "blocks", [pack for whole, pack in self._chunks if self._covers(whole)])
-        for whole, pack in self._chunks:
-            if not self._covers(whole):
-                found += stretches(self._points(whole, pack))
+        held = _read_packs(self._connection, "blocks", [row[14] for row in self._rows if self._covers(row)])
+        for row in self._rows:
+            if not self._covers(row):
+                found += stretches(self._points(row))
                 continue
             try:
-                blocks = unpack_blocks(held.get(pack, b""), what="a chunk's summary")
-                if (blocks[0].first, blocks[-1].last) != (whole.first, whole.last):
+                blocks = unpack_blocks(held.get(row[14], b""), what="a chunk's summary")
+                if (*blocks[0].first, *blocks[-1].last) != tuple(row[:6]):
                     raise StoreCorrupt("a chunk's summary is that of another")
             except StoreCorrupt as error:
                 raise placing.damaged(self._connection, self._place.id, error) from error
             found += blocks
         return found
 
-    def _covers(self, whole: Stretch) -> bool:
-        return self._steps[0] <= whole.first[0] and whole.last[0] <= self._steps[1]
+    def _covers(self, row: Sequence[int]) -> bool:
+        return self._steps[0] <= row[0] and row[3] <= self._steps[1]
 
-    def _points(self, whole: Stretch, pack: int) -> list[Point]:
-        points = placing.opened(self._connection, self._place.id, Chunk(whole.first, whole.last, whole.size, pack))
-        if self._covers(whole):
+    def _points(self, row: Sequence[int]) -> list[Point]:
+        chunk = Chunk(_point(row, 0), _point(row, 3), row[12], row[14])
+        points = placing.opened(self._connection, self._place.id, chunk)
+        if self._covers(row):
             return points
         first, last = self._steps
         return [point for point in points if first <= point[0] <= last]
@@ -219,7 +229,7 @@ def _between(connection: Connection, place: Place, start: int, end: int) -> list
         " ORDER BY first_step, first_at, first_bits",
         (place.id,),
     ).fetchall()
-    chunks = [Chunk(tuple(row[:3]), tuple(row[3:6]), row[6], row[7]) for row in rows]
+    chunks = [Chunk(_point(row, 0), _point(row, 3), row[6], row[7]) for row in rows]
     # A chunk's slot reaches to the next chunk: the loose points up to there are read with it. Those before the first chunk are a slot of their own.
     borders = [0, *(bisect_left(loose, chunk.first) for chunk in chunks), len(loose)]
     sizes = [borders[1], *(chunk.size + borders[n + 2] - borders[n + 1] for n, chunk in enumerate(chunks))]
@@ -295,16 +305,36 @@ def _state(last: Point, count: int, tail: int) -> tuple[object, ...]:
 
 
 def _stretch(row: Sequence[int]) -> Stretch:
-    """A row of CHUNK_COLUMNS."""
-    numbers = row[6] is not None
-    return Stretch(
-        row[12],
-        row[13],
-        (row[0], row[1], row[2]),
-        (row[3], row[4], row[5]),
-        (row[6], row[7], row[8]) if numbers else None,
-        (row[9], row[10], row[11]) if numbers else None,
-    )
+    """A row of CHUNK_COLUMNS. Its extremes are NULL if all its points are NaN."""
+    low, high = (_point(row, 6), _point(row, 9)) if row[13] < row[12] else (None, None)
+    return Stretch(row[12], row[13], _point(row, 0), _point(row, 3), low, high)
+
+
+def _stretches(rows: Sequence[Sequence[int]], every: int) -> list[Stretch]:
+    """Rows of CHUNK_COLUMNS, `every` so many put together."""
+    if every == 1:
+        return [_stretch(row) for row in rows]
+    found = []
+    for start in range(0, len(rows), every):
+        some = rows[start : start + every]
+        numbers = [row for row in some if row[13] < row[12]]
+        low = extremes(floats([row[8] for row in numbers]))[0] if numbers else None
+        high = extremes(floats([row[11] for row in numbers]))[1] if numbers else None
+        found.append(
+            Stretch(
+                sum([row[12] for row in some]),
+                sum([row[13] for row in some]),
+                _point(some[0], 0),
+                _point(some[-1], 3),
+                None if low is None else _point(numbers[low], 6),
+                None if high is None else _point(numbers[high], 9),
+            )
+        )
+    return found
+
+
+def _point(row: Sequence[int], at: int) -> Point:
+    return row[at], row[at + 1], row[at + 2]
 
 
 def _noun(key: str, point: Point) -> Metric:
