@@ -31,9 +31,21 @@ class Process:
                 self.handle.wait()
 
 
-def start_worker(home: Path, *, host: str, port: int, durable: bool = False, replay_clock: bool = False) -> Process:
-    """Start a worker over a home. Port 0 takes any free one."""
+def start_worker(
+    home: Path,
+    *,
+    host: str,
+    port: int,
+    durable: bool = False,
+    replay_clock: bool = False,
+    blobs: str = "local",
+    blobs_location: str = "",
+    project: str = "default",
+) -> Process:
+    """Start a worker over a home. Port 0 takes any free one. blobs, blobs_location: where bundles are, as in the settings."""
     extra = [*(["--durable"] if durable else []), *(["--replay-clock"] if replay_clock else [])]
+    if (blobs, blobs_location) != ("local", ""):
+        extra += ["--blobs", blobs, "--blobs-location", blobs_location, "--project", project]
     return _start(
         ["-m", "noria.app.worker", "--home", str(home), "--host", host, "--port", str(port), *extra], "worker"
     )

@@ -16,6 +16,7 @@ from typing import cast
 import msgspec
 
 from noria.app.plugins import BUILT_IN, load
+from noria.app.stores import open_blobs
 from noria.domain.deployment import Variant
 from noria.domain.ids import Digest, fresh
 from noria.errors import BundleError, InputInvalid, NoriaError, StoreError
@@ -74,9 +75,12 @@ class Worker:
         durable: bool = False,
         when_full: WhenFull = "drop",
         capacity_rows: int = CAPACITY_ROWS,
+        blobs: BlobStore | None = None,
     ) -> None:
-        """home: the project's folder (`.noria`). deployments: which to serve, None: all that are published, also later ones."""
-        self.blobs = cast(BlobStore, load("blobs", "local").open_store(str(home / "blobs")))
+        """home: the project's folder (`.noria`). blobs: where bundles are, by default in that folder.
+
+        deployments: which to serve, None: all that are published, also later ones."""
+        self.blobs = blobs or open_blobs("local", "", home=home, project="")
         self.board = Board()
         self.recorder = Recorder(
             self._writers(home, durable),

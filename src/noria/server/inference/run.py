@@ -18,8 +18,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from noria.app.stores import open_blobs
 from noria.app.worker import Worker
 from noria.errors import ExtraMissing, NoriaError, SettingInvalid
+from noria.ports.blobs import BlobStore
 from noria.server.inference.answering import Answering
 from noria.server.inference.app import InferenceApp
 from noria.server.inference.body import LIMIT_BYTES
@@ -45,8 +47,9 @@ def serve(
     capacity_rows: int = CAPACITY_ROWS,
     body_limit: int = LIMIT_BYTES,
     api_key: str = "",
+    blobs: BlobStore | None = None,
 ) -> None:
-    """Serve until SIGTERM or SIGINT. port 0 takes a free one.
+    """Serve until SIGTERM or SIGINT. port 0 takes a free one. blobs: where bundles are, by default in the home.
 
     replay_clock: believe the header Noria-Time. durable: a prediction is on the disk before it is answered; requests that come together share one
     fsync, and when_full is 'refuse' then.
@@ -54,7 +57,9 @@ def serve(
     """
     _check_address(host, port, api_key)
     sys.setswitchinterval(SWITCH_S)
-    worker = Worker(home, deployments=deployments, durable=durable, when_full=when_full, capacity_rows=capacity_rows)
+    worker = Worker(
+        home, deployments=deployments, durable=durable, when_full=when_full, capacity_rows=capacity_rows, blobs=blobs
+    )
     answering = Answering(worker.board, worker.recorder, Metrics(), replay_clock=replay_clock, durable=durable)
 
     async def flush() -> bool:
@@ -194,6 +199,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             capacity_rows=options.ring_rows,
             body_limit=options.body_limit,
             api_key=os.environ.get("NORIA_API_KEY", ""),
+            blobs=open_blobs(options.blobs, options.blobs_location, home=Path(options.home), project=options.project),
         )
     except NoriaError as error:
         print(f"{error.headline()}\n{error}", file=sys.stderr)  # noqa: T201
@@ -218,6 +224,13 @@ def _parser() -> argparse.ArgumentParser:
         prog="noria worker", description="Answer predictions for the deployments of one project."
     )
     parser.add_argument("--home", required=True, help="the project's folder (.noria)")
+    parser.add_argument("--blobs", default="local", help="where bundles are: local, object_store")
+    parser.add_argument(
+        "--blobs-location", default="", help="such as s3://bucket/prefix; default: in the project's folder"
+    )
+    parser.add_argument(
+        "--project", default="default", help="the project, whose name an object store's keys begin with"
+    )
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8322, help="0 takes a free one")
     parser.add_argument(
