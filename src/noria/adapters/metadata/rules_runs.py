@@ -250,9 +250,12 @@ def no_experiment(run: Run) -> InputInvalid:
 def same_run(made: Run, run: Run) -> None:
     """A repeated `create` must bring what the first one brought. made: the run as it was created. Raises AlreadyExists."""
     if fingerprint(run) != fingerprint(made):
-        raise AlreadyExists(
-            f"run '{run.id}' exists, and it began differently", remedy="give the new run an id of its own"
-        )
+        raise began_otherwise(run.id)
+
+
+def began_otherwise(run_id: str) -> AlreadyExists:
+    """What to say when a run's id is another one's."""
+    return AlreadyExists(f"run '{run_id}' exists, and it began differently", remedy="give the new run an id of its own")
 
 
 def active_run(run: Run) -> Run:

@@ -54,9 +54,14 @@ def new_trained(model: TrainedModel, experiment: Experiment) -> TrainedModel:
 def same_trained(made: TrainedModel, model: TrainedModel) -> None:
     """A repeated `create` must bring what the first one brought. Raises AlreadyExists."""
     if fingerprint(model) != fingerprint(made):
-        raise AlreadyExists(
-            f"trained model '{model.id}' exists, and it began differently", remedy="give the new one an id of its own"
-        )
+        raise began_otherwise(model.id)
+
+
+def began_otherwise(model_id: str) -> AlreadyExists:
+    """What to say when a trained model's id is another one's."""
+    return AlreadyExists(
+        f"trained model '{model_id}' exists, and it began differently", remedy="give the new one an id of its own"
+    )
 
 
 def missing_trained(model_id: str) -> NotFound:

@@ -2,15 +2,20 @@
 
 from collections.abc import Callable
 
+from noria.adapters.metadata.sql.artifacts import SqlArtifacts
 from noria.adapters.metadata.sql.catalog import SqlCatalog
 from noria.adapters.metadata.sql.connection import Connection, Database
 from noria.adapters.metadata.sql.counts import SqlCounts
 from noria.adapters.metadata.sql.deployments import SqlDeployments
+from noria.adapters.metadata.sql.experiments import SqlExperiments
 from noria.adapters.metadata.sql.feed import SqlFeed
 from noria.adapters.metadata.sql.journal import SqlJournal
 from noria.adapters.metadata.sql.ledger import SqlLedger
 from noria.adapters.metadata.sql.models import SqlModels
+from noria.adapters.metadata.sql.run_index import SqlRunIndex
 from noria.adapters.metadata.sql.runs import SqlRuns
+from noria.adapters.metadata.sql.series import SqlSeries
+from noria.adapters.metadata.sql.trained import SqlTrained
 
 
 class SqlMetadata:
@@ -21,6 +26,11 @@ class SqlMetadata:
         self._database = database
         self.ledger = SqlLedger(database, project, number)
         self.runs = SqlRuns(database, number)
+        self.experiments = SqlExperiments(database, number)
+        self.index = SqlRunIndex(database, number)
+        self.series = SqlSeries(database, number)
+        self.trained = SqlTrained(database, number)
+        self.artifacts = SqlArtifacts(database, number)
         self.models = SqlModels(database, number)
         self.catalog = SqlCatalog(database, number)
         self.feed = SqlFeed(database, number)

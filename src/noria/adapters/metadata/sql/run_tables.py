@@ -62,7 +62,17 @@ experiment_numbers = Table(
     Column("last", BigInteger, nullable=False),
     PrimaryKeyConstraint("project"),
 )
-"""The highest number that an experiment ever had: numbers of purged ones do not come back."""
+"""The highest number that an experiment ever had."""
+
+experiments_gone = Table(
+    "experiments_gone",
+    METADATA,
+    _project(),
+    Column("number", BigInteger, nullable=False),
+    PrimaryKeyConstraint("project", "number"),
+    sqlite_with_rowid=False,
+)
+"""Numbers of forgotten experiments: they are not given again."""
 
 experiment_tags = Table(
     "experiment_tags",

@@ -1,22 +1,27 @@
-"""Runs and their metric series in SQL: a document a run, a row a series with its last point, a row a point.
+"""Runs in SQL: a narrow row a run, rows for params, tags and datasets, metric points in series.py. Called through ports.runs.RunStore.
 
-What repeats or contradicts an earlier write is rules.py. Called through ports.runs.RunStore.
+What repeats or contradicts an earlier write is rules_runs.py; the form of the rows is run_rows.py; finding runs is run_index.py.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from json import dumps
+from math import isnan
 
 from msgspec.structs import replace
 
-from noria.adapters.metadata import rules
-from noria.adapters.metadata.sql.connection import Connection, Database
-from noria.domain.ids import RunId
-from noria.domain.run import Artifact, Metric, ParamValue, Run, RunStatus
-from noria.wire.nouns import pack, unpack
-
-Row = tuple[int, bytes]
-"""Number and document of a run."""
+from noria.adapters.metadata import rules as times
+from noria.adapters.metadata import rules_runs as rules
+from noria.adapters.metadata.rules_trained import missing_trained
+from noria.adapters.metadata.sql import purging, run_rows
+from noria.adapters.metadata.sql.artifacts import checked_files, files_at, files_below, put_files
+from noria.adapters.metadata.sql.connection import Connection, Database, listed, portions
+from noria.adapters.metadata.sql.experiments import active_named, bare_experiment, make_experiment
+from noria.adapters.metadata.sql.series import add_points
+from noria.domain.change import ChangeKind
+from noria.domain.experiment import Experiment
+from noria.domain.ids import ExperimentId, RunId
+from noria.domain.run import Artifact, DatasetUse, Metric, ModelLink, ParamValue, Run, RunBatch, RunStatus
+from noria.wire.nouns import pack
 
 
 class SqlRuns:
@@ -27,151 +32,315 @@ class SqlRuns:
         self._project = project
 
     def create(self, run: Run) -> Run:
-        kept, points = rules.new_run(run)
-        made, doc, started_at = pack(run), pack(kept), rules.micros(run.started_at)
+        pack(run)  # what memory could not send is refused here as well
+        made = run_rows.made_of(run)
+        points = _checked(rules.first_points(run))
 
         def work(connection: Connection) -> Run:
-            earlier = connection.execute(
-                "SELECT made FROM runs WHERE project = ? AND id = ?", (self._project, run.id)
+            row = connection.execute(
+                "SELECT number, made FROM runs WHERE project = ? AND id = ?", (self._project, run.id)
             ).fetchone()
-            if earlier is not None:
-                rules.same_run(_run(earlier[0]), run)
-                return self._with_metrics(connection, [self._row(connection, run.id)])[0]
-            cursor = connection.execute(
-                "INSERT INTO runs (project, id, experiment, status, started_at, made, doc) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (self._project, run.id, run.experiment, run.status, started_at, made, doc),
-            )
-            self._add_points(connection, int(cursor.lastrowid or 0), points)
-            return run
+            if row is not None:
+                if row[1] != made:
+                    raise rules.began_otherwise(run.id)
+                return self._whole(connection, row[0])
+            kept = rules.new_run(run, self._experiment_of(connection, run))
+            number = self._insert(connection, kept, made)
+            if points:
+                add_points(connection, self._project, number, points)
+            rules.added_artifacts(run.id, {}, run.artifacts)
+            files = self._put_files(connection, kept, run.artifacts)
+            run_rows.tell_change(connection, self._project, rules.run_change("run.created", kept, at=kept.started_at))
+            return replace(kept, metrics=dict(run.metrics), artifacts=files)
 
         return self._database.write(work)
 
     def get(self, run_id: RunId) -> Run:
-        return self._database.read(
-            lambda connection: self._with_metrics(connection, [self._row(connection, run_id)])[0]
-        )
+        return self._database.read(lambda connection: self._whole(connection, self._number(connection, run_id)))
 
-    def find(
-        self, *, experiment: str | None = None, status: RunStatus | None = None, limit: int = 100, offset: int = 0
-    ) -> list[Run]:
-        where, values = self._where(experiment, status)
-        return self._database.read(
-            lambda connection: self._with_metrics(
-                connection,
-                connection.execute(
-                    f"SELECT number, doc FROM runs WHERE {where} ORDER BY started_at DESC, number DESC LIMIT ? OFFSET ?",
-                    (*values, max(limit, 0), max(offset, 0)),
-                ).fetchall(),
-            )
-        )
+    def log(self, batch: RunBatch) -> None:
+        points = _checked(batch.metrics)
+        params, tags = rules.checked_params(batch.params), rules.checked_tags(dict(batch.tags))
+        pack(params)
 
-    def count(self, *, experiment: str | None = None, status: RunStatus | None = None) -> int:
-        where, values = self._where(experiment, status)
-        return int(
-            self._database.read(
-                lambda connection: connection.execute(f"SELECT count(*) FROM runs WHERE {where}", values).fetchone()[0]
-            )
-        )
-
-    def experiments(self) -> list[str]:
-        rows = self._database.read(
-            lambda connection: connection.execute(
-                "SELECT DISTINCT experiment FROM runs WHERE project = ? ORDER BY experiment", (self._project,)
-            ).fetchall()
-        )
-        return [row[0] for row in rows]
-
-    def log_params(self, run_id: RunId, params: Mapping[str, ParamValue]) -> None:
-        self._change(run_id, lambda run: rules.with_params(run, params))
-
-    def log_metrics(self, run_id: RunId, points: Sequence[Metric]) -> None:
         def work(connection: Connection) -> None:
-            self._add_points(connection, self._row(connection, run_id)[0], points)
+            number = self._number(connection, batch.run_id, active=True)
+            if params:
+                self._add_params(connection, batch.run_id, number, params)
+            if tags:
+                run_rows.put_tags(connection, tags, table="tags", owner="run", of=(self._project, number))
+            if points:
+                self._add_points(connection, number, points)
 
         self._database.write(work)
 
-    def history(self, run_id: RunId, key: str) -> list[Metric]:
-        def query(connection: Connection) -> list[tuple[int, int, int]]:
-            number = self._row(connection, run_id)[0]
-            return connection.execute(
-                "SELECT p.step, p.at, p.bits FROM series s JOIN points p ON p.series = s.id"
-                " WHERE s.run = ? AND s.key = ? ORDER BY p.step, p.at, p.bits",
-                (number, key),
-            ).fetchall()
+    def log_params(self, run_id: RunId, params: Mapping[str, ParamValue]) -> None:
+        self.log(RunBatch(run_id=run_id, params=dict(params)))
 
-        return [
-            Metric(key=key, value=rules.bits_float(bits), step=step, at=rules.moment(at))
-            for step, at, bits in self._database.read(query)
-        ]
+    def log_metrics(self, run_id: RunId, points: Sequence[Metric]) -> None:
+        points = _checked(points)
 
-    def set_tags(self, run_id: RunId, tags: Mapping[str, str]) -> None:
-        self._change(run_id, lambda run: rules.with_tags(run, tags))
+        def work(connection: Connection) -> None:
+            self._add_points(connection, self._number(connection, run_id, active=True), points)
+
+        self._database.write(work)
+
+    def set_tags(self, run_id: RunId, tags: Mapping[str, str | None]) -> None:
+        changes = dict(rules.checked_tags(tags))
+
+        def work(connection: Connection) -> None:
+            number = self._number(connection, run_id, active=True)
+            run_rows.put_tags(connection, changes, table="tags", owner="run", of=(self._project, number))
+
+        self._database.write(work)
 
     def add_artifacts(self, run_id: RunId, artifacts: Sequence[Artifact]) -> None:
-        self._change(run_id, lambda run: rules.with_artifacts(run, artifacts))
+        def work(connection: Connection) -> None:
+            number = self._number(connection, run_id, active=True)
+            if artifacts:
+                self._put_files(connection, run_rows.load(connection, [number])[0], artifacts)
+
+        self._database.write(work)
+
+    def link(
+        self,
+        run_id: RunId,
+        *,
+        inputs: Sequence[DatasetUse] = (),
+        models_in: Sequence[ModelLink] = (),
+        models_out: Sequence[ModelLink] = (),
+    ) -> None:
+        def work(connection: Connection) -> None:
+            number = self._number(connection, run_id, active=True)
+            before = run_rows.load(connection, [number])[0]
+            after = rules.linked(before, inputs=inputs, models_in=models_in, models_out=models_out)
+            if after.inputs != before.inputs:
+                run_rows.put_inputs(connection, self._project, number, after.inputs)
+            doc = run_rows.rest_of(after)
+            connection.execute("UPDATE runs SET doc = ? WHERE number = ?", (doc, number))
+
+        self._database.write(work)
 
     def finish(self, run_id: RunId, *, status: RunStatus, at: datetime, error: str = "") -> Run:
-        return self._change(run_id, lambda run: rules.finished(run, status=status, at=at, error=error))
+        return self._end(run_id, lambda run: rules.finished(run, status=status, at=at, error=error))
 
-    def _change(self, run_id: RunId, change: Callable[[Run], Run]) -> Run:
-        """Read a run's document, change it, write it, all in one transaction."""
+    def amend(
+        self,
+        run_id: RunId,
+        *,
+        name: str | None = None,
+        status: RunStatus | None = None,
+        finished_at: datetime | None = None,
+    ) -> Run:
+        return self._end(run_id, lambda run: rules.amended(run, name=name, status=status, finished_at=finished_at))
 
-        def work(connection: Connection) -> Run:
-            number, doc = self._row(connection, run_id)
-            changed = change(_run(doc))
-            connection.execute(
-                "UPDATE runs SET status = ?, doc = ? WHERE number = ?", (changed.status, pack(changed), number)
+    def trash(self, run_ids: Sequence[RunId], *, at: datetime | None) -> None:
+        wanted = list(dict.fromkeys(run_ids))
+        kind: ChangeKind = "run.restored" if at is None else "run.trashed"
+
+        def work(connection: Connection) -> None:
+            held = self._bare(connection, wanted)
+            moved: list[tuple[int, Run]] = []
+            for run_id in wanted:
+                if run_id not in held:
+                    raise rules.missing_run(run_id)
+                number, run = held[run_id]
+                after = rules.trashed_run(run, at=at)
+                if after is not None:
+                    moved.append((number, after))
+            if at is None:
+                for experiment in {run.experiment_id for _, run in moved}:
+                    rules.active_experiment(bare_experiment(connection, self._project, experiment))
+            moment = None if at is None else times.micros(at)
+            connection.executemany(
+                "UPDATE runs SET trashed_at = ?, went_along = 0 WHERE number = ?",
+                [(moment, number) for number, _ in moved],
             )
-            return replace(changed, metrics=_metrics(connection, [number]).get(number, {}))
+            for _, run in moved:
+                run_rows.tell_change(connection, self._project, rules.run_change(kind, run, at=at))
+
+        self._database.write(work)
+
+    def purge(self, run_ids: Sequence[RunId]) -> int:
+        wanted = list(dict.fromkeys(run_ids))
+
+        def work(connection: Connection) -> int:
+            held = self._bare(connection, wanted)
+            numbers = [number for number, run in held.values() if run.trashed_at is not None]
+            purging.forget_runs(connection, self._project, numbers)
+            return len(numbers)
 
         return self._database.write(work)
 
-    def _row(self, connection: Connection, run_id: str) -> Row:
-        row: Row | None = connection.execute(
-            "SELECT number, doc FROM runs WHERE project = ? AND id = ?", (self._project, run_id)
+    def _experiment_of(self, connection: Connection, run: Run) -> Experiment:
+        """The experiment that a run names, by id or else by name; made if there is none of that name."""
+        if run.experiment_id:
+            return bare_experiment(connection, self._project, run.experiment_id)
+        if not run.experiment:
+            raise rules.no_experiment(run)
+        found = active_named(connection, self._project, run.experiment)
+        return found or make_experiment(connection, self._project, run.experiment, at=run.started_at)
+
+    def _insert(self, connection: Connection, run: Run, made: bytes) -> int:
+        own_root = run.artifact_root if rules.is_foreign(run.artifact_root) else None
+        number: int = connection.execute(
+            "INSERT INTO runs (project, id, experiment, name, status, who, started_at, finished_at, seed, artifact_root,"
+            " went_along, made, doc) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?) RETURNING number",
+            (
+                self._project,
+                run.id,
+                int(run.experiment_id),
+                run.name,
+                run.status,
+                run.user,
+                times.micros(run.started_at),
+                None if run.finished_at is None else times.micros(run.finished_at),
+                None if run.seed is None else float(run.seed),
+                own_root,
+                made,
+                run_rows.rest_of(run),
+            ),
+        ).fetchall()[0][0]
+        if run.params:
+            run_rows.add_params(connection, run_rows.param_rows(self._project, number, run.params))
+        if run.tags:
+            run_rows.put_tags(connection, dict(run.tags), table="tags", owner="run", of=(self._project, number))
+        if run.inputs:
+            run_rows.put_inputs(connection, self._project, number, run.inputs)
+        return number
+
+    def _add_params(self, connection: Connection, run_id: RunId, number: int, params: Mapping[str, ParamValue]) -> None:
+        held = run_rows.params_of(connection, number)
+        # Only id and params are looked at: a whole run would cost more than the write.
+        bare = Run(id=run_id, experiment="", name="", status="running", started_at=times.EPOCH, params=held)
+        rules.with_params(bare, params)
+        fresh = {key: value for key, value in params.items() if key not in held}
+        run_rows.add_params(connection, run_rows.param_rows(self._project, number, fresh, first=len(held)))
+
+    def _add_points(self, connection: Connection, number: int, points: Sequence[Metric]) -> None:
+        """Add points to their series; those that measure a trained model to that as well."""
+        measuring = [point for point in points if point.subject is not None]
+        if measuring:
+            self._measure(connection, number, measuring)
+        add_points(connection, self._project, number, points)
+
+    def _measure(self, connection: Connection, number: int, points: Sequence[Metric]) -> None:
+        wanted = list(dict.fromkeys(point.subject.model_id for point in points if point.subject is not None))
+        models: dict[str, int] = {}
+        for some in portions(wanted):
+            marks, values = listed(some)
+            models.update(
+                connection.execute(
+                    f"SELECT id, number FROM trained WHERE project = ? AND id IN ({marks})", (self._project, *values)
+                ).fetchall()
+            )
+        for model_id in wanted:
+            if model_id not in models:
+                raise missing_trained(model_id)
+        connection.executemany(
+            'INSERT INTO trained_points (project, model, "key", dataset, dataset_digest, run, step, at, bits, value, is_nan)'
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            [
+                (
+                    self._project,
+                    models[point.subject.model_id],
+                    point.key,
+                    point.subject.dataset,
+                    point.subject.dataset_digest,
+                    number,
+                    *rules.point_key(point),
+                    None if isnan(point.value) else point.value,
+                    int(isnan(point.value)),
+                )
+                for point in points
+                if point.subject is not None
+            ],
+        )
+
+    def _put_files(self, connection: Connection, run: Run, artifacts: Sequence[Artifact]) -> tuple[Artifact, ...]:
+        """Attach files that are not there yet; gives all that were named, by path."""
+        if not artifacts:
+            return ()
+        root = rules.files_of_run(run)
+        files = checked_files(artifacts, root=root)
+        start = len(root) + 1
+        held = {
+            path[start:]: replace(file, path=path[start:])
+            for path, file in files_at(connection, self._project, list(files)).items()
+        }
+        fresh = {file.path for file in rules.added_artifacts(run.id, held, artifacts)}
+        put_files(connection, self._project, {path: file for path, file in files.items() if path[start:] in fresh})
+        return tuple(replace(files[path], path=path[start:]) for path in sorted(files))
+
+    def _end(self, run_id: RunId, change: Callable[[Run], Run]) -> Run:
+        """Change what a run's own row says, and tell of it if that is an end."""
+
+        def work(connection: Connection) -> Run:
+            number = self._number(connection, run_id)
+            before = self._whole(connection, number)
+            after = change(rules.active_run(before))
+            if after != before:
+                connection.execute(
+                    "UPDATE runs SET name = ?, status = ?, finished_at = ?, doc = ? WHERE number = ?",
+                    (
+                        after.name,
+                        after.status,
+                        None if after.finished_at is None else times.micros(after.finished_at),
+                        run_rows.rest_of(after),
+                        number,
+                    ),
+                )
+            if rules.has_ended_anew(before, after):
+                told = rules.run_change("run.finished", after, at=after.finished_at)
+                run_rows.tell_change(connection, self._project, told)
+            return after
+
+        return self._database.write(work)
+
+    def _number(self, connection: Connection, run_id: str, *, active: bool = False) -> int:
+        """A run's number. Raises NotFound; with `active` also Conflict, if it is in the trash."""
+        row = connection.execute(
+            "SELECT number, trashed_at FROM runs WHERE project = ? AND id = ?", (self._project, run_id)
         ).fetchone()
         if row is None:
             raise rules.missing_run(run_id)
-        return row
+        number: int = row[0]
+        if active and row[1] is not None:
+            rules.active_run(run_rows.load(connection, [number])[0])
+        return number
 
-    def _where(self, experiment: str | None, status: str | None) -> tuple[str, tuple[object, ...]]:
-        given = [("project", self._project), ("experiment", experiment), ("status", status)]
-        chosen = [(column, value) for column, value in given if value is not None]
-        return " AND ".join(f"{column} = ?" for column, _ in chosen), tuple(value for _, value in chosen)
+    def _whole(self, connection: Connection, number: int) -> Run:
+        """A run with its artifacts."""
+        run = run_rows.load(connection, [number])[0]
+        files = files_below(connection, self._project, run.artifact_root)
+        return replace(run, artifacts=tuple(files.values())) if files else run
 
-    def _with_metrics(self, connection: Connection, rows: Sequence[Row]) -> list[Run]:
-        metrics = _metrics(connection, [number for number, _ in rows])
-        return [replace(_run(doc), metrics=metrics.get(number, {})) for number, doc in rows]
+    def _bare(self, connection: Connection, run_ids: Sequence[RunId]) -> dict[RunId, tuple[int, Run]]:
+        """Runs as far as their own rows tell, without what they hold."""
+        found: dict[RunId, tuple[int, Run]] = {}
+        for some in portions(run_ids):
+            marks, values = listed(some)
+            rows = connection.execute(
+                "SELECT number, id, experiment, name, status, started_at, trashed_at FROM runs"
+                f" WHERE project = ? AND id IN ({marks})",
+                (self._project, *values),
+            ).fetchall()
+            for number, run_id, experiment, name, status, started, trashed in rows:
+                run = Run(
+                    id=run_id,
+                    experiment="",
+                    experiment_id=ExperimentId(str(experiment)),
+                    name=name,
+                    status=status,
+                    started_at=times.moment(started),
+                    trashed_at=None if trashed is None else times.moment(trashed),
+                )
+                found[run_id] = (number, run)
+        return found
 
-    def _add_points(self, connection: Connection, run: int, points: Sequence[Metric]) -> None:
-        """Add points of any keys; the last point of each series moves on only if a later one came."""
-        by_key: dict[str, list[tuple[int, int, int]]] = {}
-        for point in points:
-            by_key.setdefault(point.key, []).append(rules.point_key(point))
-        for key, keys in by_key.items():
-            number = connection.execute(
-                'INSERT INTO series (project, run, "key", step, at, bits) VALUES (?, ?, ?, ?, ?, ?)'
-                ' ON CONFLICT (run, "key") DO UPDATE SET (step, at, bits) ='
-                " (SELECT step, at, bits UNION ALL SELECT excluded.step, excluded.at, excluded.bits"
-                " ORDER BY 1 DESC, 2 DESC, 3 DESC LIMIT 1) RETURNING id",
-                (self._project, run, key, *max(keys)),
-            ).fetchall()[0][0]
-            connection.executemany(
-                "INSERT INTO points (series, step, at, bits) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
-                [(number, *point) for point in keys],
-            )
 
-
-def _metrics(connection: Connection, runs: Sequence[int]) -> dict[int, dict[str, float]]:
-    """The last value of each series of these runs."""
-    found: dict[int, dict[str, float]] = {}
-    rows = connection.execute(
-        'SELECT run, "key", bits FROM series WHERE run IN (SELECT value FROM json_each(?)) ORDER BY id', (dumps(runs),)
-    )
-    for run, key, bits in rows:
-        found.setdefault(run, {})[key] = rules.bits_float(bits)
+def _checked(points: Iterable[Metric]) -> list[Metric]:
+    """Points whose keys, steps and times can be kept. Raises InputInvalid."""
+    found = list(points)
+    rules.check_points(found)
     return found
-
-
-def _run(doc: bytes) -> Run:
-    return unpack(doc, Run, what="a stored run")

@@ -38,6 +38,11 @@ CREATE TABLE experiment_numbers (
     last BIGINT NOT NULL,
     PRIMARY KEY (project)
 );
+CREATE TABLE experiments_gone (
+    project INTEGER NOT NULL REFERENCES projects (id),
+    number BIGINT NOT NULL,
+    PRIMARY KEY (project, number)
+) WITHOUT ROWID;
 CREATE TABLE experiment_tags (
     project INTEGER NOT NULL REFERENCES projects (id),
     experiment BIGINT NOT NULL,
