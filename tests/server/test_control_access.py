@@ -125,7 +125,7 @@ def a_header(session: str):  # type: ignore[no-untyped-def]
 
 
 def test_health_and_the_pages_hold_no_data_and_need_no_key(guarded: TestClient) -> None:
-    assert guarded.get("/health").status_code == 200
+    assert guarded.get("/api/v1/health").status_code == 200
     assert guarded.get("/runs").status_code in (200, 503)
 
 

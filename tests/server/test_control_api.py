@@ -310,7 +310,7 @@ def test_every_error_has_an_http_status() -> None:
 
 def test_health_answers_without_a_store(tmp_path: Path) -> None:
     with TestClient(create_app(a_workspace(tmp_path / "absent")), base_url=BASE) as client:
-        assert client.get("/health").json()["status"] == "ok"
+        assert client.get("/api/v1/health").json()["status"] == "ok"
     assert not (tmp_path / "absent").exists()
 
 

@@ -27,7 +27,7 @@ def test_it_answers_once_it_has_said_where_and_ends_well(tmp_path: Path, number:
     assert process.stdout is not None
 
     url = json.loads(process.stdout.readline())["url"]
-    with urlopen(f"{url}/health") as answer:
+    with urlopen(f"{url}/api/v1/health") as answer:
         health = json.load(answer)
     with urlopen(f"{url}/api/v1/status") as answer:
         status = json.load(answer)

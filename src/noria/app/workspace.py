@@ -13,6 +13,8 @@ from weakref import finalize
 
 from noria.app.plugins import BUILT_IN, load
 from noria.app.settings import Settings, resolve
+from noria.app.stores import open_blobs
+from noria.errors import Conflict
 from noria.ports.artifacts import ArtifactIndex
 from noria.ports.blobs import BlobStore
 from noria.ports.catalog import ModelCatalog
@@ -76,6 +78,29 @@ class Workspace(AbstractContextManager["Workspace"]):
         workspace = cls(Settings(project=project, stores=stores), Path(scratch), clock=clock)
         workspace._scratch = finalize(workspace, rmtree, scratch, ignore_errors=True)
         return workspace
+
+    @property
+    def is_ephemeral(self) -> bool:
+        """Whether nothing of this project outlives the process."""
+        return self._scratch is not None
+
+    def reset(self) -> None:
+        """Forget everything an ephemeral project holds. Whoever holds one of the former stores may finish with it; nobody else sees it again.
+
+        Raises Conflict for a project that is kept.
+        """
+        if not self.is_ephemeral:
+            raise Conflict(
+                f"project {self.project!r} is kept on disk and cannot be reset",
+                remedy="noria up --ephemeral, for tests",
+            )
+        stores = self.settings.stores
+        self.__dict__.update(
+            metadata=load("metadata", stores.metadata).open_store("", project=self.project),
+            blobs=load("blobs", stores.blobs).open_store(""),
+            tables=load("tables", stores.tables).open_store(""),
+            predictions=load("predictions", stores.predictions).open_store(""),
+        )
 
     @cached_property
     def metadata(self) -> Metadata:
@@ -152,7 +177,8 @@ class Workspace(AbstractContextManager["Workspace"]):
     @cached_property
     def blobs(self) -> BlobStore:
         """Content by digest."""
-        return cast(BlobStore, load("blobs", self.settings.stores.blobs).open_store(str(self.home / "blobs")))
+        stores = self.settings.stores
+        return open_blobs(stores.blobs, stores.blobs_location, home=self.home, project=self.project)
 
     @cached_property
     def tables(self) -> TableStore:
@@ -188,6 +214,10 @@ class Workspace(AbstractContextManager["Workspace"]):
     def flavors(self) -> Mapping[str, Flavor]:
         """Every flavor, opened by name when it is asked for."""
         return _Flavors()
+
+    def projects(self) -> list[str]:
+        """Every project of the metadata store."""
+        return self.metadata.projects()
 
     def close(self) -> None:
         """Let go of everything that was opened."""

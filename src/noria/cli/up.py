@@ -7,6 +7,7 @@ import threading
 from importlib import import_module
 
 from noria.app.processes import leave, start_worker
+from noria.app.settings import resolve
 from noria.app.source import named
 from noria.app.turn import Loop
 from noria.app.workspace import Workspace
@@ -19,20 +20,36 @@ def configure(command: argparse.ArgumentParser) -> None:
     command.add_argument("--host", default=None, help="address to listen on (default from noria.toml, 127.0.0.1)")
     command.add_argument("--port", type=int, default=None, help="port of the pages (default from noria.toml, 8321)")
     command.add_argument("--no-worker", action="store_true", help="serve the pages only")
+    command.add_argument(
+        "--ephemeral",
+        action="store_true",
+        help="keep everything in memory, for tests: no worker, no loop, and POST /api/v1/reset empties it",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
     """Serve until interrupted."""
+    if options.ephemeral:
+        _serve_from_memory(options)
+        leave(0)
     with Workspace.open() as workspace:
         serving = workspace.settings.serving
-        host, port = options.host or serving.host, options.port or serving.port
+        host, port = options.host or serving.host, serving.port if options.port is None else options.port
         stop = threading.Event()
         worker = None
         # Until the server answers it has no handler of its own; without one the worker would be left behind.
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
         try:
             if not options.no_worker:
-                worker = start_worker(workspace.home, host=host, port=serving.worker_port, durable=serving.durable)
+                worker = start_worker(
+                    workspace.home,
+                    host=host,
+                    port=serving.worker_port,
+                    durable=serving.durable,
+                    blobs=workspace.settings.stores.blobs,
+                    blobs_location=workspace.settings.stores.blobs_location,
+                    project=workspace.project,
+                )
                 print(f"predictions: {worker.url}", flush=True)
             if workspace.settings.recipe:
                 _turn_in_background(workspace, stop)
@@ -42,6 +59,14 @@ def run(options: argparse.Namespace) -> int:
             if worker is not None:
                 worker.stop()
     leave(0)
+
+
+def _serve_from_memory(options: argparse.Namespace) -> None:
+    settings, _ = resolve()
+    host = options.host or settings.serving.host
+    port = settings.serving.port if options.port is None else options.port
+    with Workspace.ephemeral(settings.project) as workspace:
+        import_module("noria.server.control.run").serve(workspace, host=host, port=port)
 
 
 def _turn_in_background(workspace: Workspace, stop: threading.Event) -> None:

@@ -1,8 +1,10 @@
-"""Who may ask. On loopback everybody on this machine; elsewhere whoever holds the key, as a header or as a browser's cookie. Called by app.py.
+"""Who may ask. On loopback everybody on this machine; elsewhere whoever holds the key: as bearer, as password, or as a browser's cookie.
+Called by app.py and front.py.
 
 Two things are refused even on loopback: a foreign Host (a name that was made to point here) and a change asked for by another site's page.
 """
 
+import base64
 import hmac
 import time
 from hashlib import sha256
@@ -26,7 +28,9 @@ COOKIE = "noria_session"
 HOURS = 12
 SHORTEST_KEY = 16
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
-OPEN = frozenset({"/api/v1/session"})
+OPEN = frozenset({"/api/v1/session", "/api/v1/health"})
+GUARDED = ("/api/", "/ajax-api/", "/get-artifact", "/model-versions/get-artifact")
+"""Where the data is. What lies elsewhere are the pages, which hold none."""
 
 
 class Keyring:
@@ -54,9 +58,11 @@ class Keyring:
         """Whether a request with these headers may read and write."""
         if self.key is None:
             return True
-        bearer = headers.get("authorization", "")
-        if bearer[:7].lower() == "bearer ":
-            return self.fits(bearer[7:].strip())
+        shown = headers.get("authorization", "")
+        if shown[:7].lower() == "bearer ":
+            return self.fits(shown[7:].strip())
+        if shown[:6].lower() == "basic ":
+            return self.fits(_password(shown[6:].strip()))
         return self._valid(_cookie(headers.get("cookie", "")))
 
     def _valid(self, session: str) -> bool:
@@ -77,6 +83,11 @@ class Gatekeeper(ASGIMiddleware):
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         """Refuse, or let through. Raises NotSignedIn, AccessRefused."""
+        self.check(scope)
+        await next_app(scope, receive, send)
+
+    def check(self, scope: Scope) -> None:
+        """Raises NotSignedIn, AccessRefused for a request that may not be answered."""
         headers = Headers.from_scope(scope)
         host = headers.get("host", "")
         if self.loopback and _name(host) not in LOOPBACK:
@@ -86,9 +97,8 @@ class Gatekeeper(ASGIMiddleware):
         if cast(HTTPScope, scope)["method"] not in SAFE:
             _same_site(headers, host)
         path = scope["path"]
-        if path.startswith("/api/") and path not in OPEN and not self.keyring.admits(headers):
+        if path.startswith(GUARDED) and path not in OPEN and not self.keyring.admits(headers):
             raise NotSignedIn("this server asks for its key", cause="the request carries no valid key")
-        await next_app(scope, receive, send)
 
 
 def _name(host: str) -> str:
@@ -106,6 +116,14 @@ def _same_site(headers: Headers, host: str) -> None:
         raise AccessRefused(
             "a change was asked for by a page of another site", cause=f"its origin is {origin or 'unknown'!r}"
         )
+
+
+def _password(credentials: str) -> str:
+    """The password in the credentials of Basic authentication, for clients that know no other; the name does not matter."""
+    try:
+        return base64.b64decode(credentials, validate=True).decode().partition(":")[2]
+    except ValueError:
+        return ""
 
 
 def _cookie(header: str) -> str:

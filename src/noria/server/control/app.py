@@ -13,7 +13,19 @@ from litestar.types import ControllerRouterHandler, Message, Scope
 from noria import __version__
 from noria.app.workspace import Workspace
 from noria.errors import NoriaError
-from noria.server.control import access, audit, deployments, home, models, predictions, problems, runs, schema, why
+from noria.server.control import (
+    access,
+    audit,
+    deployments,
+    ephemeral,
+    home,
+    models,
+    predictions,
+    problems,
+    runs,
+    schema,
+    why,
+)
 from noria.server.control.quality import Quality
 from noria.server.control.store import store_router
 
@@ -61,6 +73,8 @@ def create_app(workspace: Workspace, *, key: str | None = None, loopback: bool =
     quality = Quality()
     # A workspace has the six ports of a metadata store, each opened at its first use; so the server opens none before it is asked.
     routes = [*ROUTES, store_router(workspace), *([_router(pages)] if pages else [])]
+    if workspace.is_ephemeral:
+        routes.append(ephemeral.reset)
     return Litestar(
         route_handlers=routes,
         dependencies={

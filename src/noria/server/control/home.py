@@ -12,7 +12,7 @@ from noria.server.control.views import Health, StatusView
 NEWS = 12
 
 
-@get("/health", sync_to_thread=False, tags=["home"])
+@get("/api/v1/health", sync_to_thread=False, tags=["home"])
 def health(workspace: NamedDependency[Workspace]) -> Health:
     """Answers as long as the server lives; touches no store."""
     return Health(status="ok", project=workspace.project, version=__version__)

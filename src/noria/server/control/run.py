@@ -64,7 +64,9 @@ async def _serve(
     from granian.constants import Interfaces
     from granian.server.embed import Server
 
+    from noria.server.control.access import Gatekeeper, Keyring
     from noria.server.control.app import create_app
+    from noria.server.control.front import front
 
     if not is_loopback(host) and not key:
         raise SettingInvalid(
@@ -73,7 +75,8 @@ async def _serve(
             remedy=f"export {KEY}=$(python -c 'import secrets; print(secrets.token_urlsafe(24))')",
         )
     port = claim(host, port)
-    app = create_app(workspace, key=key, loopback=is_loopback(host), pages=PAGES)
+    control = create_app(workspace, key=key, loopback=is_loopback(host), pages=PAGES)
+    app = front(workspace, control, Gatekeeper(Keyring(key), loopback=is_loopback(host)))
     server = Server(app, address=host, port=port, interface=Interfaces.ASGI, log_enabled=False, websockets=False)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -126,6 +129,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--home", type=Path, default=None, help="the project's home (default: as noria.toml says, else .noria)"
     )
+    parser.add_argument(
+        "--ephemeral", action="store_true", help="keep everything in memory; POST /api/v1/reset empties it"
+    )
     parser.add_argument("--project", default=None, help="name of the project (default: as noria.toml says)")
     parser.add_argument("--host", help="address to listen on (default: as noria.toml says, else 127.0.0.1)")
     parser.add_argument("--port", type=int, help="port (default: as noria.toml says, else 8321; 0: a free one)")
@@ -134,7 +140,11 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         settings, home = resolve(options.home.parent if options.home else None)
         settings = msgspec.structs.replace(settings, project=options.project or settings.project)
-        with Workspace(settings, (options.home or home).absolute()) as workspace:
+        with (
+            Workspace.ephemeral(settings.project)
+            if options.ephemeral
+            else Workspace(settings, (options.home or home).absolute())
+        ) as workspace:
             serve(
                 workspace,
                 host=options.host or settings.serving.host,

@@ -4,13 +4,26 @@ Routes are in the nouns' files; who may ask is decided in front of this. Loaded 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from noria.errors import RequestTooLarge
+from noria.server.mlflow import (
+    artifacts,
+    experiments,
+    lineage,
+    logged_models,
+    metrics,
+    multipart,
+    recording,
+    registered_models,
+    runs,
+    server_info,
+    unsupported,
+)
 from noria.server.mlflow.errors import answer, respond
-from noria.server.mlflow.routing import Context, Request, Response, Route, Table
+from noria.server.mlflow.routing import Context, Headers, Request, Response, Route, Table
 from noria.server.mlflow.wire import encode
 
 Receive = Callable[[], Awaitable[Any]]
@@ -22,13 +35,19 @@ THREADS = 64
 EMPTY = Response(b"{}")
 
 
+NOUNS = (artifacts, multipart, registered_models, server_info)
+
+TRACKING = (recording, runs, metrics, experiments, lineage, logged_models)
+
+
 def routes() -> list[Route]:
     """Every route of the protocol that this server knows."""
-    return []
+    return [route for noun in (*TRACKING, *NOUNS) for route in noun.ROUTES]
 
 
 def create_app(context: Context) -> "MlflowApp":
-    """The application over one project's stores."""
+    """The application over one project's stores, in which the experiment that clients take by default is made if it is missing."""
+    experiments.prepare(context)
     return MlflowApp(context, Table(routes()))
 
 
@@ -70,7 +89,7 @@ class MlflowApp:
             return
         response = await loop.run_in_executor(self._pool, self._answer, route, request)
         if head:
-            response = Response(b"", response.status, response.headers)
+            response = _headers_only(response)
         if isinstance(response.body, bytes):
             await _send(send, response)
         else:
@@ -91,10 +110,12 @@ class MlflowApp:
         return EMPTY if result is None else Response(encode(result))
 
     def _unknown(self, method: str, path: str) -> Response:
-        if known := self._table.methods(path):
-            refusal = answer(405, "BAD_REQUEST", f"{method} is not answered at {path!r}; {', '.join(known)} is.")
-            refusal.headers.append((b"allow", ", ".join(known).encode()))
+        if refusal := unsupported.refusal(method, path):
             return refusal
+        if known := self._table.methods(path):
+            other = answer(405, "BAD_REQUEST", f"{method} is not answered at {path!r}; {', '.join(known)} is.")
+            other.headers.append((b"allow", ", ".join(known).encode()))
+            return other
         return answer(404, "ENDPOINT_NOT_FOUND", f"No operation of the MLflow protocol is at {path!r}.")
 
     async def _stream(self, send: Send, response: Response) -> None:
@@ -130,13 +151,26 @@ async def _body(receive: Receive) -> bytes:
     return b"".join(parts)
 
 
+def _headers_only(response: Response) -> Response:
+    """The answer to HEAD: what GET would say, without its body; a file says its length itself."""
+    body = response.body
+    if isinstance(body, bytes):
+        return Response(b"", response.status, _with_length(response.headers, len(body)))
+    if isinstance(body, Generator):
+        body.close()
+    return Response(b"", response.status, response.headers)
+
+
+def _with_length(headers: Headers, length: int) -> Headers:
+    """The headers with the body's length, unless they say it themselves."""
+    if any(name == b"content-length" for name, _ in headers):
+        return headers
+    return [*headers, (b"content-length", str(length).encode())]
+
+
 async def _send(send: Send, response: Response) -> None:
     body = response.body
-    await send(
-        {
-            "type": "http.response.start",
-            "status": response.status,
-            "headers": [*response.headers, (b"content-length", str(len(body)).encode())],  # type: ignore[arg-type]
-        }
-    )
+    assert isinstance(body, bytes)
+    headers = _with_length(response.headers, len(body))
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
     await send({"type": "http.response.body", "body": body, "more_body": False})

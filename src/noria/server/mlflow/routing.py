@@ -7,6 +7,7 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
+from queue import SimpleQueue
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -16,23 +17,42 @@ from noria.ports.metadata import Metadata
 
 Headers = list[tuple[bytes, bytes]]
 JSON: Headers = [(b"content-type", b"application/json")]
+AHEAD = 4
+BATCH = 512 * 1024
+"""Bytes that are put together before the thread that consumes them is woken."""
 TEXT: Headers = [(b"content-type", b"text/plain; charset=utf-8")]
 
 
 @dataclass
 class Context:
-    """What a handler works with. One for the whole server; `metadata` is replaced when an ephemeral server is reset."""
+    """What a handler works with. One for the whole server; `metadata` is replaced when an ephemeral server is reset.
+
+    default_root: a URI below which new experiments keep their files, for clients that reach it themselves (as `mlflow server
+    --default-artifact-root`); empty: in this store.
+    """
 
     metadata: Metadata
     blobs: BlobStore
     clock: Clock
     actor: str = "mlflow"
+    default_root: str = ""
 
 
 class Request:
     """One request. args: what the route's path names; body: empty for a route that streams, whose bytes come from `chunks`."""
 
-    __slots__ = ("_headers", "_loop", "_query", "_receive", "args", "body", "method", "path", "query_string")
+    __slots__ = (
+        "_complete",
+        "_headers",
+        "_loop",
+        "_query",
+        "_receive",
+        "args",
+        "body",
+        "method",
+        "path",
+        "query_string",
+    )
 
     def __init__(
         self,
@@ -53,6 +73,7 @@ class Request:
         self._query: dict[str, list[str]] | None = None
         self._receive: Callable[[], Awaitable[Any]] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._complete = False
 
     @property
     def query(self) -> dict[str, list[str]]:
@@ -72,25 +93,57 @@ class Request:
         self._receive, self._loop = receive, loop
 
     def chunks(self) -> Iterator[bytes]:
-        """The body piece by piece, never more than one in memory. For routes that stream, from their handler's thread.
+        """The body piece by piece, read at most `AHEAD` batches ahead. For routes that stream, from their handler's thread.
 
         Raises ConnectionError if the client goes away in the middle.
         """
         if self._receive is None or self._loop is None:
             yield self.body
             return
-        while True:
-            message = asyncio.run_coroutine_threadsafe(_awaited(self._receive), self._loop).result()
-            if message["type"] == "http.disconnect":
-                raise ConnectionError("the client went away before the body was complete")
-            if piece := message.get("body", b""):
-                yield piece
-            if not message.get("more_body", False):
-                return
+        if self._complete:
+            return
+        batches: SimpleQueue[tuple[list[bytes], bool] | None] = SimpleQueue()
+        room = asyncio.Semaphore(AHEAD)
+        pump = asyncio.run_coroutine_threadsafe(self._pump(self._receive, batches, room), self._loop)
+        try:
+            more = True
+            while more:
+                batch = batches.get()
+                if batch is None:
+                    raise ConnectionError("the client went away before the body was complete")
+                self._loop.call_soon_threadsafe(room.release)
+                pieces, more = batch
+                yield from pieces
+        finally:
+            pump.cancel()
 
-
-async def _awaited(receive: Callable[[], Awaitable[Any]]) -> Any:
-    return await receive()
+    async def _pump(
+        self,
+        receive: Callable[[], Awaitable[Any]],
+        batches: "SimpleQueue[tuple[list[bytes], bool] | None]",
+        room: asyncio.Semaphore,
+    ) -> None:
+        """Fill the queue from the loop, in batches: a thread is woken once for many small pieces."""
+        try:
+            pieces: list[bytes] = []
+            size = 0
+            more = True
+            while more:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    break
+                piece, more = message.get("body", b""), message.get("more_body", False)
+                self._complete = not more
+                if piece:
+                    pieces.append(piece)
+                    size += len(piece)
+                if size >= BATCH or not more:
+                    await room.acquire()
+                    batches.put((pieces, more))
+                    pieces, size = [], 0
+        finally:
+            if not self._complete:
+                batches.put(None)
 
 
 @dataclass
