@@ -3,12 +3,8 @@
 import pytest
 
 from noria.adapters.metadata.sqlite import open_store
-from noria.testing.counts_suite import CountsSuite
-from noria.testing.deployments_suite import DeploymentsSuite
-from noria.testing.journal_suite import JournalSuite
-from noria.testing.ledger_suite import PROJECT, LedgerSuite
-from noria.testing.models_suite import ModelsSuite
-from noria.testing.runs_suite import RunsSuite
+from noria.testing.ledger_suite import PROJECT
+from tests.conformance.metadata_suites import *  # noqa: F403
 
 
 @pytest.fixture
@@ -16,39 +12,3 @@ def metadata(tmp_path):
     store = open_store(str(tmp_path / "meta.db"), project=PROJECT)
     yield store
     store.close()
-
-
-class TestLedger(LedgerSuite):
-    @pytest.fixture
-    def ledger(self, metadata):
-        return metadata.ledger
-
-
-class TestRuns(RunsSuite):
-    @pytest.fixture
-    def runs(self, metadata):
-        return metadata.runs
-
-
-class TestModels(ModelsSuite):
-    @pytest.fixture
-    def models(self, metadata):
-        return metadata.models
-
-
-class TestDeployments(DeploymentsSuite):
-    @pytest.fixture
-    def deployments(self, metadata):
-        return metadata.deployments
-
-
-class TestJournal(JournalSuite):
-    @pytest.fixture
-    def journal(self, metadata):
-        return metadata.journal
-
-
-class TestCounts(CountsSuite):
-    @pytest.fixture
-    def counts(self, metadata):
-        return metadata.counts

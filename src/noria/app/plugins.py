@@ -10,7 +10,7 @@ from types import ModuleType
 from noria.errors import AdapterUnknown, ExtraMissing
 
 BUILT_IN: dict[str, tuple[str, ...]] = {
-    "metadata": ("memory", "sqlite", "remote"),
+    "metadata": ("memory", "sqlite", "postgres", "remote"),
     "blobs": ("memory", "local", "object_store", "remote"),
     "tables": ("memory", "parquet"),
     "predictions": ("memory", "parquet", "journal"),
