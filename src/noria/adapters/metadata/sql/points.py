@@ -13,6 +13,7 @@ from operator import attrgetter, floordiv, lt, sub
 from typing import NamedTuple
 
 from noria.adapters.metadata import rules
+from noria.adapters.metadata.rules_runs import point_key
 from noria.adapters.metadata.sql.connection import Connection
 from noria.domain.run import Metric
 from noria.errors import StoreCorrupt
@@ -36,6 +37,10 @@ _COLUMNS = CHUNK_COLUMNS.split(", ")
 _BY_FIRST = "first_step, first_at, first_bits"
 
 
+Batch = dict[str, list[Point]]
+"""New points by key, each list sorted and without repetitions: what `keyed` gives."""
+
+
 class Chunk(NamedTuple):
     """A chunk's range, how many points it has and where they are."""
 
@@ -54,7 +59,7 @@ class Place(NamedTuple):
     tail: int
 
 
-def keyed(points: Sequence[Metric]) -> dict[str, list[Point]]:
+def keyed(points: Sequence[Metric]) -> Batch:
     """The points of each key, sorted, each once. Raises InputInvalid for a time without zone and a step beyond 64 bits."""
     if not points:
         return {}
@@ -63,11 +68,11 @@ def keyed(points: Sequence[Metric]) -> dict[str, list[Point]]:
         times = map(floordiv, map(sub, map(attrgetter("at"), points), repeat(rules.EPOCH)), repeat(MICROSECOND))
         found = list(zip(steps, times, bits([point.value for point in points]).tolist(), strict=True))
     except (OverflowError, TypeError):
-        found = [rules.point_key(point) for point in points]  # one by one, to name the one that is wrong
+        found = [point_key(point) for point in points]  # one by one, to name the one that is wrong
     names = [point.key for point in points]
     if names.count(names[0]) == len(names):
         return {names[0]: _ordered(found)}
-    by_key: dict[str, list[Point]] = {}
+    by_key: Batch = {}
     for name, point in zip(names, found, strict=True):
         by_key.setdefault(name, []).append(point)
     return {name: _ordered(some) for name, some in by_key.items()}

@@ -9,9 +9,10 @@ from itertools import accumulate
 from math import isnan
 
 from noria.adapters.metadata import charting, rules
+from noria.adapters.metadata.rules_runs import missing_run
 from noria.adapters.metadata.sql import points as placing
 from noria.adapters.metadata.sql.connection import Connection, Database, listed, portions
-from noria.adapters.metadata.sql.points import Chunk, Place
+from noria.adapters.metadata.sql.points import Batch, Chunk, Place
 from noria.domain.ids import RunId
 from noria.domain.run import Bucket, Metric, SeriesHead
 from noria.errors import StoreCorrupt
@@ -28,7 +29,11 @@ def add_points(connection: Connection, project: int, run_number: int, points: Se
 
     Reads and writes inside the caller's transaction. A point's subject is not kept here.
     """
-    batch = placing.keyed(points)
+    add_batch(connection, project, run_number, placing.keyed(points))
+
+
+def add_batch(connection: Connection, project: int, run_number: int, batch: Batch) -> None:
+    """As `add_points`, of points that went through `points.keyed` before the transaction, where nobody waits for it."""
     places = _places(connection, run_number, list(batch))
     fresh = {}
     for key, some in batch.items():
@@ -145,7 +150,7 @@ class SqlSeries:
             "SELECT number FROM runs WHERE project = ? AND id = ?", (self._project, run_id)
         ).fetchone()
         if row is None:
-            raise rules.missing_run(run_id)
+            raise missing_run(run_id)
         return int(row[0])
 
     def _place(self, connection: Connection, run_id: str, key: str) -> Place | None:
