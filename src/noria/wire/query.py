@@ -48,6 +48,8 @@ Not(term=Comparison(field=Field(scope='tag', key='team', dataset='', dataset_dig
       remedy: see docs/reference/query.md
     """
     reader = _Reader(text, kind)
+    while reader.keyword("and"):  # MLflow does not mind an AND too many, and clients put filters together with it
+        pass
     if reader.ahead().kind == "end":
         return None
     condition = reader.alternatives()
@@ -130,10 +132,18 @@ class _Reader:
         return terms[0] if len(terms) == 1 else Or(tuple(terms))
 
     def _all_of(self) -> Condition:
+        """Terms with AND between; nothing between two comparisons means it as well, as in MLflow."""
         terms = [self._term()]
-        while self.keyword("and"):
+        while self.keyword("and") or self._is_name(self.ahead()):
+            while self.keyword("and"):
+                pass
+            if self.ahead().kind == "end":
+                break
             terms.append(self._term())
         return terms[0] if len(terms) == 1 else And(tuple(terms))
+
+    def _is_name(self, word: Word) -> bool:
+        return word.kind == "quoted" or (word.kind == "name" and word.text.lower() not in KEYWORDS)
 
     def _term(self) -> Condition:
         self._depth += 1
@@ -163,7 +173,7 @@ class _Reader:
     def field(self) -> Field:
         """A scope and a key, or the bare name of an attribute."""
         first = self.ahead()
-        if first.kind not in ("name", "quoted") or (first.kind == "name" and first.text.lower() in KEYWORDS):
+        if not self._is_name(first):
             self.refuse("a field such as metrics.auc")
         scope, dot, key = self._scope_and_key()
         if not dot:
@@ -202,6 +212,9 @@ class _Reader:
                     key = self.take().value
         if dot and not key:
             self.refuse("a name after the dot")
+        following = self._words[self._at : self._at + 2]
+        if dot and self._is_name(following[0]) and following[-1].text.lower() == "is":
+            key += f" {self.take().text}"  # MLflow takes `tags.my team IS NULL`
         return scope, dot, key
 
     def _dataset(self) -> tuple[str, str]:
@@ -284,6 +297,9 @@ class _Reader:
             value = self.take().value
             # MLflow writes RUNNING where the field is 'running'.
             return value.lower() if (field.scope, field.key) == ("attribute", "status") else value
+        unquoted = word.kind == "number" or (word.kind == "name" and self._is_name(word))
+        if unquoted and wanted in ("text", "serial", "param") and self._kind == "trained":
+            return self.take().text  # as MLflow takes it, for these alone
         if word.kind == "quoted" and field.scope == "attribute":
             number = _milliseconds(word.value) if wanted == "time" else _number(word.value)
             if number is not None:
