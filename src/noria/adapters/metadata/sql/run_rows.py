@@ -12,9 +12,9 @@ from blake3 import blake3
 
 from noria.adapters.metadata import rules
 from noria.adapters.metadata.matching import param_number, param_text
+from noria.adapters.metadata.sql.conditions import HEAD
 from noria.adapters.metadata.sql.connection import Connection, listed, portions
 from noria.adapters.metadata.sql.feed import tell
-from noria.adapters.metadata.sql.run_tables import HEAD
 from noria.domain.change import Change
 from noria.domain.ids import Digest, EventId, ExperimentId, RunId
 from noria.domain.run import CodeVersion, DatasetUse, ModelLink, ParamValue, Run

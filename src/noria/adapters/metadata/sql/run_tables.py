@@ -14,9 +14,6 @@ from sqlalchemy import BigInteger, Column, ForeignKey, Index, PrimaryKeyConstrai
 from noria.adapters.metadata.sql.columns import BYTES, NUMBER, REAL, TEXT, numbered
 from noria.adapters.metadata.sql.schema import METADATA
 
-HEAD = 64
-"""Characters of a searched text that stand in the index."""
-
 
 def _project() -> Column[int]:
     return Column("project", NUMBER, ForeignKey("projects.id"), nullable=False)
