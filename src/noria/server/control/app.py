@@ -26,6 +26,7 @@ from noria.server.control import (
     schema,
     why,
 )
+from noria.server.control.blobs import blobs_router
 from noria.server.control.quality import Quality
 from noria.server.control.store import store_router
 
@@ -72,7 +73,7 @@ def create_app(workspace: Workspace, *, key: str | None = None, loopback: bool =
     keyring = access.Keyring(key)
     quality = Quality()
     # A workspace has the six ports of a metadata store, each opened at its first use; so the server opens none before it is asked.
-    routes = [*ROUTES, store_router(workspace), *([_router(pages)] if pages else [])]
+    routes = [*ROUTES, store_router(workspace), blobs_router(workspace), *([_router(pages)] if pages else [])]
     if workspace.is_ephemeral:
         routes.append(ephemeral.reset)
     return Litestar(
