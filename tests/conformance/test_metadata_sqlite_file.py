@@ -17,6 +17,7 @@ from noria.adapters.metadata.sql import migrations, point_tables, registry_table
 from noria.adapters.metadata.sql.schema import METADATA
 from noria.adapters.metadata.sqlite import open_store
 from noria.adapters.metadata.sqlite.open import open_metadata
+from noria.domain.query import Query
 from noria.errors import InputInvalid, SettingInvalid, StoreCorrupt, StoreNewer, StoreUnavailable
 from noria.testing.counts_suite import a_window
 from noria.testing.deployments_suite import a_deployment
@@ -24,7 +25,6 @@ from noria.testing.ledger_suite import a_draft, names
 from noria.testing.models_suite import a_version
 from noria.testing.runs_suite import a_point, a_run
 from noria.wire import chain
-
 
 TABLES = (point_tables, registry_tables, run_tables)  # imported for what they add to METADATA
 
@@ -79,13 +79,13 @@ def test_processes_that_start_at_once_migrate_once_and_append_to_one_chain(path)
 def test_what_was_written_is_there_when_the_store_is_opened_again(path):
     store = open_store(str(path), project="p")
     entry = store.ledger.append([a_draft("a")])[0]
-    store.runs.create(a_run())
+    run = store.runs.create(a_run())
     store.close()
 
     again = open_store(str(path), project="p")
 
     assert again.ledger.get(entry.id) == entry
-    assert again.runs.get(a_run().id) == a_run()
+    assert again.runs.get(run.id) == run
     again.close()
 
 
@@ -101,8 +101,8 @@ def test_two_projects_in_one_file_do_not_see_each_other(path):
     two.ledger.append([a_draft("b")])
 
     assert (one.ledger.head().seq, two.ledger.head().seq) == (1, 2)
-    assert (one.runs.count(), two.runs.count()) == (1, 1)
-    assert [store.runs.find()[0].metrics["loss"] for store in (one, two)] == [1.0, 2.0]
+    assert (one.index.count(Query()), two.index.count(Query())) == (1, 1)
+    assert [store.index.search(Query()).items[0].metrics["loss"] for store in (one, two)] == [1.0, 2.0]
     assert [store.deployments.all()[0].variants[0].weight for store in (one, two)] == [1.0, 2.0]
     assert [store.counts.windows("late", 1)[0].rows for store in (one, two)] == [1, 2]
     for store, project in ((one, "one"), (two, "two")):
