@@ -7,10 +7,12 @@ from noria.testing.artifacts_suite import ArtifactsSuite
 from noria.testing.counts_suite import CountsSuite
 from noria.testing.deployments_suite import DeploymentsSuite
 from noria.testing.experiments_suite import ExperimentsSuite
+from noria.testing.index_suite import IndexSuite
 from noria.testing.journal_suite import JournalSuite
 from noria.testing.ledger_suite import PROJECT, LedgerSuite
 from noria.testing.models_suite import ModelsSuite
 from noria.testing.runs_suite import RunsSuite
+from noria.testing.series_suite import SeriesSuite
 from noria.testing.trained_suite import TrainedSuite
 
 
@@ -27,6 +29,20 @@ class TestLedger(LedgerSuite):
 
 class TestRuns(RunsSuite):
     pass
+
+
+class TestIndex(IndexSuite):
+    pass
+
+
+class TestSeries(SeriesSuite):
+    @pytest.fixture
+    def runs(self, metadata):
+        return metadata.runs
+
+    @pytest.fixture
+    def series(self, metadata):
+        return metadata.series
 
 
 class TestExperiments(ExperimentsSuite):

@@ -94,7 +94,14 @@ def _of_datasets(run: Run, key: str) -> tuple[str, ...]:
 def _texts(run: Run) -> tuple[str, ...]:
     """Every text of a run, for a search that names no field."""
     params = (param_text(value) for value in run.params.values())
-    return (run.id, run.name, run.user, *(text for text in params if text is not None), *run.tags.values())
+    return (
+        run.id,
+        run.name,
+        run.user,
+        run.experiment,
+        *(text for text in params if text is not None),
+        *run.tags.values(),
+    )
 
 
 def _measured(model: TrainedModel, field: Field) -> list[Metric]:
