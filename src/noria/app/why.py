@@ -19,6 +19,7 @@ from noria.domain.run import Run
 from noria.errors import NoriaError, NotFound
 from noria.packaging.bundle import open_bundle
 from noria.registry.lineage import causes
+from noria.registry.packaged import bundle_of, run_of
 from noria.registry.promote import alias_on
 
 
@@ -69,8 +70,8 @@ def why(workspace: Workspace, prediction_id: str) -> Why:
     record = found.record
     deployment = workspace.deployments.at_generation(record.deployment, record.generation)
     version = workspace.models.get(record.model, record.number)
-    run = workspace.runs.get(version.run_id)
-    bundle = msgspec.json.decode(workspace.blobs.get(version.bundle), type=Bundle)
+    run = workspace.runs.get(run_of(version))
+    bundle = msgspec.json.decode(workspace.blobs.get(bundle_of(version)), type=Bundle)
     rollout = deployment.rollout if record.rollout and deployment.rollout else None
     return Why(
         prediction_id=prediction_id,
@@ -160,7 +161,7 @@ def _recompute(workspace: Workspace, found: LoggedPrediction, version: ModelVers
     record = found.record
     try:
         opened = open_bundle(
-            version.bundle, blobs=workspace.blobs, cache=workspace.home / "cache", flavors=workspace.flavors
+            bundle_of(version), blobs=workspace.blobs, cache=workspace.home / "cache", flavors=workspace.flavors
         )
         outputs = answer(opened, record.inputs)
     except NoriaError as error:

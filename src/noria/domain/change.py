@@ -44,6 +44,7 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True):
     """Somebody who wants to be told of changes by HTTP. secret: signs each message; never shown, logged or exported.
 
     kinds: which changes; empty: all. since: the seq that the feed had when it was made; earlier changes are not its business.
+    failing_since: when deliveries began to fail, None while they succeed. note: why it was switched off, if Noria did that.
     """
 
     id: WebhookId
@@ -56,3 +57,5 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime
     updated_at: datetime
     since: int = 0
+    failing_since: datetime | None = None
+    note: str = ""

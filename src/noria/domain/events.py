@@ -193,6 +193,15 @@ class AliasMoved(Event, frozen=True, kw_only=True, tag=True):
     reason: str
 
 
+class AliasRemoved(Event, frozen=True, kw_only=True, tag=True):
+    """An alias points nowhere any more. previous: where it pointed."""
+
+    model: str
+    alias: str
+    previous: int
+    reason: str
+
+
 class AlertOpened(Event, frozen=True, kw_only=True, tag=True):
     """Monitoring found something."""
 
@@ -233,6 +242,7 @@ AnyEvent = (
     | RolloutPromoted
     | RolloutRolledBack
     | AliasMoved
+    | AliasRemoved
     | AlertOpened
     | AlertResolved
     | StageFailed

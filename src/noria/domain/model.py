@@ -65,6 +65,7 @@ class ModelVersion(msgspec.Struct, frozen=True, kw_only=True):
 
     bundle, signature: None for a version that was registered from outside and is not packaged yet. source: where its files are, a URI as whoever
     registered it gave it; '' if the bundle says all. trained: the trained model that it is. user: who registered it.
+    architecture: what kind of model it is, as far as somebody said ('' if nobody did); versions of the loop say it in their tag of that name.
     """
 
     model: str
@@ -87,6 +88,7 @@ class ModelVersion(msgspec.Struct, frozen=True, kw_only=True):
     trained: TrainedModelId | None = None
     user: str = ""
     updated_at: datetime | None = None
+    architecture: str = ""
 
     @property
     def ref(self) -> str:

@@ -24,9 +24,12 @@ SAID_BY_PEOPLE = {
 
 
 def model_card(
-    version: ModelVersion, run: Run, dataset_versions: Sequence[DatasetVersion], deployments: Sequence[Deployment]
+    version: ModelVersion,
+    run: Run | None,
+    dataset_versions: Sequence[DatasetVersion],
+    deployments: Sequence[Deployment],
 ) -> str:
-    """The card of one version. run: the one that made it; dataset_versions: what it learnt from; of deployments, those that serve it count."""
+    """The card of one version. run: the one that made it, if known; dataset_versions: what it learnt from; of deployments its own count."""
     parts = [
         f"# {_text(version.model)} {version.version} (version {version.number})",
         version.description.strip() or f"Description: {NOT_STATED}",
@@ -39,12 +42,15 @@ def model_card(
         "## Parameters\n\n"
         + _table(
             ["parameter", "value"],
-            [[name, repr(value)] for name, value in sorted({**run.params, **version.params}.items())],
+            [[name, repr(value)] for name, value in sorted({**(run.params if run else {}), **version.params}.items())],
         ),
         "## Metrics\n\n"
         + _table(
             ["metric", "value"],
-            [[name, f"{value:.6g}"] for name, value in sorted({**run.metrics, **version.metrics}.items())],
+            [
+                [name, f"{value:.6g}"]
+                for name, value in sorted({**(run.metrics if run else {}), **version.metrics}.items())
+            ],
         ),
         "## Evaluation\n\n" + _gates(version.gates),
         "## Inputs and outputs\n\n" + _signature(version),
@@ -53,8 +59,8 @@ def model_card(
     return "\n\n".join(parts) + "\n"
 
 
-def _origin(version: ModelVersion, run: Run) -> str:
-    code = run.code
+def _origin(version: ModelVersion, run: Run | None) -> str:
+    code = run.code if run else None
     commit = (
         ""
         if code is None or code.commit is None
@@ -63,14 +69,21 @@ def _origin(version: ModelVersion, run: Run) -> str:
     rows = [
         ["registered", version.created_at.isoformat()],
         ["why this number", version.version_reason],
-        ["run", f"{run.name} ({run.id})"],
-        ["trained", f"{run.started_at.isoformat()} to {run.finished_at.isoformat() if run.finished_at else 'unknown'}"],
-        ["seed", "none" if run.seed is None else str(run.seed)],
+        ["run", f"{run.name} ({run.id})" if run else "registered from outside, without a run"],
+        ["trained", _trained(run)],
+        ["seed", "none" if run is None or run.seed is None else str(run.seed)],
         ["code", f"{code.digest}{commit}" if code else "not recorded"],
-        ["environment", run.environment or "not recorded"],
-        ["bundle", f"{version.bundle} ({version.flavor})"],
+        ["environment", (run.environment if run else None) or "not recorded"],
+        ["bundle", f"{version.bundle} ({version.flavor})" if version.bundle else "not packaged"],
+        *([["files", version.source]] if version.source else []),
     ]
     return _table(["", ""], rows)
+
+
+def _trained(run: Run | None) -> str:
+    if run is None:
+        return "not recorded"
+    return f"{run.started_at.isoformat()} to {run.finished_at.isoformat() if run.finished_at else 'unknown'}"
 
 
 def _data(versions: Sequence[DatasetVersion]) -> str:
@@ -127,6 +140,8 @@ def _interval(interval: Interval) -> str:
 
 
 def _signature(version: ModelVersion) -> str:
+    if version.signature is None:
+        return "Not known: the version was registered from outside and is not packaged."
     sides = [("input", version.signature.inputs), ("output", version.signature.outputs)]
     return _table(
         ["", "name", "type", "may be missing", "values"],

@@ -25,5 +25,7 @@ def promote(entry: Entry, context: Context) -> Sequence[e.AnyEvent]:
         cause=entry.id,
     )
     return [
-        e.AliasMoved(model=move.model, alias=move.alias, number=move.number, previous=move.previous, reason=move.reason)
+        e.AliasMoved(
+            model=move.model, alias=move.alias, number=event.number, previous=move.previous, reason=move.reason
+        )
     ]

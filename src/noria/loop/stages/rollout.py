@@ -19,6 +19,7 @@ from noria.errors import NotFound
 from noria.loop.context import Context, Recipe, Timed
 from noria.loop.held import columns_of
 from noria.packaging.bundle import open_bundle
+from noria.registry.packaged import bundle_of
 from noria.serving import desired
 from noria.serving.verdict import judge_rollout
 from noria.stats.metrics import row_log_loss
@@ -182,7 +183,7 @@ def _variant(role: VariantRole, version: ModelVersion, weight: float) -> Variant
         model=version.model,
         number=version.number,
         version=str(version.version),
-        bundle=version.bundle,
+        bundle=bundle_of(version),
         weight=weight,
     )
 

@@ -21,6 +21,7 @@ from noria.monitoring.alert import broken_inputs, look
 from noria.monitoring.drift import Budget, Drift, detect
 from noria.monitoring.profile import window
 from noria.monitoring.quality import Decay, daily, decay
+from noria.registry.packaged import bundle_of
 from noria.wire.tables import open_table
 
 CHAMPION_KINDS = ("RolloutPromoted",)
@@ -85,8 +86,11 @@ def _count(context: Context, recipe: Recipe, *, now: datetime) -> list[WindowCou
     frame = open_table(context.predictions.scan(recipe.deployment, since=begun, until=now, columns=wanted))
     windows = []
     for (number,), rows in frame.group_by("number", maintain_order=True):
-        version = context.models.get(recipe.model, int(str(number)))
-        digest, profile = _profile_of(context, version.bundle)
+        try:
+            version = context.models.get(recipe.model, int(str(number)))
+        except NotFound:
+            continue  # it answered and was deleted since: there is nothing left to compare its answers with
+        digest, profile = _profile_of(context, bundle_of(version))
         columns = {name: rows[f"in.{name}"].to_numpy() for name in recipe.features}
         scores = rows[f"out.{recipe.output}"].to_numpy()
         windows.append(

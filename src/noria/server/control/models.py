@@ -1,5 +1,7 @@
 """Models over HTTP: the list, one model, one version with its lineage and gates. Registering is registry/. Called by app.py."""
 
+from collections.abc import Mapping, Sequence
+
 import msgspec
 from litestar import get
 from litestar.di import NamedDependency
@@ -7,15 +9,25 @@ from litestar.params import FromPath
 
 from noria.app.workspace import Workspace
 from noria.domain.bundle import Bundle
+from noria.domain.deployment import Deployment
 from noria.domain.ids import Digest
 from noria.domain.model import ModelVersion
 from noria.errors import NotFound, StoreCorrupt
 from noria.ports.blobs import BlobStore
-from noria.ports.models import ModelStore
 from noria.registry.lineage import causes
+from noria.registry.stable import latest_stable, rollouts_of
 from noria.server.control import reading, telling
 from noria.server.control.runs import row as run_row
-from noria.server.control.views import BundleView, ModelRow, ModelView, Place, RunRow, VersionPage, VersionRow
+from noria.server.control.views import (
+    BundleView,
+    ModelRow,
+    ModelView,
+    Place,
+    RunRow,
+    StableView,
+    VersionPage,
+    VersionRow,
+)
 
 
 @get("/api/v1/models", sync_to_thread=True, tags=["models"])
@@ -23,11 +35,15 @@ def list_models(workspace: NamedDependency[Workspace]) -> list[ModelRow]:
     """Every registered model with its newest version."""
     rows = []
     for name in workspace.models.models():
-        versions = workspace.models.versions(name)
-        newest = _row(workspace, versions[-1])
+        versions, model = workspace.models.versions(name), workspace.catalog.get(name)
         rows.append(
             ModelRow(
-                name=name, versions=len(versions), champion=workspace.models.alias(name, "champion"), newest=newest
+                name=name,
+                versions=len(versions),
+                champion=workspace.models.alias(name, "champion"),
+                newest=next(iter(_rows(workspace, versions[-1:])), None),
+                description=model.description,
+                tags=model.tags,
             )
         )
     return rows
@@ -36,14 +52,17 @@ def list_models(workspace: NamedDependency[Workspace]) -> list[ModelRow]:
 @get("/api/v1/models/{name:str}", sync_to_thread=True, tags=["models"])
 def read_model(workspace: NamedDependency[Workspace], name: FromPath[str]) -> ModelView:
     """One model: its versions, newest first, and its aliases with their history."""
-    versions = workspace.models.versions(name)
-    if not versions:
-        raise NotFound.of("model", name, workspace.models.models())
+    model = workspace.catalog.get(name)
     return ModelView(
         name=name,
-        versions=[_row(workspace, version) for version in reversed(versions)],
-        aliases=aliases(workspace.models, name),
+        versions=_rows(workspace, workspace.models.versions(name)[::-1]),
+        aliases=workspace.models.aliases(name),
         alias_history=workspace.models.alias_history(name)[::-1],
+        created_at=model.created_at,
+        updated_at=model.updated_at,
+        description=model.description,
+        tags=model.tags,
+        stable=_stable(workspace, name),
     )
 
 
@@ -59,18 +78,20 @@ def read_version(workspace: NamedDependency[Workspace], name: FromPath[str], num
         created_at=version.created_at,
         flavor=version.flavor,
         description=version.description,
-        inputs=list(version.signature.inputs),
-        outputs=list(version.signature.outputs),
+        inputs=list(version.signature.inputs) if version.signature else [],
+        outputs=list(version.signature.outputs) if version.signature else [],
         metrics=reading.finite_all(version.metrics),
         params=version.params,
         tags=version.tags,
-        aliases=_aliases_of(workspace.models, version),
+        aliases=_names(workspace.models.aliases(name), version),
         gates=version.gates,
         run=_run(workspace, version),
         datasets=[reading.dataset(workspace.tables, digest) for digest in version.datasets],
-        bundle=bundle(workspace.blobs, version.bundle),
+        bundle=bundle(workspace.blobs, version.bundle) if version.bundle else None,
         bundle_digest=version.bundle,
-        places=_places(workspace, version),
+        source=version.source,
+        user=version.user,
+        places=_places(workspace.deployments.all(), version),
         alias_history=[m for m in workspace.models.alias_history(name)[::-1] if number in (m.number, m.previous)],
         causes=[telling.view(entry) for entry in causes(workspace.ledger, version.cause)] if version.cause else [],
     )
@@ -101,27 +122,32 @@ def view(digest: Digest, manifest: Bundle) -> BundleView:
     )
 
 
-def aliases(models: ModelStore, name: str) -> dict[str, int]:
-    """Alias -> number, of those that point somewhere now."""
-    known = {move.alias for move in models.alias_history(name)}
-    now = {alias: models.alias(name, alias) for alias in sorted(known)}
-    return {alias: number for alias, number in now.items() if number is not None}
+def _stable(workspace: Workspace, name: str) -> StableView:
+    found = latest_stable(workspace.models, name, rollouts=rollouts_of(workspace.deployments, name))
+    return StableView(
+        number=found.version.number if found.version else None,
+        version=str(found.version.version) if found.version else "",
+        why=found.why,
+        passed_over=list(found.passed_over),
+    )
 
 
-def _aliases_of(models: ModelStore, version: ModelVersion) -> list[str]:
-    return [alias for alias, number in aliases(models, version.model).items() if number == version.number]
+def _names(aliases: Mapping[str, int], version: ModelVersion) -> list[str]:
+    return [alias for alias, number in aliases.items() if number == version.number]
 
 
-def _places(workspace: Workspace, version: ModelVersion) -> list[Place]:
+def _places(deployments: Sequence[Deployment], version: ModelVersion) -> list[Place]:
     return [
         Place(deployment=deployment.name, role=variant.name, weight=variant.weight)
-        for deployment in workspace.deployments.all()
+        for deployment in deployments
         for variant in deployment.variants
         if (variant.model, variant.number) == (version.model, version.number)
     ]
 
 
 def _run(workspace: Workspace, version: ModelVersion) -> RunRow | None:
+    if version.run_id is None:
+        return None
     try:
         run = workspace.runs.get(version.run_id)
     except NotFound:
@@ -129,7 +155,15 @@ def _run(workspace: Workspace, version: ModelVersion) -> RunRow | None:
     return run_row(run, reading.dataset_names(workspace.tables, run.datasets), version=version.ref)
 
 
-def _row(workspace: Workspace, version: ModelVersion) -> VersionRow:
+def _rows(workspace: Workspace, versions: Sequence[ModelVersion]) -> list[VersionRow]:
+    """Versions of one model as a list shows them, in their order."""
+    if not versions:
+        return []
+    aliases, deployments = workspace.models.aliases(versions[0].model), workspace.deployments.all()
+    return [_row(version, aliases, deployments) for version in versions]
+
+
+def _row(version: ModelVersion, aliases: Mapping[str, int], deployments: Sequence[Deployment]) -> VersionRow:
     results = version.gates.results if version.gates else ()
     return VersionRow(
         model=version.model,
@@ -139,9 +173,10 @@ def _row(workspace: Workspace, version: ModelVersion) -> VersionRow:
         created_at=version.created_at,
         run_id=version.run_id,
         flavor=version.flavor,
+        packaged=version.bundle is not None,
         gates_passed=sum(result.passed for result in results),
         gates_total=len(results),
         metrics=reading.finite_all(version.metrics),
-        aliases=_aliases_of(workspace.models, version),
-        deployed=[place.deployment for place in _places(workspace, version)],
+        aliases=_names(aliases, version),
+        deployed=[place.deployment for place in _places(deployments, version)],
     )

@@ -61,10 +61,12 @@ def score_of(workspace: Workspace, deployment: Deployment) -> str:
     if champion is None:
         return ""
     try:
-        outputs = workspace.models.get(champion.model, champion.number).signature.outputs
+        signature = workspace.models.get(champion.model, champion.number).signature
     except NotFound:
         return ""
-    numeric = [field.name for field in outputs if field.datatype in ("FP32", "FP64") and field.width == 1]
+    if signature is None:
+        return ""
+    numeric = [field.name for field in signature.outputs if field.datatype in ("FP32", "FP64") and field.width == 1]
     return "probability" if "probability" in numeric else next(iter(numeric), "")
 
 

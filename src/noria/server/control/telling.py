@@ -58,6 +58,8 @@ def link(event: e.AnyEvent) -> str:
             return f"/runs/{quote(event.run_id, safe='')}"
         case e.ModelVersionRegistered() | e.ModelVersionApproved() | e.AliasMoved():
             return f"/models/{quote(event.model, safe='')}/versions/{event.number}"
+        case e.AliasRemoved():
+            return f"/models/{quote(event.model, safe='')}/versions/{event.previous}"
         case _:
             deployment = getattr(event, "deployment", "")
             return f"/deployments/{quote(deployment, safe='')}" if deployment else ""

@@ -18,6 +18,7 @@ from noria.domain.ledger import Break
 from noria.domain.model import AliasMove, Field
 from noria.domain.prediction import Scalar
 from noria.domain.run import Artifact, CodeVersion, ParamValue, RunStatus
+from noria.registry.stable import PassedOver
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
@@ -198,15 +199,16 @@ class MetricSeries(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class VersionRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A version in the list."""
+    """A version in the list. packaged: whether it has a bundle and can be served; one from outside has none."""
 
     model: str
     number: int
     version: str
     version_reason: str
     created_at: datetime
-    run_id: str
+    run_id: str | None
     flavor: str
+    packaged: bool
     gates_passed: int
     gates_total: int
     metrics: dict[str, float | None]
@@ -215,21 +217,37 @@ class VersionRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ModelRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A model in the list, with its newest version."""
+    """A model in the list, with its newest version, if there is one yet."""
 
     name: str
     versions: int
     champion: int | None
-    newest: VersionRow
+    newest: VersionRow | None
+    description: str = ""
+    tags: dict[str, str] = {}
+
+
+class StableView(msgspec.Struct, frozen=True, kw_only=True):
+    """The latest stable version by rule, None if there is none, and why. passed_over: what stands above it, highest first."""
+
+    number: int | None
+    version: str
+    why: str
+    passed_over: list[PassedOver]
 
 
 class ModelView(msgspec.Struct, frozen=True, kw_only=True):
-    """One model: versions, newest first, and every move of its aliases, newest first."""
+    """One model: versions, newest first, every move of its aliases, newest first, and which version is the latest stable one."""
 
     name: str
     versions: list[VersionRow]
     aliases: dict[str, int]
     alias_history: list[AliasMove]
+    created_at: datetime
+    updated_at: datetime
+    description: str = ""
+    tags: dict[str, str] = {}
+    stable: StableView
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
@@ -273,7 +291,9 @@ class VersionPage(msgspec.Struct, frozen=True, kw_only=True):
     run: RunRow | None
     datasets: list[DatasetRef]
     bundle: BundleView | None
-    bundle_digest: str
+    bundle_digest: str | None
+    source: str
+    user: str
     places: list[Place]
     alias_history: list[AliasMove]
     causes: list[EventView]

@@ -8,6 +8,7 @@ from litestar.params import FromPath
 
 from noria.app.workspace import Workspace
 from noria.domain.ids import EventId
+from noria.registry.packaged import bundle_of
 from noria.server.control import models, reading, telling
 from noria.server.control.deployments import generation
 from noria.server.control.runs import page as run_page
@@ -44,7 +45,7 @@ def read_why(workspace: NamedDependency[Workspace], prediction_id: FromPath[str]
         registered_at=version.created_at,
         gates=version.gates,
         champion_then=found.champion_then,
-        bundle=models.view(version.bundle, found.bundle),
+        bundle=models.view(bundle_of(version), found.bundle),
         run=run_page(workspace, found.run.id),
         datasets=[reading.dataset(workspace.tables, digest) for digest in found.run.datasets],
         events=_told(workspace, found),
