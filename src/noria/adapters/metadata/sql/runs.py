@@ -16,7 +16,8 @@ from noria.adapters.metadata.sql import purging, run_rows
 from noria.adapters.metadata.sql.artifacts import checked_files, files_at, files_below, put_files
 from noria.adapters.metadata.sql.connection import Connection, Database, listed, portions
 from noria.adapters.metadata.sql.experiments import active_named, bare_experiment, make_experiment
-from noria.adapters.metadata.sql.series import add_points
+from noria.adapters.metadata.sql.points import Batch, keyed
+from noria.adapters.metadata.sql.series import add_batch, add_points
 from noria.domain.change import ChangeKind
 from noria.domain.experiment import Experiment
 from noria.domain.ids import ExperimentId, RunId
@@ -60,6 +61,7 @@ class SqlRuns:
 
     def log(self, batch: RunBatch) -> None:
         points = _checked(batch.metrics)
+        ready = keyed(points)
         params, tags = rules.checked_params(batch.params), rules.checked_tags(dict(batch.tags))
         pack(params)
 
@@ -70,7 +72,7 @@ class SqlRuns:
             if tags:
                 run_rows.put_tags(connection, tags, table="tags", owner="run", of=(self._project, number))
             if points:
-                self._add_points(connection, number, points)
+                self._add_points(connection, number, points, ready)
 
         self._database.write(work)
 
@@ -79,9 +81,10 @@ class SqlRuns:
 
     def log_metrics(self, run_id: RunId, points: Sequence[Metric]) -> None:
         points = _checked(points)
+        ready = keyed(points)
 
         def work(connection: Connection) -> None:
-            self._add_points(connection, self._number(connection, run_id, active=True), points)
+            self._add_points(connection, self._number(connection, run_id, active=True), points, ready)
 
         self._database.write(work)
 
@@ -217,12 +220,12 @@ class SqlRuns:
         fresh = {key: value for key, value in params.items() if key not in held}
         run_rows.add_params(connection, run_rows.param_rows(self._project, number, fresh, first=len(held)))
 
-    def _add_points(self, connection: Connection, number: int, points: Sequence[Metric]) -> None:
-        """Add points to their series; those that measure a trained model to that as well."""
+    def _add_points(self, connection: Connection, number: int, points: Sequence[Metric], ready: Batch) -> None:
+        """Add points to their series; those that measure a trained model to that as well. ready: the same points, keyed before the transaction."""
         measuring = [point for point in points if point.subject is not None]
         if measuring:
             self._measure(connection, number, measuring)
-        add_points(connection, self._project, number, points)
+        add_batch(connection, self._project, number, ready)
 
     def _measure(self, connection: Connection, number: int, points: Sequence[Metric]) -> None:
         wanted = list(dict.fromkeys(point.subject.model_id for point in points if point.subject is not None))
