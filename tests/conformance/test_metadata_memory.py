@@ -4,9 +4,11 @@ import pytest
 
 from noria.adapters.metadata.memory import open_store
 from noria.testing.artifacts_suite import ArtifactsSuite
+from noria.testing.catalog_suite import CatalogSuite
 from noria.testing.counts_suite import CountsSuite
 from noria.testing.deployments_suite import DeploymentsSuite
 from noria.testing.experiments_suite import ExperimentsSuite
+from noria.testing.feed_suite import FeedSuite
 from noria.testing.index_suite import IndexSuite
 from noria.testing.journal_suite import JournalSuite
 from noria.testing.ledger_suite import PROJECT, LedgerSuite
@@ -58,9 +60,15 @@ class TestArtifacts(ArtifactsSuite):
 
 
 class TestModels(ModelsSuite):
-    @pytest.fixture
-    def models(self, metadata):
-        return metadata.models
+    pass
+
+
+class TestCatalog(CatalogSuite):
+    pass
+
+
+class TestFeed(FeedSuite):
+    pass
 
 
 class TestDeployments(DeploymentsSuite):
