@@ -19,16 +19,17 @@ from noria.server.control.access import Gatekeeper
 PROTOCOL = "noria.server.mlflow.app:create_app"
 PREFIXES = ("/api/2.0/mlflow", "/api/3.0/mlflow", "/api/2.0mlflow", "/ajax-api/")
 """The third is no slip of ours: one route of the protocol is called so."""
-PATHS = frozenset({"/health", "/version", "/get-artifact", "/model-versions/get-artifact"})
+PATHS = frozenset({"/health", "/version", "/get-artifact", "/model-versions/get-artifact", "/graphql", "/v1/traces"})
 
 
-def front(workspace: Workspace, control: ASGIApp, gatekeeper: Gatekeeper) -> ASGIApp:
+def front(workspace: Workspace, control: ASGIApp, gatekeeper: Gatekeeper, *, default_root: str = "") -> ASGIApp:
     """The control plane with the protocol beside it, as one application.
 
-    control: already guarded by a Gatekeeper of its own; the protocol is guarded here.
+    control: already guarded by a Gatekeeper of its own; the protocol is guarded here. default_root: a URI outside under which clients shall keep
+    the files of new experiments; empty: in this server.
     """
     module, _, name = PROTOCOL.partition(":")
-    protocol: ASGIApp = getattr(import_module(module), name)(_Stores(workspace))
+    protocol: ASGIApp = getattr(import_module(module), name)(_Stores(workspace, default_root))
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP or not is_protocol(scope["path"]):
@@ -50,8 +51,9 @@ class _Stores:
     actor = "mlflow"
     default_root = ""
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, default_root: str) -> None:
         self._workspace = workspace
+        self.default_root = default_root
 
     @property
     def metadata(self) -> Metadata:

@@ -34,14 +34,17 @@ def serve(
     host: str = "127.0.0.1",
     port: int = 8321,
     key: str | None = None,
+    artifact_root: str = "",
     announce: Callable[[str], None] = _say,
 ) -> None:
     """Serve one workspace with its pages until SIGTERM or SIGINT. Blocks; call it from the main thread. Does not close the workspace.
 
     key: what callers must show; by default the environment's NORIA_API_KEY, if it is set. announce: told the URL once it answers; prints it by
-    default. port 0 takes a free one. Raises SettingInvalid when the address is not loopback and there is no key, or when the port is taken.
+    default. artifact_root: a URI outside, under which MLflow's clients themselves keep the files of new experiments; empty: this server keeps
+    them. port 0 takes a free one. Raises SettingInvalid when the address is not loopback and there is no key, or when the port is taken.
     """
-    asyncio.run(_serve(workspace, host=host, port=port, key=key or os.environ.get(KEY) or None, announce=announce))
+    key = key or os.environ.get(KEY) or None
+    asyncio.run(_serve(workspace, host=host, port=port, key=key, artifact_root=artifact_root, announce=announce))
 
 
 def is_loopback(host: str) -> bool:
@@ -59,7 +62,13 @@ def is_loopback(host: str) -> bool:
 
 
 async def _serve(
-    workspace: Workspace, *, host: str, port: int, key: str | None, announce: Callable[[str], None]
+    workspace: Workspace,
+    *,
+    host: str,
+    port: int,
+    key: str | None,
+    artifact_root: str,
+    announce: Callable[[str], None],
 ) -> None:
     from granian.constants import Interfaces
     from granian.server.embed import Server
@@ -76,7 +85,8 @@ async def _serve(
         )
     port = claim(host, port)
     control = create_app(workspace, key=key, loopback=is_loopback(host), pages=PAGES)
-    app = front(workspace, control, Gatekeeper(Keyring(key), loopback=is_loopback(host)))
+    gatekeeper = Gatekeeper(Keyring(key), loopback=is_loopback(host))
+    app = front(workspace, control, gatekeeper, default_root=artifact_root)
     server = Server(app, address=host, port=port, interface=Interfaces.ASGI, log_enabled=False, websockets=False)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -135,6 +145,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--project", default=None, help="name of the project (default: as noria.toml says)")
     parser.add_argument("--host", help="address to listen on (default: as noria.toml says, else 127.0.0.1)")
     parser.add_argument("--port", type=int, help="port (default: as noria.toml says, else 8321; 0: a free one)")
+    parser.add_argument(
+        "--artifact-root",
+        default="",
+        help="URI outside, for MLflow clients' files of new experiments (default: this server)",
+    )
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
@@ -149,6 +164,7 @@ def main(arguments: list[str] | None = None) -> int:
                 workspace,
                 host=options.host or settings.serving.host,
                 port=settings.serving.port if options.port is None else options.port,
+                artifact_root=options.artifact_root,
                 announce=lambda url: print(msgspec.json.encode({"url": url}).decode(), flush=True),  # noqa: T201
             )
     except NoriaError as error:

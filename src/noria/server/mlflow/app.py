@@ -15,6 +15,7 @@ from noria.server.mlflow import (
     lineage,
     logged_models,
     metrics,
+    model_versions,
     multipart,
     recording,
     registered_models,
@@ -35,8 +36,7 @@ THREADS = 64
 EMPTY = Response(b"{}")
 
 
-NOUNS = (artifacts, multipart, registered_models, server_info)
-
+NOUNS = (artifacts, model_versions, multipart, registered_models, server_info)
 TRACKING = (recording, runs, metrics, experiments, lineage, logged_models)
 
 

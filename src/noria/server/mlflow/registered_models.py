@@ -11,6 +11,7 @@ from noria.server.mlflow import wire
 from noria.server.mlflow.errors import Refused, missing
 from noria.server.mlflow.registry_checks import PROMPT_TAG, Tag
 from noria.server.mlflow.routing import Context, Request, Route
+from noria.server.mlflow.searching import said
 
 PAGE = 100
 LARGEST_PAGE = 1000
@@ -170,7 +171,7 @@ def search(request: Request, context: Context) -> ModelsAnswer:
             )
         )
     except QueryInvalid as error:
-        raise Refused(str(error)) from None
+        raise Refused(said(error)) from None
     return ModelsAnswer([views.show_model(context, model) for model in page.items], page.next)
 
 
@@ -251,7 +252,7 @@ def _move(request: Request, context: Context, given: AliasOf, *, number: int | N
             number=number,
             previous=previous,
             at=context.clock.now(),
-            actor=views.actor(request, context),
+            actor=views.user(request) or context.actor,
             reason="asked for by an MLflow client",
         )
     )

@@ -12,7 +12,7 @@ import msgspec
 
 from noria.domain.ids import RunId, TrainedModelId
 from noria.errors import NotFound
-from noria.server.mlflow import wire
+from noria.server.mlflow import checks, wire
 from noria.server.mlflow.errors import Refused, missing
 from noria.server.mlflow.routing import Context
 
@@ -30,7 +30,6 @@ VALUE_LIMIT = 100_000
 ALIAS_LIMIT = 255
 ALIAS = re.compile(r"[\w\-]*")
 VERSION_ALIAS = re.compile(r"[vV]\d+")
-TAG_KEY = re.compile(r"[/\w.\- :]*")
 LATEST = "latest"
 MOST = 2**31
 """Numbers of versions end here, in MLflow's databases and in Noria's."""
@@ -60,7 +59,7 @@ def check_alias(alias: str) -> None:
         raise Refused(
             f"Invalid alias name: '{alias}'. Names may only contain alphanumerics, underscores (_), and dashes (-)."
         )
-    _check_length("Registered model alias name", alias, ALIAS_LIMIT)
+    checks.within(alias, ALIAS_LIMIT, "Registered model alias name")
 
 
 def check_free_alias(alias: str) -> None:
@@ -75,19 +74,7 @@ def check_tag_key(key: str | None) -> str:
     """A tag's key."""
     if key is None:
         raise Refused("Missing value for required parameter 'key'.")
-    if not TAG_KEY.fullmatch(key):
-        why = (
-            "Names may only contain alphanumerics, underscores (_), dashes (-), periods (.), "
-            "spaces ( ), colon(:) and slashes (/)."
-        )
-        raise Refused(wire.invalid("key", key, why))
-    normal = posixpath.normpath(key)
-    if normal != key or normal == "." or normal.startswith(("..", "/")):
-        why = (
-            "Names may be treated as files in certain cases, and must not resolve to other names when treated as such. "
-            f"This name would resolve to {normal!r}"
-        )
-        raise Refused(wire.invalid("key", key, why))
+    checks.name(key, "key")
     if key.startswith(RESERVED):
         raise Refused(wire.invalid("key", key, "this server keeps notes of its own under such names."))
     return key
@@ -96,9 +83,7 @@ def check_tag_key(key: str | None) -> str:
 def check_tag(key: str | None, value: str | None) -> tuple[str, str]:
     """A tag as it may be set. Raises Refused."""
     checked = check_tag_key(key)
-    _check_length("key", checked, KEY_LIMIT)
-    _check_length("value", value or "", VALUE_LIMIT)
-    return checked, value or ""
+    return checks.within(checked, KEY_LIMIT, "key"), checks.within(value or "", VALUE_LIMIT, "value")
 
 
 def tags_of(given: Sequence[Tag] | None) -> dict[str, str]:
@@ -204,8 +189,3 @@ def _check_no_way_up(source: str) -> None:
     # A path without its slash ('mlflow-artifacts:x') would be read from wherever the reader stands.
     if not path.startswith("/") or posixpath.normpath(path) != path:
         raise refusal
-
-
-def _check_length(name: str, value: str, limit: int) -> None:
-    if len(value) > limit:
-        raise Refused(f"'{name}' exceeds the maximum length of {limit} characters")

@@ -12,8 +12,8 @@ from msgspec.structs import replace
 
 from noria.domain.model import ModelVersion, RegisteredModel
 from noria.domain.query import And, Comparison, Condition, Field, Not, Or, Order, Query
-from noria.errors import NotFound, QueryInvalid
-from noria.server.mlflow import wire
+from noria.errors import NotFound
+from noria.server.mlflow import searching, wire
 from noria.server.mlflow.errors import Refused, missing
 from noria.server.mlflow.registry_checks import (
     LINK_TAG,
@@ -27,7 +27,6 @@ from noria.server.mlflow.registry_checks import (
     number,
 )
 from noria.server.mlflow.routing import Context, Request
-from noria.wire.query import parse_filter, parse_order
 from noria.wire.query_fields import Kind
 
 STAGED = Field(scope="tag", key=STAGE_TAG)
@@ -167,10 +166,7 @@ def stage(found: ModelVersion) -> str:
 
 def condition(text: str | None, kind: Kind) -> Condition | None:
     """A search's filter. Prompts, which are kept under the names of models, are found only by those who ask for them. Raises Refused."""
-    try:
-        asked = parse_filter(text or "", kind=kind)
-    except QueryInvalid as error:
-        raise _refused(error) from None
+    asked = searching.where(text, kind)
     prompt = Comparison(field=Field(scope="tag", key=PROMPT_TAG), operator="=", value="true")
     if asked is not None and _mentions_prompts(asked):
         return _without_prompt_words(asked, prompt)
@@ -179,10 +175,7 @@ def condition(text: str | None, kind: Kind) -> Condition | None:
 
 def order(clauses: Sequence[str] | None, kind: Kind) -> tuple[Order, ...]:
     """A search's order, made total as MLflow does. Raises Refused."""
-    try:
-        asked = parse_order(list(clauses or ()), kind=kind)
-    except QueryInvalid as error:
-        raise _refused(error) from None
+    asked = searching.order(list(clauses or ()), kind)
     sortable = SORTABLE[kind]
     for each in asked:
         if each.field not in sortable:
@@ -197,15 +190,15 @@ def order(clauses: Sequence[str] | None, kind: Kind) -> tuple[Order, ...]:
     return (*asked, *(tie for tie in ties if tie.field not in {each.field for each in asked}))
 
 
-def actor(request: Request, context: Context) -> str:
-    """Who asks, as far as they say: the name in Basic authentication. It proves nothing; the key does."""
+def user(request: Request) -> str:
+    """Who asks, as far as they say: the name in Basic authentication, or ''. It proves nothing; the key does."""
     shown = request.header("authorization") or ""
     if shown[:6].lower() != "basic ":
-        return context.actor
+        return ""
     try:
-        return b64decode(shown[6:].strip(), validate=True).decode().partition(":")[0] or context.actor
+        return b64decode(shown[6:].strip(), validate=True).decode().partition(":")[0]
     except ValueError:
-        return context.actor
+        return ""
 
 
 def _tags(tags: dict[str, str]) -> list[Tag]:
@@ -239,7 +232,3 @@ def _without_prompt_words(asked: Condition, prompt: Comparison) -> Condition:
             return Not(_without_prompt_words(asked.term, prompt))
         case And() | Or():
             return replace(asked, terms=tuple(_without_prompt_words(term, prompt) for term in asked.terms))
-
-
-def _refused(error: QueryInvalid) -> Refused:
-    return Refused(str(error))
