@@ -1,20 +1,13 @@
 """What only a file has: other processes, other projects, earlier and later schemas, and files that are something else."""
 
-import os
 import sqlite3
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from alembic.autogenerate import compare_metadata
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine
 
-from noria.adapters.metadata.sql import migrations, point_tables, registry_tables, run_tables
-from noria.adapters.metadata.sql.schema import METADATA
+from noria.adapters.metadata.sql import migrations
 from noria.adapters.metadata.sqlite import open_store
 from noria.adapters.metadata.sqlite.open import open_metadata
 from noria.domain.query import Query
@@ -25,8 +18,6 @@ from noria.testing.ledger_suite import a_draft, names
 from noria.testing.models_suite import a_version
 from noria.testing.runs_suite import a_point, a_run
 from noria.wire import chain
-
-TABLES = (point_tables, registry_tables, run_tables)  # imported for what they add to METADATA
 
 
 @pytest.fixture
@@ -174,25 +165,6 @@ def test_a_store_of_a_newer_schema_is_refused_with_both_revisions_named(path):
     assert "'9999'" in caught.value.problem
     assert f"'{migrations.NEWEST}'" in caught.value.problem
     assert raw(path, "SELECT version_num FROM alembic_version") == [("9999",)]
-
-
-def test_the_migrations_lead_to_the_schema(path):
-    open_store(str(path), project="p").close()
-
-    with create_engine(f"sqlite:///{path}").connect() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": True})
-        differences = compare_metadata(context, METADATA)
-        connection.engine.dispose()
-
-    assert differences == []
-
-
-def test_the_known_revisions_are_those_that_are_shipped():
-    config = Config()
-    config.set_main_option("script_location", os.path.dirname(migrations.__file__))
-    shipped = [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()]
-
-    assert tuple(reversed(shipped)) == migrations.REVISIONS
 
 
 def test_a_store_that_is_up_to_date_is_opened_without_alembic(path):
