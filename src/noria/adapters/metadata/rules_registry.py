@@ -14,6 +14,7 @@ from noria.domain.change import Webhook
 from noria.domain.deployment import Deployment
 from noria.domain.ids import Digest, digest_of
 from noria.domain.model import AliasMove, ModelVersion, RegisteredModel
+from noria.domain.query import Field, Order, Query
 from noria.errors import AlreadyExists, Conflict, InputInvalid, NotFound
 from noria.wire.nouns import fingerprint
 
@@ -71,6 +72,11 @@ def check_unserved(name: str, deployments: Iterable[Deployment], *, number: int 
                 cause="what answers requests is not deleted under them",
                 remedy="promote another version first",
             )
+
+
+def by_name(query: Query) -> Query:
+    """A query over models, ordered by name unless it says otherwise."""
+    return query if query.order else replace(query, order=(Order(field=Field(scope="attribute", key="name")),))
 
 
 def model_detail(description: str, tags: Mapping[str, str]) -> dict[str, str]:

@@ -7,10 +7,12 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 
 from noria.adapters.metadata import rules, rules_registry
+from noria.adapters.metadata.sql import search
 from noria.adapters.metadata.sql.connection import Connection, Database
 from noria.adapters.metadata.sql.feed import tell
 from noria.domain.deployment import Deployment
 from noria.domain.model import RegisteredModel
+from noria.domain.query import Page, Query
 from noria.wire.nouns import unpack
 
 MOST_NAMES = 1000
@@ -40,6 +42,22 @@ class SqlCatalog:
 
     def get(self, name: str) -> RegisteredModel:
         return self._database.read(lambda connection: _model(connection, expect(connection, self._project, name)))
+
+    def search(self, query: Query) -> Page[RegisteredModel]:
+        asked = rules_registry.by_name(query)
+
+        def work(connection: Connection) -> Page[RegisteredModel]:
+            found = search.find(connection, asked, kind="models", project=self._project, dialect=self._database.dialect)
+            return Page([_model(connection, number) for number in found.numbers], found.next)
+
+        return self._database.read(work)
+
+    def count(self, query: Query) -> int:
+        return self._database.read(
+            lambda connection: search.count(
+                connection, query, kind="models", project=self._project, dialect=self._database.dialect
+            )
+        )
 
     def rename(self, name: str, new: str, *, at: datetime) -> RegisteredModel:
         rules_registry.check_model_name(new)

@@ -9,11 +9,12 @@ from datetime import datetime
 from msgspec.structs import replace
 
 from noria.adapters.metadata import rules, rules_registry
-from noria.adapters.metadata.sql import catalog
+from noria.adapters.metadata.sql import catalog, search
 from noria.adapters.metadata.sql.catalog import MOST_NAMES
-from noria.adapters.metadata.sql.connection import Connection, Database
+from noria.adapters.metadata.sql.connection import Connection, Database, listed, portions
 from noria.adapters.metadata.sql.feed import tell
 from noria.domain.model import AliasMove, ModelVersion
+from noria.domain.query import Page, Query
 from noria.wire.nouns import pack, unpack
 
 
@@ -75,6 +76,24 @@ class SqlModels:
             ).fetchall()
         )
         return [_version(row[0], model) for row in rows]
+
+    def search(self, query: Query) -> Page[ModelVersion]:
+        def work(connection: Connection) -> Page[ModelVersion]:
+            found = search.find(
+                connection, query, kind="versions", project=self._project, dialect=self._database.dialect
+            )
+            held: dict[int, ModelVersion] = {}
+            for some in portions(found.numbers):
+                marks, values = listed(some)
+                rows = connection.execute(
+                    "SELECT v.id, v.doc, m.name FROM model_versions v JOIN models m ON m.number = v.model"
+                    f" WHERE v.id IN ({marks})",
+                    values,
+                ).fetchall()
+                held.update({number: _version(doc, name) for number, doc, name in rows})
+            return Page([held[number] for number in found.numbers], found.next)
+
+        return self._database.read(work)
 
     def amend(
         self,
