@@ -11,7 +11,8 @@ from noria.domain.run import Run, RunKeys
 class RunIndex(Protocol):
     """Search over the runs that the RunStore keeps; sees every write that was answered before.
 
-    Attributes: run_id, name, status, user, started_at, finished_at (both in ms since 1970), artifact_root, experiment, experiment_id, seed.
+    Attributes: run_id, name, status, user, started_at, finished_at (both in ms since 1970), artifact_root, experiment, experiment_id, seed; and text,
+    for `like` and `ilike` only: id, name, experiment, user, and each param and tag as 'key=value'.
     Datasets (scope 'dataset'): name, digest, context (the tag of that name), of any of the run's inputs.
     """
 

@@ -61,7 +61,7 @@ class MemoryExperiments:
                 query,
                 kind="experiments",
                 view_of=experiment_view,
-                id_of=lambda experiment: experiment.id,
+                id_of=lambda experiment: (int(experiment.id),),
                 newest_of=lambda experiment: experiment.created_at,
             )
 

@@ -92,16 +92,10 @@ def _of_datasets(run: Run, key: str) -> tuple[str, ...]:
 
 
 def _texts(run: Run) -> tuple[str, ...]:
-    """Every text of a run, for a search that names no field."""
-    params = (param_text(value) for value in run.params.values())
-    return (
-        run.id,
-        run.name,
-        run.user,
-        run.experiment,
-        *(text for text in params if text is not None),
-        *run.tags.values(),
-    )
+    """Every text of a run, for a search that names no field: its own, and its params and tags as 'key=value'."""
+    params = ((key, param_text(value)) for key, value in run.params.items())
+    pairs = [f"{key}={text}" for key, text in (*params, *run.tags.items()) if text is not None]
+    return (run.id, run.name, run.experiment, run.user, *pairs)
 
 
 def _measured(model: TrainedModel, field: Field) -> list[Metric]:
