@@ -184,10 +184,10 @@ class IndexSuite:
         metadata.runs.create(replace(a_run("g", minutes=9), user="Ada"))
 
         assert self.found(index, attribute("text", "ilike", "%OAK%")) == "ab"
-        assert self.found(index, attribute("text", "like", "deep")) == "d"
+        assert self.found(index, attribute("text", "like", "depth=deep")) == "d"
         assert self.found(index, attribute("text", "like", "lin%")) == "ef"
         assert self.found(index, attribute("text", "like", "run b")) == "b"
-        assert self.found(index, attribute("text", "like", "C")) == "c"
+        assert self.found(index, attribute("text", "like", "of=C")) == "c"
         assert self.found(index, attribute("text", "like", "Ada")) == "g"
 
     def test_case_folds_for_a_to_z_only(self, metadata: Metadata, index: RunIndex) -> None:
