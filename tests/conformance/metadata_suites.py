@@ -6,9 +6,11 @@ from tests.conformance.metadata_suites import *
 import pytest
 
 from noria.testing.artifacts_suite import ArtifactsSuite
+from noria.testing.catalog_suite import CatalogSuite
 from noria.testing.counts_suite import CountsSuite
 from noria.testing.deployments_suite import DeploymentsSuite
 from noria.testing.experiments_suite import ExperimentsSuite
+from noria.testing.feed_suite import FeedSuite
 from noria.testing.index_suite import IndexSuite
 from noria.testing.journal_suite import JournalSuite
 from noria.testing.ledger_suite import LedgerSuite
@@ -19,9 +21,11 @@ from noria.testing.trained_suite import TrainedSuite
 
 __all__ = [
     "TestArtifacts",
+    "TestCatalog",
     "TestCounts",
     "TestDeployments",
     "TestExperiments",
+    "TestFeed",
     "TestIndex",
     "TestJournal",
     "TestLedger",
@@ -69,9 +73,15 @@ class TestArtifacts(ArtifactsSuite):
 
 
 class TestModels(ModelsSuite):
-    @pytest.fixture
-    def models(self, metadata):
-        return metadata.models
+    pass
+
+
+class TestCatalog(CatalogSuite):
+    pass
+
+
+class TestFeed(FeedSuite):
+    pass
 
 
 class TestDeployments(DeploymentsSuite):

@@ -1,21 +1,14 @@
-"""The memory adapter under every suite of the metadata ports."""
+"""The memory adapter under every suite of the metadata ports, and emptied by one call."""
 
 import pytest
+from msgspec.structs import replace
 
 from noria.adapters.metadata.memory import open_store
-from noria.testing.artifacts_suite import ArtifactsSuite
-from noria.testing.catalog_suite import CatalogSuite
-from noria.testing.counts_suite import CountsSuite
-from noria.testing.deployments_suite import DeploymentsSuite
-from noria.testing.experiments_suite import ExperimentsSuite
-from noria.testing.feed_suite import FeedSuite
-from noria.testing.index_suite import IndexSuite
-from noria.testing.journal_suite import JournalSuite
-from noria.testing.ledger_suite import PROJECT, LedgerSuite
-from noria.testing.models_suite import ModelsSuite
-from noria.testing.runs_suite import RunsSuite
-from noria.testing.series_suite import SeriesSuite
-from noria.testing.trained_suite import TrainedSuite
+from noria.domain.query import Query
+from noria.testing.ledger_suite import PROJECT, a_draft
+from noria.testing.models_suite import a_version
+from noria.testing.runs_suite import a_file, a_run
+from tests.conformance.metadata_suites import *  # noqa: F403
 
 
 @pytest.fixture
@@ -23,67 +16,15 @@ def metadata():
     return open_store("", project=PROJECT)
 
 
-class TestLedger(LedgerSuite):
-    @pytest.fixture
-    def ledger(self, metadata):
-        return metadata.ledger
+def test_one_call_empties_everything(metadata):
+    metadata.ledger.append([a_draft("a")])
+    metadata.runs.create(replace(a_run(), metrics={"auc": 0.5}, artifacts=(a_file("model"),)))
+    metadata.models.register(a_version())
 
+    metadata.clear()
 
-class TestRuns(RunsSuite):
-    pass
-
-
-class TestIndex(IndexSuite):
-    pass
-
-
-class TestSeries(SeriesSuite):
-    @pytest.fixture
-    def runs(self, metadata):
-        return metadata.runs
-
-    @pytest.fixture
-    def series(self, metadata):
-        return metadata.series
-
-
-class TestExperiments(ExperimentsSuite):
-    pass
-
-
-class TestTrained(TrainedSuite):
-    pass
-
-
-class TestArtifacts(ArtifactsSuite):
-    pass
-
-
-class TestModels(ModelsSuite):
-    pass
-
-
-class TestCatalog(CatalogSuite):
-    pass
-
-
-class TestFeed(FeedSuite):
-    pass
-
-
-class TestDeployments(DeploymentsSuite):
-    @pytest.fixture
-    def deployments(self, metadata):
-        return metadata.deployments
-
-
-class TestJournal(JournalSuite):
-    @pytest.fixture
-    def journal(self, metadata):
-        return metadata.journal
-
-
-class TestCounts(CountsSuite):
-    @pytest.fixture
-    def counts(self, metadata):
-        return metadata.counts
+    fresh = open_store("", project=PROJECT)
+    assert metadata.ledger.head() == fresh.ledger.head()
+    assert (metadata.index.count(Query(life="all")), metadata.experiments.count(Query(life="all"))) == (0, 0)
+    assert (metadata.catalog.count(Query()), metadata.artifacts.under(""), metadata.feed.read()) == (0, [], [])
+    assert metadata.runs.create(a_run()).experiment_id == "1"
