@@ -31,9 +31,10 @@ from noria.testing.journal_suite import OUTPUT
 from noria.testing.ledger_suite import a_draft
 from noria.testing.runs_suite import NOON, a_run
 from noria.wire import chain
-from tests.peers.postgres import Server
+from tests.peers.postgres import fixture
 
 pytestmark = pytest.mark.xdist_group("postgres")
+server = fixture()
 TABLES = (point_tables, registry_tables, run_tables)  # imported for what they add to METADATA
 OLD = json.loads(Path(__file__).with_name("store_0001.json").read_text(encoding="utf-8"))
 EARLIER = migrations.REVISIONS[:-1]
@@ -92,16 +93,6 @@ def old_rows():
     for table, given in OLD.items():
         rows = [[bytes.fromhex(v["bytes"]) if isinstance(v, dict) else v for v in row] for row in given["rows"]]
         yield table, given["columns"], rows
-
-
-@pytest.fixture(scope="module")
-def server():
-    server = Server()
-    try:
-        server.start()
-        yield server
-    finally:
-        server.remove()
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

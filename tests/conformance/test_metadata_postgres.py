@@ -7,20 +7,11 @@ import pytest
 from noria.adapters.metadata.postgres import open_store
 from noria.testing.ledger_suite import PROJECT
 from tests.conformance.metadata_suites import *  # noqa: F403
-from tests.peers.postgres import Server
+from tests.peers.postgres import fixture
 
 pytestmark = pytest.mark.xdist_group("postgres")  # one server serves them all
+server = fixture()
 _earlier = itertools.count(1)
-
-
-@pytest.fixture(scope="module")
-def server():
-    server = Server()
-    try:
-        server.start()
-        yield server
-    finally:
-        server.remove()
 
 
 @pytest.fixture(scope="module")
