@@ -40,6 +40,8 @@ _UPPER = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz
 def chosen(items: Iterable[T], query: Query, *, kind: Kind, view_of: Callable[[T], View]) -> list[T]:
     """What the query's condition holds for, in the order given; experiments, life and page are the caller's. Raises QueryInvalid."""
     check(query, kind)
+    if query.life == "trashed" and kind in ("versions", "models"):
+        return []  # they know no trash
     where = query.where
     return list(items) if where is None else [item for item in items if matches(where, view_of(item))]
 

@@ -70,6 +70,8 @@ def version_view(version: ModelVersion) -> View:
     def view(field: Field) -> Value:
         if field.scope == "tag":
             return version.tags.get(field.key)
+        if field.key == "updated_at":
+            return version.updated_at or version.created_at
         names = {"name": "model", "version": "number"}
         return _attribute(version, names.get(field.key, field.key))
 
