@@ -207,15 +207,15 @@ def search(request: Request, context: Context) -> ExperimentsAnswer:
     """A page of experiments, newest first unless asked otherwise."""
     form = SEARCH.read(request)
     prepare(context)
-    page = context.metadata.experiments.search(
-        Query(
-            where=searching.where(form.filter, "experiments"),
-            order=searching.order(form.order_by, "experiments"),
-            life=searching.life(form.view_type, "view_type"),
-            limit=checks.max_results(form.max_results, 1000),
-            after=form.page_token or "",
-        )
+    query = Query(
+        where=searching.where(form.filter, "experiments"),
+        order=searching.order(form.order_by, "experiments"),
+        life=searching.life(form.view_type, "view_type"),
+        limit=checks.max_results(form.max_results, 1000),
+        after=form.page_token or "",
     )
+    with searching.asked():
+        page = context.metadata.experiments.search(query)
     return ExperimentsAnswer([shape_of(item) for item in page.items], page.next)
 
 

@@ -19,10 +19,9 @@ from noria.errors import AlreadyExists, Conflict, NotFound
 from noria.server.mlflow import checks, searching
 from noria.server.mlflow.errors import Refused, missing
 from noria.server.mlflow.experiments import active, find
-from noria.server.mlflow.locations import uri_of
 from noria.server.mlflow.names import invented
 from noria.server.mlflow.routing import Context, Request, Route
-from noria.server.mlflow.shapes import KeyValue, Point, mapping, pairs, point_of
+from noria.server.mlflow.shapes import KeyValue, Point, home_of, mapping, pairs, point_of
 from noria.server.mlflow.wire import Form, Identifier, Int64, array, intlike, invalid, required, string, strings, to_ms
 from noria.wire.query_fields import ATTRIBUTES, OTHER_NAMES
 
@@ -242,13 +241,12 @@ def log_params(request: Request, context: Context) -> None:
             raise Refused(f"Changing param values is not allowed. {error.problem}") from None
 
 
-def set_tags(request: Request, context: Context) -> ModelAnswer:
+def set_tags(request: Request, context: Context) -> None:
     """Set tags."""
     model_id = TrainedModelId(request.args["model_id"])
     form = TAGS.read(request)
     with model_known(model_id):
         context.metadata.trained.set_tags(model_id, mapping(form.tags or []), at=context.clock.now())
-        return ModelAnswer(shape_of(context.metadata.trained.get(model_id)))
 
 
 def delete_tag(request: Request, context: Context) -> None:
@@ -275,11 +273,12 @@ def search(request: Request, context: Context) -> ModelsAnswer:
         limit=checks.max_results(form.max_results or None, DEFAULT_RESULTS),
         after=form.page_token or "",
     )
-    if datasets and not measured:
-        models, token = _measured_on(context, query, datasets)
-    else:
-        page = context.metadata.trained.search(query)
-        models, token = page.items, page.next
+    with searching.asked():
+        if datasets and not measured:
+            models, token = _measured_on(context, query, datasets)
+        else:
+            page = context.metadata.trained.search(query)
+            models, token = page.items, page.next
     return ModelsAnswer([shape_of(model) for model in models], token)
 
 
@@ -384,7 +383,7 @@ def shape_of(model: TrainedModel) -> ModelShape:
             name=model.name,
             creation_timestamp_ms=to_ms(model.created_at),
             last_updated_timestamp_ms=to_ms(model.updated_at),
-            artifact_uri=uri_of(model.artifact_root),
+            artifact_uri=home_of(model.artifact_root, f"/models/{model.id}/artifacts"),
             status=WORDS[model.status],
             model_type=model.kind or UNSET,
             source_run_id=source or UNSET,

@@ -10,7 +10,7 @@ import msgspec
 
 from noria.domain.ids import ExperimentId, RunId, fresh
 from noria.domain.query import Query
-from noria.domain.run import Run, RunStatus
+from noria.domain.run import Metric, Run, RunStatus
 from noria.errors import Conflict, NotFound
 from noria.server.mlflow import checks, searching
 from noria.server.mlflow.errors import Refused, missing
@@ -196,17 +196,31 @@ def restore(request: Request, context: Context) -> None:
 def search(request: Request, context: Context) -> RunsAnswer:
     """A page of runs, newest first unless asked otherwise."""
     form = SEARCH.read(request)
-    page = context.metadata.index.search(
-        Query(
-            where=searching.where(form.filter, "runs"),
-            order=searching.order(form.order_by, "runs"),
-            experiments=tuple(ExperimentId(str(one)) for one in form.experiment_ids or ()),
-            life=searching.life(form.run_view_type, "run_view_type"),
-            limit=checks.max_results(form.max_results, DEFAULT_RESULTS),
-            after=form.page_token or "",
-        )
+    query = Query(
+        where=searching.where(form.filter, "runs"),
+        order=searching.order(form.order_by, "runs"),
+        experiments=tuple(ExperimentId(str(one)) for one in form.experiment_ids or ()),
+        life=searching.life(form.run_view_type, "run_view_type"),
+        limit=checks.max_results(form.max_results, DEFAULT_RESULTS),
+        after=form.page_token or "",
     )
-    return RunsAnswer([shape_of(run) for run in page.items], page.next)
+    with searching.asked():
+        page = context.metadata.index.search(query)
+    points = _last_points(context, page.items)
+    return RunsAnswer([shape_of(run, points[run.id]) for run in page.items], page.next)
+
+
+def _last_points(context: Context, runs: list[Run]) -> dict[RunId, list[Metric]]:
+    """The last point of each series of some runs: one question a key, however many runs there are."""
+    holders: dict[str, list[RunId]] = {}
+    for run in runs:
+        for key in run.metrics:
+            holders.setdefault(key, []).append(run.id)
+    found: dict[RunId, list[Metric]] = {run.id: [] for run in runs}
+    for key, run_ids in holders.items():
+        for run_id, point in context.metadata.series.latest(run_ids, key).items():
+            found[run_id].append(point)
+    return found
 
 
 def find_run(context: Context, run_id: str) -> Run:

@@ -3,6 +3,9 @@
 Called by experiments, runs and logged_models.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from msgspec.structs import replace
 
 from noria.domain.query import And, Comparison, Condition, Field, Life, Not, Or, Order
@@ -14,6 +17,7 @@ from noria.server.mlflow.wire import invalid
 from noria.wire.query import parse_filter, parse_order
 from noria.wire.query_fields import Kind
 
+SCOPES = ["metric", "parameter", "tag", "attribute", "dataset"]
 LIVES: dict[str | int, Life] = {
     "ACTIVE_ONLY": "active",
     "DELETED_ONLY": "trashed",
@@ -40,7 +44,7 @@ def where(text: str | None, kind: Kind) -> Condition | None:
     try:
         condition = parse_filter(text or "", kind=kind)
     except QueryInvalid as error:
-        raise Refused(f"Invalid filter string: {said(error)}") from None
+        raise refusal(error, "Invalid filter string") from None
     return condition if condition is None or kind != "runs" else _in_our_words(condition)
 
 
@@ -49,13 +53,34 @@ def order(clauses: list[str] | None, kind: Kind) -> tuple[Order, ...]:
     try:
         orders = parse_order(clauses or [], kind=kind)
     except QueryInvalid as error:
-        raise Refused(f"Invalid order_by clause: {said(error)}") from None
+        raise refusal(error, "Invalid order_by clause") from None
     return tuple(replace(one, field=_field(one.field)) for one in orders)
 
 
 def said(error: QueryInvalid) -> str:
     """What is wrong with a query, on one line."""
     return f"{error.problem}; {error.cause}." if error.cause else f"{error.problem}."
+
+
+def refusal(error: QueryInvalid, what: str) -> Refused:
+    """What is wrong with a query, on one line: first in MLflow's words, where it has some, then where and why."""
+    match error.reason:
+        case "scope":
+            what = f"Invalid entity type '{error.token}'. Valid values are {SCOPES}"
+        case "field":
+            what = f"Invalid attribute key '{error.token}' specified"
+        case "page":
+            what = "Invalid page token, could not base64-decode"
+    return Refused(f"{what}: {said(error)}")
+
+
+@contextmanager
+def asked() -> Iterator[None]:
+    """Say in MLflow's words what an index refuses: a token that is not its own, more than it answers at once."""
+    try:
+        yield
+    except QueryInvalid as error:
+        raise refusal(error, "Invalid search") from None
 
 
 def _in_our_words(condition: Condition) -> Condition:

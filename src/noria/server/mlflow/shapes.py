@@ -144,22 +144,31 @@ def info_of(run: Run) -> RunInfo:
         user_id=run.user,
         status=WORDS[run.status],
         start_time=to_ms(run.started_at),
-        artifact_uri=uri_of(run.artifact_root),
+        artifact_uri=home_of(run.artifact_root, f"/{run.id}/artifacts"),
         lifecycle_stage=stage(run.trashed_at is not None),
         end_time=UNSET if run.finished_at is None else to_ms(run.finished_at),
     )
 
 
-def shape_of(run: Run, points: Sequence[Metric] | None = None) -> RunShape:
-    """A run in the protocol's words. points: the last of each series; without them its metrics have no step and time."""
-    if points is None:
-        metrics = [Point(key=key, value=number(value)) for key, value in run.metrics.items()]
-    else:
-        metrics = [point_of(point) for point in points]
+def home_of(root: str, suffix: str) -> str:
+    """Where files are, as clients know it: a location with a query keeps it at its end.
+
+    >>> home_of("s3://bucket/x?a=1/7/artifacts", "/7/artifacts")
+    's3://bucket/x/7/artifacts?a=1'
+    """
+    uri = uri_of(root)
+    if "?" not in uri:
+        return uri
+    base, _, query = uri.removesuffix(suffix).partition("?")
+    return f"{base.rstrip('/')}{suffix}?{query}"
+
+
+def shape_of(run: Run, points: Sequence[Metric]) -> RunShape:
+    """A run in the protocol's words. points: the last of each series."""
     return RunShape(
         info=info_of(run),
         data=RunData(
-            metrics=metrics,
+            metrics=[point_of(point) for point in points],
             params=[KeyValue(key, str(value)) for key, value in run.params.items()],
             tags=pairs(tags_of(run)),
         ),
