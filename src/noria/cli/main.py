@@ -15,7 +15,7 @@ COMMANDS: dict[str, str] = {
     "status": "show the loop: six stations, what changed, what needs you",
     "run": "run a pipeline file, list the runs, or show one",
     "data": "list dataset versions, add a file as one, show one, compare two",
-    "models": "list model versions, show one, print its card, approve it",
+    "models": "list and search models, ask who was champion when, move aliases, tag, approve",
     "why": "explain one prediction, event or alert, back to the data",
     "audit": "verify or export the ledger",
     "gc": "empty the trash and give back the space of what nothing needs",

@@ -1,5 +1,6 @@
 """Move an alias, with who, when and why. Whether a version may be champion was decided by its gates and its rollout. Called by loop and faces."""
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from noria.domain.events import AliasMoved, AliasRemoved
@@ -7,6 +8,7 @@ from noria.domain.ids import EventId, fresh
 from noria.domain.ledger import Draft
 from noria.domain.model import AliasMove
 from noria.errors import InputInvalid, NotFound
+from noria.ports.catalog import ModelCatalog
 from noria.ports.ledger import Ledger
 from noria.ports.models import ModelStore
 
@@ -80,13 +82,20 @@ def delete_version(
     models: ModelStore, ledger: Ledger, *, model: str, number: int, at: datetime, actor: str, reason: str
 ) -> None:
     """Take away the aliases that point to a version, each with its event, and forget it. Raises NotFound; Conflict while it answers somewhere."""
-    models.get(model, number)
-    pointing = [alias for alias, to in models.aliases(model).items() if to == number]
+    pointing = {alias: to for alias, to in models.aliases(model).items() if to == number}
     models.delete(model, number, at=at)
-    for alias in pointing:
-        gone = models.alias_history(model, alias)[-1]
-        event = AliasRemoved(model=model, alias=alias, previous=number, reason=f"{gone.reason}: {reason}")
-        ledger.append([Draft(id=EventId(fresh()), at=at, actor=actor, event=event)])
+    _append_removed(
+        ledger, model, pointing, at=at, actor=actor, reason=f"version {model}/{number} was deleted: {reason}"
+    )
+
+
+def delete_model(
+    catalog: ModelCatalog, models: ModelStore, ledger: Ledger, *, model: str, at: datetime, actor: str, reason: str
+) -> None:
+    """Forget a model with all of its versions; the ledger keeps where its aliases pointed. Raises NotFound; Conflict while it is served."""
+    pointing = models.aliases(model)
+    catalog.delete(model, at=at)
+    _append_removed(ledger, model, pointing, at=at, actor=actor, reason=f"model '{model}' was deleted: {reason}")
 
 
 def alias_on(models: ModelStore, *, model: str, alias: str, day: datetime) -> AliasMove | None:
@@ -104,6 +113,14 @@ def _append_missing(models: ModelStore, ledger: Ledger, model: str, alias: str) 
         ledger.get(last.cause)
     except NotFound:
         _append(ledger, last, last.cause)
+
+
+def _append_removed(
+    ledger: Ledger, model: str, aliases: Mapping[str, int], *, at: datetime, actor: str, reason: str
+) -> None:
+    events = [AliasRemoved(model=model, alias=alias, previous=to, reason=reason) for alias, to in aliases.items()]
+    if events:
+        ledger.append([Draft(id=EventId(fresh()), at=at, actor=actor, event=event) for event in events])
 
 
 def _append(ledger: Ledger, move: AliasMove, event_id: EventId) -> None:
