@@ -44,7 +44,8 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True):
     """Somebody who wants to be told of changes by HTTP. secret: signs each message; never shown, logged or exported.
 
     kinds: which changes; empty: all. since: the seq that the feed had when it was made; earlier changes are not its business.
-    failing_since: when deliveries began to fail, None while they succeed. note: why it was switched off, if Noria did that.
+    failing_since: when deliveries began to fail, None while they succeed. note: why it was switched off, if Noria did that. form: in which form it
+    is told, Noria's own or one that a face brings along, by its name.
     """
 
     id: WebhookId
@@ -59,3 +60,4 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True):
     since: int = 0
     failing_since: datetime | None = None
     note: str = ""
+    form: str = "noria"

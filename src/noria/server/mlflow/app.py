@@ -22,6 +22,7 @@ from noria.server.mlflow import (
     runs,
     server_info,
     unsupported,
+    webhooks,
 )
 from noria.server.mlflow.errors import answer, respond
 from noria.server.mlflow.routing import Context, Headers, Request, Response, Route, Table
@@ -36,7 +37,7 @@ THREADS = 64
 EMPTY = Response(b"{}")
 
 
-NOUNS = (artifacts, model_versions, multipart, registered_models, server_info)
+NOUNS = (artifacts, model_versions, multipart, registered_models, server_info, webhooks)
 TRACKING = (recording, runs, metrics, experiments, lineage, logged_models)
 
 

@@ -14,7 +14,7 @@ from noria.domain.model import ModelVersion
 from noria.domain.query import And, Comparison, Query
 from noria.domain.run import Run
 from noria.domain.trained import TrainedModel
-from noria.errors import NotFound, QueryInvalid
+from noria.errors import NotFound
 from noria.registry.register import register_external
 from noria.server.mlflow import registry_checks as checks
 from noria.server.mlflow import registry_views as views
@@ -24,7 +24,7 @@ from noria.server.mlflow.locations import uri_of
 from noria.server.mlflow.registered_models import TEXT, Search, VersionAnswer, VersionsAnswer
 from noria.server.mlflow.registry_checks import LINK_TAG, PLACE_TAG, PROMPT_TAG, STAGE_TAG, Tag
 from noria.server.mlflow.routing import Context, Request, Route
-from noria.server.mlflow.searching import said
+from noria.server.mlflow.searching import asked
 
 LARGEST_PAGE = 200_000
 SOURCES = "MLFLOW_CREATE_MODEL_VERSION_SOURCE_VALIDATION_REGEX"
@@ -175,7 +175,7 @@ def search(request: Request, context: Context) -> VersionsAnswer:
     limit = LARGEST_PAGE if given.max_results is None else given.max_results
     if limit < 1:
         raise Refused(f"Invalid value for max_results. It must be a positive integer, but got {limit}")
-    try:
+    with asked():
         page = context.metadata.models.search(
             Query(
                 where=views.condition(given.filter, "versions"),
@@ -184,8 +184,6 @@ def search(request: Request, context: Context) -> VersionsAnswer:
                 after=given.page_token or "",
             )
         )
-    except QueryInvalid as error:
-        raise Refused(said(error)) from None
     return VersionsAnswer([views.show_version(found) for found in page.items], page.next)
 
 
@@ -287,7 +285,7 @@ def _tell_trained(context: Context, trained: TrainedModel, made: ModelVersion) -
         known = msgspec.json.decode(trained.tags.get(VERSIONS_TAG, "[]"), type=list[dict[str, object]])
     except msgspec.DecodeError:
         known = []
-    version = {"name": made.model, "version": made.number}
+    version = {"name": made.model, "version": str(made.number)}
     if version in known:
         return
     note = json.dumps([*known, version])

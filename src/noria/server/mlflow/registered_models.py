@@ -4,14 +4,14 @@ import msgspec
 
 from noria.domain.model import AliasMove
 from noria.domain.query import Query
-from noria.errors import AlreadyExists, QueryInvalid
+from noria.errors import AlreadyExists
 from noria.server.mlflow import registry_checks as checks
 from noria.server.mlflow import registry_views as views
 from noria.server.mlflow import wire
 from noria.server.mlflow.errors import Refused, missing
 from noria.server.mlflow.registry_checks import PROMPT_TAG, Tag
 from noria.server.mlflow.routing import Context, Request, Route
-from noria.server.mlflow.searching import said
+from noria.server.mlflow.searching import asked
 
 PAGE = 100
 LARGEST_PAGE = 1000
@@ -161,7 +161,7 @@ def delete(request: Request, context: Context) -> None:
 def search(request: Request, context: Context) -> ModelsAnswer:
     """A page of models."""
     given = SEARCH.read(request)
-    try:
+    with asked():
         page = context.metadata.catalog.search(
             Query(
                 where=views.condition(given.filter, "models"),
@@ -170,8 +170,6 @@ def search(request: Request, context: Context) -> ModelsAnswer:
                 after=given.page_token or "",
             )
         )
-    except QueryInvalid as error:
-        raise Refused(said(error)) from None
     return ModelsAnswer([views.show_model(context, model) for model in page.items], page.next)
 
 
