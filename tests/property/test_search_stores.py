@@ -15,6 +15,9 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from noria.adapters.metadata import memory, sqlite
+from noria.adapters.metadata.sql.connection import Connection
+from noria.adapters.metadata.sql.search import Found, count, find
+from noria.adapters.metadata.sqlite.database import Database
 from noria.domain.ids import ExperimentId, RunId, TrainedModelId
 from noria.domain.model import ModelVersion, SemanticVersion
 from noria.domain.query import And, Comparison, Condition, Field, Not, Or, Order, Page, Query
@@ -84,10 +87,11 @@ DATASETS = ("train", "test", "x" * 70)
 
 
 class Named:
-    """The stores, by name, all holding the same."""
+    """The stores, by name, all holding the same, and the database under the one in SQLite (its project 1)."""
 
-    def __init__(self, stores: dict[str, Metadata]) -> None:
+    def __init__(self, stores: dict[str, Metadata], database: Database | None = None) -> None:
         self.stores = stores
+        self.database = database
         self.reference = stores["memory"]
 
 
@@ -213,7 +217,9 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Named]:
     # Another project in the same file must not be seen.
     other = sqlite.open_store(str(folder / "meta.db"), project="other")
     fill(other, seed=8, runs=20)
-    yield Named(stores)
+    database = Database(folder / "meta.db")
+    yield Named(stores, database)
+    database.close()
     other.close()
     for store in stores.values():
         store.close()
@@ -336,6 +342,27 @@ def test_every_store_finds_the_same_in_the_same_order(filled: Named, kind: Kind,
 
     for name, store in filled.stores.items():
         assert (name, pages(store, kind, query)) == (name, expected)
+
+
+@pytest.mark.parametrize("kind", SEARCHES)
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(data=st.data())
+def test_where_a_search_begins_changes_nothing(filled: Named, kind: Kind, data: st.DataObject) -> None:
+    """A small store is always searched from its things; walking along an index is what a large one does."""
+    query = data.draw(queries(kind))
+
+    def found(connection: Connection, few: int) -> tuple[list[Found], int]:
+        pages, after = [], ""
+        while len(pages) < 4 and (after or not pages):
+            asked = replace(query, after=after, skip=0 if after else query.skip)
+            pages.append(find(connection, asked, kind=kind, project=1, dialect="sqlite", few=few))
+            after = pages[-1].next
+        return pages, count(connection, query, kind=kind, project=1, dialect="sqlite", few=few)
+
+    read = filled.database.read
+    expected = read(lambda connection: found(connection, 5000))
+    assert read(lambda connection: found(connection, 0)) == expected
+    assert read(lambda connection: found(connection, 10)) == expected
 
 
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])

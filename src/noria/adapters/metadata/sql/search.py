@@ -31,10 +31,10 @@ class Found(NamedTuple):
     next: str
 
 
-def find(connection: Connection, query: Query, *, kind: Kind, project: int, dialect: Dialect) -> Found:
-    """One page. Raises QueryInvalid."""
+def find(connection: Connection, query: Query, *, kind: Kind, project: int, dialect: Dialect, few: int = FEW) -> Found:
+    """One page. few: where to begin changes with it, and nothing else. Raises QueryInvalid."""
     check(query, kind)
-    search = _Search(connection, query, SHAPES[kind], project, dialect)
+    search = _Search(connection, query, SHAPES[kind], project=project, dialect=dialect, few=few)
     place = page_tokens.read(query, kind) if query.after else None
     rows = search.page(place, query.limit + 1)
     shown = rows[: query.limit]
@@ -42,10 +42,10 @@ def find(connection: Connection, query: Query, *, kind: Kind, project: int, dial
     return Found([number for number, _ in shown], page_tokens.written(shown[-1][1], query, kind) if more else "")
 
 
-def count(connection: Connection, query: Query, *, kind: Kind, project: int, dialect: Dialect) -> int:
+def count(connection: Connection, query: Query, *, kind: Kind, project: int, dialect: Dialect, few: int = FEW) -> int:
     """How many things there are on all pages. Raises QueryInvalid."""
     check(query, kind)
-    search = _Search(connection, query, SHAPES[kind], project, dialect)
+    search = _Search(connection, query, SHAPES[kind], project=project, dialect=dialect, few=few)
     where = search.where()
     row = connection.execute(f"SELECT count(*) FROM {search.shape.source} WHERE {where.text}", where.values).fetchone()
     return int(row[0])
@@ -68,8 +68,11 @@ class _Ranked:
 class _Search:
     """A query on its way through the database."""
 
-    def __init__(self, connection: Connection, query: Query, shape: Shape, project: int, dialect: Dialect) -> None:
+    def __init__(
+        self, connection: Connection, query: Query, shape: Shape, *, project: int, dialect: Dialect, few: int
+    ) -> None:
         self.shape = shape
+        self._most = few
         self._connection = connection
         self._query = query
         self._project = project
@@ -205,9 +208,9 @@ class _Search:
 
     def _few(self, rows: Sql) -> bool:
         row = self._connection.execute(
-            f"SELECT count(*) FROM (SELECT 1 FROM {rows.text} LIMIT {FEW + 1}) counted", rows.values
+            f"SELECT count(*) FROM (SELECT 1 FROM {rows.text} LIMIT {self._most + 1}) counted", rows.values
         ).fetchone()
-        return int(row[0]) <= FEW
+        return int(row[0]) <= self._most
 
 
 def _all(parts: list[Sql]) -> Sql:
