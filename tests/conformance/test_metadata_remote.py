@@ -12,12 +12,8 @@ from litestar import Litestar
 from noria.adapters.metadata import remote, sqlite
 from noria.errors import NoriaError, NotFound, SettingInvalid, StoreError, StoreUnavailable
 from noria.server.control.store import store_router
-from noria.testing.counts_suite import CountsSuite
-from noria.testing.deployments_suite import DeploymentsSuite
-from noria.testing.journal_suite import JournalSuite
-from noria.testing.ledger_suite import PROJECT, LedgerSuite, a_draft
-from noria.testing.models_suite import ModelsSuite
-from noria.testing.runs_suite import RunsSuite
+from noria.testing.ledger_suite import PROJECT, a_draft
+from tests.conformance.metadata_suites import *  # noqa: F403
 
 
 class Behind:
@@ -88,42 +84,6 @@ def metadata(behind, address, tmp_path):
     yield store
     store.close()
     behind.store.close()
-
-
-class TestLedger(LedgerSuite):
-    @pytest.fixture
-    def ledger(self, metadata):
-        return metadata.ledger
-
-
-class TestRuns(RunsSuite):
-    @pytest.fixture
-    def runs(self, metadata):
-        return metadata.runs
-
-
-class TestModels(ModelsSuite):
-    @pytest.fixture
-    def models(self, metadata):
-        return metadata.models
-
-
-class TestDeployments(DeploymentsSuite):
-    @pytest.fixture
-    def deployments(self, metadata):
-        return metadata.deployments
-
-
-class TestJournal(JournalSuite):
-    @pytest.fixture
-    def journal(self, metadata):
-        return metadata.journal
-
-
-class TestCounts(CountsSuite):
-    @pytest.fixture
-    def counts(self, metadata):
-        return metadata.counts
 
 
 def test_another_project_is_refused_at_once(metadata, address):

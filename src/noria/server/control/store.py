@@ -16,7 +16,6 @@ from noria.errors import NoriaError
 from noria.ports.metadata import Metadata
 from noria.wire import calls, chain
 from noria.wire.frames import write_frames
-from noria.wire.nouns import pack, unpack_request
 
 PATH = "/api/v1/store"
 MAX_BODY = 64 * 1024 * 1024
@@ -78,12 +77,12 @@ def _answer(metadata: Metadata, project: _Project, headers: Any, *, name: str, b
         )
     project.check(_asked(headers.get(calls.PROJECT_HEADER, "")))
     call = CALLS[name]
-    given = unpack_request(body, call.arguments, what=f"call '{name}'")
-    method = getattr(getattr(metadata, call.port), call.verb)
-    result = method(**{field: getattr(given, field) for field in given.__struct_fields__})
+    given = call.asked(body)
+    port = metadata if call.port == "metadata" else getattr(metadata, call.port)
+    result = getattr(port, call.verb)(**given)
     if call.streams:
         return Stream(write_frames(result), media_type=calls.MEDIA_TYPE)
-    return Response(pack(result), media_type=calls.MEDIA_TYPE)
+    return Response(call.answer(result), media_type=calls.MEDIA_TYPE)
 
 
 def _asked(header: str) -> str:
