@@ -72,7 +72,7 @@ def test_runs_are_searched_by_param_and_filtered_by_status(client: TestClient) -
 def test_a_run_names_its_data_its_series_and_its_causes(client: TestClient) -> None:
     run = client.get(f"/api/v1/runs/{RUN}").json()
 
-    assert run["series"] == ["validation_loss"]
+    assert run["series"] == ["training_loss", "validation_loss"]
     assert [data["number"] for data in run["datasets"]] == [2]
     assert run["environment"]["packages"]["numpy"] == "2.1.3"
     assert run["versions"] == [f"{MODEL}/2"]
@@ -83,6 +83,7 @@ def test_a_series_is_whole_when_it_is_short(client: TestClient) -> None:
     series = client.get(f"/api/v1/runs/{RUN}/metrics/validation_loss").json()
 
     assert [point["step"] for point in series["points"]] == list(range(80))
+    assert {(point["low"], point["high"]) for point in series["points"]} == {(None, None)}
     assert series["raw"] == 80
 
 
@@ -343,9 +344,10 @@ def test_a_long_series_keeps_its_extremes(tmp_path: Path) -> None:
         with TestClient(create_app(workspace), base_url=BASE) as client:
             answer = client.get("/api/v1/runs/r/metrics/k", params={"limit": 20}).json()
 
-    kept = [point["value"] for point in answer["points"] if point["value"] is not None]
+    points = answer["points"]
     numbers = [value for value in values if value == value]
     assert answer["raw"] == 1000
-    assert len(answer["points"]) <= 20
-    assert (min(kept), max(kept)) == (min(numbers), max(numbers))
-    assert [point["step"] for point in answer["points"]] == sorted(point["step"] for point in answer["points"])
+    assert len(points) <= 20
+    assert (min(p["low"] for p in points), max(p["high"] for p in points)) == (min(numbers), max(numbers))
+    assert (points[-1]["step"], points[-1]["value"]) == (999, values[-1])
+    assert [point["step"] for point in points] == sorted(point["step"] for point in points)

@@ -207,11 +207,24 @@ def _run(
         )
         for step in range(80)
     ]
+    if name == "challenger-2":
+        points += _long_series(at)
     last = {"log_loss": loss, "auc": round(auc, 4), "calibration_error": round(0.01 + (loss - 0.48) / 4, 4)}
     runs.log_metrics(run.id, points + [Metric(key=key, value=value, at=at) for key, value in last.items()])
     report = b"<h1>Report</h1>"
     runs.add_artifacts(run.id, [Artifact(path="report.html", digest=blobs.put(report), size=len(report))])
     return runs.finish(run.id, status="finished", at=at + timedelta(seconds=41 + 30 * story.dice.random()))
+
+
+def _long_series(at: datetime) -> list[Metric]:
+    """More points than a chart has stretches, noisy, with two peaks."""
+    dice = random.Random(11)
+    values = [0.4 + 1.8 * math.exp(-step / 1500) + dice.gauss(0, 0.04) for step in range(20_000)]
+    values[7000], values[15_000] = 2.6, math.inf
+    return [
+        Metric(key="training_loss", value=value, step=step, at=at + timedelta(milliseconds=2 * step))
+        for step, value in enumerate(values)
+    ]
 
 
 NAMES = ("brisk-owl", "calm-heron", "swift-otter", "quiet-lynx", "bold-crane", "pale-fox", "keen-hare", "warm-seal")

@@ -17,7 +17,15 @@ RUN = derive("run", "challenger-2")
 PAGES = {
     "/": ["The loop has closed once", "v2 80%, v5 20%", "1 open alert", "recent_delay moved"],
     "/runs": ["challenger-5", "0.4921", "late-wren-9", "1 to 14 of 14", "flights v2"],
-    f"/runs/{RUN}": ["challenger-2", "validation loss", "half_life_days", "flights v2", "report.html", "4f2a9c1d7e3b"],
+    f"/runs/{RUN}": [
+        "challenger-2",
+        "validation loss",
+        "20,000 points in 500 stretches",
+        "half_life_days",
+        "flights v2",
+        "report.html",
+        "4f2a9c1d7e3b",
+    ],
     f"/compare?run={RUN}&run={derive('run', 'challenger-5')}": ["log loss", "−0.0126", "values are shown"],
     "/models": ["delay", "6 of 6 passed", "v2"],
     f"/models/{MODEL}": ["the training data changed", "@champion", "won its canary"],

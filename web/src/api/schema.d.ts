@@ -144,6 +144,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/health": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Health
+         * @description Answers as long as the server lives; touches no store.
+         */
+        get: operations["ApiV1HealthHealth"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/models": {
         parameters: {
             query?: never;
@@ -253,7 +273,7 @@ export interface paths {
         };
         /**
          * ReadSeries
-         * @description One metric's points. A longer series is thinned so that every stretch keeps its lowest and highest value.
+         * @description One metric's points. Of a longer series, stretches: each by its last point, with its lowest and highest number beside it.
          */
         get: operations["ApiV1RunsRunIdMetricsKeyReadSeries"];
         put?: never;
@@ -328,26 +348,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/health": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Health
-         * @description Answers as long as the server lives; touches no store.
-         */
-        get: operations["HealthHealth"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -386,7 +386,7 @@ export interface components {
             at: string;
             cause: string | null;
             model: string;
-            number: number;
+            number: number | null;
             previous: number | null;
             reason: string;
         };
@@ -681,6 +681,8 @@ export interface components {
         MetricPoint: {
             /** Format: date-time */
             at: string;
+            high: number | null;
+            low: number | null;
             step: number;
             value: number | null;
         };
@@ -693,8 +695,13 @@ export interface components {
         /** ModelRow */
         ModelRow: {
             champion: number | null;
+            /** @default  */
+            description: string;
             name: string;
-            newest: components["schemas"]["VersionRow"];
+            newest: components["schemas"]["VersionRow"] | null;
+            tags: {
+                [key: string]: string;
+            };
             versions: number;
         };
         /** ModelView */
@@ -703,7 +710,17 @@ export interface components {
             aliases: {
                 [key: string]: number;
             };
+            /** Format: date-time */
+            created_at: string;
+            /** @default  */
+            description: string;
             name: string;
+            stable: components["schemas"]["StableView"];
+            tags: {
+                [key: string]: string;
+            };
+            /** Format: date-time */
+            updated_at: string;
             versions: components["schemas"]["VersionRow"][];
         };
         /** MonthFigures */
@@ -744,6 +761,12 @@ export interface components {
             reason: string;
             rows: number;
             tolerance: number;
+        };
+        /** PassedOver */
+        PassedOver: {
+            number: number;
+            version: string;
+            why: string;
         };
         /** Place */
         Place: {
@@ -838,7 +861,7 @@ export interface components {
             /** Format: date-time */
             started_at: string;
             /** @enum {string} */
-            status: "running" | "finished" | "failed";
+            status: "scheduled" | "running" | "finished" | "failed" | "killed";
             tags: {
                 [key: string]: string;
             };
@@ -862,7 +885,7 @@ export interface components {
             /** Format: date-time */
             started_at: string;
             /** @enum {string} */
-            status: "running" | "finished" | "failed";
+            status: "scheduled" | "running" | "finished" | "failed" | "killed";
             tags: {
                 [key: string]: string;
             };
@@ -889,6 +912,13 @@ export interface components {
         /** SessionIn */
         SessionIn: {
             key: string;
+        };
+        /** StableView */
+        StableView: {
+            number: number | null;
+            passed_over: components["schemas"]["PassedOver"][];
+            version: string;
+            why: string;
         };
         /** Station */
         Station: {
@@ -942,7 +972,7 @@ export interface components {
             alias_history: components["schemas"]["AliasMove"][];
             aliases: string[];
             bundle: components["schemas"]["BundleView"] | null;
-            bundle_digest: string;
+            bundle_digest: string | null;
             causes: components["schemas"]["EventView"][];
             /** Format: date-time */
             created_at: string;
@@ -962,9 +992,11 @@ export interface components {
             };
             places: components["schemas"]["Place"][];
             run: components["schemas"]["RunRow"] | null;
+            source: string;
             tags: {
                 [key: string]: string;
             };
+            user: string;
             version: string;
             version_reason: string;
         };
@@ -982,7 +1014,8 @@ export interface components {
             };
             model: string;
             number: number;
-            run_id: string;
+            packaged: boolean;
+            run_id: string | null;
             version: string;
             version_reason: string;
         };
@@ -1262,6 +1295,26 @@ export interface operations {
             };
         };
     };
+    ApiV1HealthHealth: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Health"];
+                };
+            };
+        };
+    };
     ApiV1ModelsListModels: {
         parameters: {
             query?: never;
@@ -1361,7 +1414,7 @@ export interface operations {
         parameters: {
             query?: {
                 experiment?: string | null;
-                status?: "running" | "finished" | "failed" | null;
+                status?: "scheduled" | "running" | "finished" | "failed" | "killed" | null;
                 /** @description Text in the name, a param or a tag. */
                 search?: string;
                 /** @description The metric to sort by and to star. */
@@ -1591,26 +1644,6 @@ export interface operations {
                         } | unknown[];
                         status_code: number;
                     };
-                };
-            };
-        };
-    };
-    HealthHealth: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Request fulfilled, document follows */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Health"];
                 };
             };
         };

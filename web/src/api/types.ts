@@ -11,6 +11,7 @@ export type EventView = Schemas["EventView"];
 export type GateReport = Schemas["GateReport"];
 export type GateResult = Schemas["GateResult"];
 export type Interval = Schemas["Interval"];
+export type MetricPoint = Schemas["MetricPoint"];
 export type MonthFigures = Schemas["MonthFigures"];
 export type QualityView = Schemas["QualityView"];
 export type Rollout = Schemas["Rollout"];

@@ -15,6 +15,8 @@ export interface Line {
   dash?: number[];
   marker?: Marker;
   width?: number;
+  /** How far the values of each stretch reached: a band behind the line, so that no peak is hidden. */
+  band?: { low: (number | null)[]; high: (number | null)[] };
 }
 
 export type Sign = "turn" | "up" | "down" | "stop";
@@ -55,6 +57,7 @@ export function LineChart({ title, x, lines, notes = [], time = false, logarithm
     const style = getComputedStyle(document.documentElement);
     const color = (name: string) => style.getPropertyValue(name).trim();
     const font = `12px ${color("--font")}`;
+    const banded = lines.flatMap((line, place) => (line.band === undefined ? [] : [{ ...line.band, color: color(`--data-${line.hue ?? (place % 8) + 1}`) }]));
     const axis = { stroke: color("--muted"), font, grid: { stroke: color("--line"), width: 1 }, ticks: { stroke: color("--line"), width: 1 } };
     const plot = new UPlot(
       {
@@ -78,7 +81,9 @@ export function LineChart({ title, x, lines, notes = [], time = false, logarithm
             dash: line.dash ?? (place < 8 ? [] : [6, 4]),
             points: { show: line.marker === undefined && line.values.length < 2 },
           })),
+          ...banded.flatMap((band) => [edge(band.color), edge(band.color)]),
         ],
+        bands: banded.map((band, place) => ({ series: [lines.length + 2 * place + 2, lines.length + 2 * place + 1], fill: faded(band.color, 25) })),
         hooks: {
           draw: [
             (drawn) => {
@@ -91,7 +96,7 @@ export function LineChart({ title, x, lines, notes = [], time = false, logarithm
           ],
         },
       },
-      [x, ...lines.map((line) => line.values)],
+      [x, ...lines.map((line) => line.values), ...banded.flatMap((band) => [band.low, band.high])],
       target,
     );
     return () => plot.destroy();
@@ -99,6 +104,11 @@ export function LineChart({ title, x, lines, notes = [], time = false, logarithm
 
   return <div ref={both} role="img" aria-label={title} className="chart" style={{ minHeight: height }} />;
 }
+
+const faded = (color: string, percent: number) => `color-mix(in srgb, ${color} ${percent}%, transparent)`;
+
+/** An edge of a band: fine, but seen where a single peak is narrower than a pixel. */
+const edge = (color: string) => ({ stroke: faded(color, 60), width: 1, points: { show: false } });
 
 /** Room at both sides, so that the first and the last marker are whole. */
 function spread(low: number, high: number, time: boolean): [number, number] {

@@ -1,9 +1,9 @@
 import { SegmentedControl } from "@mantine/core";
 import { useMemo, useState } from "react";
 import { useParams } from "react-router";
-import type { RunPageView } from "../api/types";
+import type { MetricPoint, RunPageView } from "../api/types";
 import { useRun, useSeries } from "../api/queries";
-import { LineChart } from "../charts/LineChart";
+import { type Line, LineChart } from "../charts/LineChart";
 import { bytes, count, duration, metric, number } from "../format";
 import { Events } from "../parts/Events";
 import { Loaded } from "../parts/Loaded";
@@ -118,12 +118,22 @@ function Artifacts({ of }: { of: RunPageView["artifacts"] }) {
   );
 }
 
+const said = (value: number | null) => (value === null ? "not a number" : number(value));
+
+/** Points without extremes are a series that is given whole. */
+function curve(label: string, points: MetricPoint[]): Line {
+  const values = points.map((p) => p.value);
+  if (points.every((p) => p.low === null)) return { label, values, hue: 1 };
+  return { label, values, hue: 1, band: { low: points.map((p) => p.low ?? p.value), high: points.map((p) => p.high ?? p.value) } };
+}
+
 function Curve({ run, name }: { run: string; name: string }) {
   const series = useSeries(run, name);
   const [form, setForm] = useState("chart");
   const points = series.data?.points;
   const x = useMemo(() => (points ?? []).map((p) => p.step), [points]);
-  const lines = useMemo(() => [{ label: name, values: (points ?? []).map((p) => p.value), hue: 1 }], [points, name]);
+  const lines = useMemo(() => [curve(name, points ?? [])], [points, name]);
+  const thinned = points !== undefined && points.length < (series.data?.raw ?? 0);
   return (
     <div className="card">
       <div className="section-head">
@@ -155,22 +165,38 @@ function Curve({ run, name }: { run: string; name: string }) {
                       <th scope="col" className="num">
                         {metric(name)}
                       </th>
+                      {thinned ? (
+                        <>
+                          <th scope="col" className="num">
+                            Lowest
+                          </th>
+                          <th scope="col" className="num">
+                            Highest
+                          </th>
+                        </>
+                      ) : null}
                     </tr>
                   </thead>
                   <tbody>
                     {data.points.map((point, place) => (
                       <tr key={place}>
                         <td className="num">{count(point.step)}</td>
-                        <td className="num">{point.value === null ? "not a number" : number(point.value)}</td>
+                        <td className="num">{said(point.value)}</td>
+                        {thinned ? (
+                          <>
+                            <td className="num">{said(point.low)}</td>
+                            <td className="num">{said(point.high)}</td>
+                          </>
+                        ) : null}
                       </tr>
                     ))}
                   </tbody>
                 </Grid>
               </div>
             )}
-            {data.raw > data.points.length ? (
+            {thinned ? (
               <p className="muted small">
-                {count(data.points.length)} of {count(data.raw)} points: the lowest and the highest of each stretch
+                {count(data.raw)} points in {count(data.points.length)} stretches: the line is the last value of each, the band reaches from its lowest to its highest
               </p>
             ) : null}
           </>

@@ -1,5 +1,5 @@
 import type { ReactNode } from "react";
-import type { State } from "../api/types";
+import type { RunRow, State } from "../api/types";
 
 const SHAPES: Record<State, ReactNode> = {
   ok: (
@@ -43,7 +43,9 @@ export function StateMark({ state, word, hidden = false }: { state: State; word?
   );
 }
 
-export const runState = (status: "running" | "finished" | "failed"): State => ({ running: "busy", finished: "ok", failed: "bad" })[status] as State;
+const RUN_STATES: Record<RunRow["status"], State> = { scheduled: "empty", running: "busy", finished: "ok", failed: "bad", killed: "warn" };
+
+export const runState = (status: RunRow["status"]): State => RUN_STATES[status];
 
 /** A small label with a border; for aliases, kinds and roles. */
 export function Chip({ children, tone = "plain" }: { children: ReactNode; tone?: "plain" | "accent" | State }) {

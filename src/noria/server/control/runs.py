@@ -13,7 +13,7 @@ from noria.app.workspace import Workspace
 from noria.domain import query as q
 from noria.domain.bundle import Environment
 from noria.domain.ids import Digest, ExperimentId, RunId
-from noria.domain.run import Metric, Run, RunStatus
+from noria.domain.run import Bucket, Run, RunStatus
 from noria.errors import NotFound, StoreCorrupt
 from noria.ports.blobs import BlobStore
 from noria.ports.experiments import ExperimentStore
@@ -78,12 +78,11 @@ def read_series(
     workspace: NamedDependency[Workspace],
     run_id: FromPath[str],
     key: FromPath[str],
-    limit: Annotated[int, QueryParameter(ge=4, le=20000)] = 2000,
+    limit: Annotated[int, QueryParameter(ge=4, le=20000)] = 500,
 ) -> MetricSeries:
-    """One metric's points. A longer series is thinned so that every stretch keeps its lowest and highest value."""
+    """One metric's points. Of a longer series, stretches: each by its last point, with its lowest and highest number beside it."""
     points, raw = curve(workspace.series, RunId(run_id), key, limit=limit)
-    shown = [MetricPoint(step=m.step, at=m.at, value=reading.finite(m.value)) for m in points]
-    return MetricSeries(key=key, points=shown, raw=raw)
+    return MetricSeries(key=key, points=points, raw=raw)
 
 
 def asked(experiment: str | None, status: RunStatus | None, search: str) -> tuple[q.Condition, ...]:
@@ -122,16 +121,11 @@ def names(experiments: ExperimentStore) -> dict[str, ExperimentId]:
         query = q.Query(limit=STRIDE, after=page.next)
 
 
-def curve(series: SeriesStore, run_id: RunId, key: str, *, limit: int) -> tuple[list[Metric], int]:
-    """At most `limit` points of a series, and how many there are: all of them, or of each stretch its lowest and its highest."""
-    raw = next((head.count for head in series.heads(run_id) if head.key == key), 0)
-    if raw <= limit:
-        return series.history(run_id, key), raw
-    points: list[Metric] = []
-    for bucket in series.chart(run_id, key, buckets=limit // 2):
-        ends = [point for point in (bucket.low, bucket.high) if point is not None] or [bucket.first]
-        points.extend(sorted(ends, key=lambda point: (point.step, point.at)) if ends[0] != ends[-1] else ends[:1])
-    return points, raw
+def curve(series: SeriesStore, run_id: RunId, key: str, *, limit: int) -> tuple[list[MetricPoint], int]:
+    """At most `limit` points of a series as a chart draws them, and how many there are. No peak is left out."""
+    buckets = series.chart(run_id, key, buckets=limit)
+    raw = sum(bucket.count for bucket in buckets)
+    return [_drawn(bucket, whole=raw <= limit) for bucket in buckets], raw
 
 
 def row(run: Run, names: Mapping[str, DatasetName], *, best: bool = False, version: str = "") -> RunRow:
@@ -205,6 +199,12 @@ def versions_by_run(models: ModelStore, run_ids: Sequence[RunId]) -> dict[str, s
         if not page.next:
             return found
         query = q.Query(where=of_these, limit=STRIDE, after=page.next)
+
+
+def _drawn(bucket: Bucket, *, whole: bool) -> MetricPoint:
+    low, high = (None if whole or point is None else reading.finite(point.value) for point in (bucket.low, bucket.high))
+    last = bucket.last
+    return MetricPoint(step=last.step, at=last.at, value=reading.finite(last.value), low=low, high=high)
 
 
 def _seconds(run: Run) -> float | None:

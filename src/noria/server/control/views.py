@@ -183,15 +183,20 @@ class RunPage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MetricPoint(msgspec.Struct, frozen=True, kw_only=True):
-    """One point of a series; value None: not a number, or infinite."""
+    """One point of a series; value None: not a number, or infinite.
+
+    low, high: of a stretch of points that ends with this one, the lowest and the highest number; None in a series that is given whole.
+    """
 
     step: int
     at: datetime
     value: float | None
+    low: float | None = None
+    high: float | None = None
 
 
 class MetricSeries(msgspec.Struct, frozen=True, kw_only=True):
-    """A series, thinned to at most `limit` points that keep each stretch's lowest and highest value. raw: how many there are."""
+    """A series: its points, or at most `limit` stretches of them by their last point and their extremes. raw: how many points there are."""
 
     key: str
     points: list[MetricPoint]
