@@ -175,6 +175,15 @@ def test_text_that_postgres_cannot_keep_is_refused_and_nothing_of_it_kept(store,
     assert store.projects() == ["p"]
 
 
+def test_a_name_too_long_for_an_index_is_refused(store):
+    name = "".join(map(chr, range(0x4E00, 0x4E00 + 9000)))
+
+    with pytest.raises(InputInvalid, match="cannot be stored"):
+        store.ledger.append([a_draft(name)])
+
+    assert store.ledger.append([a_draft("a")])[0].seq == 1
+
+
 def test_an_append_that_fails_midway_disturbs_nobody_who_writes_with_it(store):
     store.ledger.append([a_draft("taken")])
 

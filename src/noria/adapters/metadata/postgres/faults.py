@@ -71,7 +71,7 @@ def _known(error: psycopg.Error, location: Location) -> NoriaError:
             cause=said,
             remedy="let the user own the database: ALTER DATABASE ... OWNER TO ...",
         )
-    if kind == "22" or (isinstance(error, psycopg.DataError) and not state):
+    if kind in {"22", "54"} or (isinstance(error, psycopg.DataError) and not state):
         return InputInvalid("a value cannot be stored or looked up in PostgreSQL", cause=said)
     if kind == "XX":
         return StoreCorrupt(f"{store} is damaged", cause=said, remedy="restore it from a backup")
