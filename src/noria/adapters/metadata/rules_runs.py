@@ -3,7 +3,7 @@
 Trained models are rules_trained.py, registered models and the feed rules_registry.py, times and bits rules.py. Called in the adapters' transactions.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from msgspec.structs import replace
@@ -14,6 +14,7 @@ from noria.domain.experiment import Experiment
 from noria.domain.ids import ExperimentId
 from noria.domain.run import Artifact, DatasetUse, Metric, ModelLink, ParamValue, Run, RunStatus
 from noria.errors import AlreadyExists, Conflict, InputInvalid, NotFound
+from noria.wire.metrics import MetricColumns
 from noria.wire.nouns import fingerprint
 from noria.wire.paths import checked_path
 
@@ -191,10 +192,15 @@ def point_key(point: Metric) -> tuple[int, int, int]:
     return point.step, micros(point.at, what=f"metric '{point.key}'"), float_bits(point.value)
 
 
-def check_points(points: Iterable[Metric]) -> None:
-    """Every key of a batch is one; steps and times are checked by `point_key`. Raises InputInvalid."""
-    for key in {point.key for point in points}:
+def checked_points(points: Sequence[Metric]) -> MetricColumns:
+    """Points whose keys, steps, times and subjects can be kept, as columns. Raises InputInvalid."""
+    columns = MetricColumns.of(points)
+    for key in columns.names:
         checked_key(key, what="metric")
+    for subject in set(columns.subjects.values()):
+        plain(subject.dataset, what="a dataset's name")
+        plain(subject.dataset_digest, what=f"the digest of dataset '{subject.dataset}'")
+    return columns
 
 
 def new_run(run: Run, experiment: Experiment) -> Run:

@@ -2,6 +2,7 @@
 
 from bisect import bisect_right
 from collections.abc import Collection
+from datetime import datetime
 from threading import RLock
 
 from msgspec.structs import replace
@@ -71,6 +72,13 @@ class MemoryFeed:
         with self._lock:
             del self._webhooks[self._find(webhook_id).id]
             del self._told[webhook_id]
+
+    def mark_webhook(self, webhook_id: WebhookId, *, failing_since: datetime | None, switched_off: str = "") -> Webhook:
+        with self._lock:
+            stored = self._find(webhook_id)
+            kept = rules.marked_webhook(stored, failing_since=failing_since, switched_off=switched_off)
+            self._webhooks[kept.id] = kept
+            return kept
 
     def delivered(self, webhook_id: WebhookId) -> int:
         with self._lock:

@@ -1,7 +1,8 @@
 """What the ports of the record share in memory: runs, experiments, trained models and points, under the one lock."""
 
-from bisect import bisect_left, bisect_right, insort
-from collections.abc import Iterable
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from operator import lt
 from threading import RLock
 
 from msgspec.structs import replace
@@ -9,31 +10,31 @@ from msgspec.structs import replace
 from noria.adapters.metadata import rules_runs as rules
 from noria.adapters.metadata.memory.artifacts import MemoryArtifacts
 from noria.adapters.metadata.memory.feed import MemoryFeed
+from noria.adapters.metadata.rules import bits_float, moment
 from noria.adapters.metadata.rules_trained import measurement_key
 from noria.domain.experiment import Experiment
 from noria.domain.ids import ExperimentId, RunId
 from noria.domain.run import Artifact, Metric, Run
 from noria.domain.trained import Measurement, TrainedModel
-
-PointKey = tuple[int, int, int]
+from noria.wire.metrics import MetricColumns
+from noria.wire.points import Point, floats
 
 
 class Points:
     """One series: ordered and without repetitions. Points mostly come in order, so a new one is mostly put at the end."""
 
-    def __init__(self) -> None:
-        self._points: dict[PointKey, Metric] = {}
-        self._order: list[PointKey] = []
+    def __init__(self, key: str) -> None:
+        self._key = key
+        self._held: set[Point] = set()
+        self._order: list[Point] = []
 
-    def add(self, key: PointKey, point: Metric) -> None:
-        """Keep a point; what stands there stays."""
-        if key in self._points:
-            return
-        self._points[key] = point if point.subject is None else replace(point, subject=None)
-        if not self._order or key > self._order[-1]:
-            self._order.append(key)
+    def add(self, points: Sequence[Point]) -> None:
+        """Keep points; what is there already stays."""
+        if all(map(lt, [*self._order[-1:], *points], points)) if self._order else all(map(lt, points, points[1:])):
+            self._order += points
         else:
-            insort(self._order, key)
+            self._order = sorted(self._held.union(points))
+        self._held.update(points)
 
     def __len__(self) -> int:
         return len(self._order)
@@ -41,23 +42,34 @@ class Points:
     def slice(self, offset: int = 0, limit: int | None = None) -> list[Metric]:
         """Some points, in order."""
         first = max(offset, 0)
-        end = None if limit is None else first + max(limit, 0)
-        return [self._points[key] for key in self._order[first:end]]
+        return self._nouns(self._order[first : None if limit is None else first + max(limit, 0)])
 
     def between(self, first_step: int | None, last_step: int | None) -> list[Metric]:
         """The points of some steps, both inclusive, in order."""
         first = 0 if first_step is None else bisect_left(self._order, first_step, key=_step)
         end = len(self._order) if last_step is None else bisect_right(self._order, last_step, key=_step)
-        return [self._points[key] for key in self._order[first:end]]
+        return self._nouns(self._order[first:end])
 
     @property
     def last(self) -> Metric:
         """The last point of all."""
-        return self._points[self._order[-1]]
+        return self._nouns(self._order[-1:])[0]
+
+    @property
+    def last_value(self) -> float:
+        """The value of the last point."""
+        return bits_float(self._order[-1][2])
+
+    def _nouns(self, points: Sequence[Point]) -> list[Metric]:
+        values = floats([bits for _, _, bits in points])
+        return [
+            Metric(key=self._key, value=value, step=step, at=moment(at))
+            for (step, at, _), value in zip(points, values, strict=True)
+        ]
 
 
-def _step(key: PointKey) -> int:
-    return key[0]
+def _step(point: Point) -> int:
+    return point[0]
 
 
 class Record:
@@ -107,7 +119,7 @@ class Record:
     def run(self, run_id: str) -> Run:
         """A run with the last values of its series, without its artifacts. Raises NotFound."""
         run = self.kept_run(run_id)
-        return replace(run, metrics={key: points.last.value for key, points in self.series[run_id].items()})
+        return replace(run, metrics={key: points.last_value for key, points in self.series[run_id].items()})
 
     def kept_run(self, run_id: str) -> Run:
         """A run as it is kept, without metrics and artifacts. Raises NotFound."""
@@ -122,14 +134,14 @@ class Record:
         start = len(root) + 1
         return tuple(replace(file, path=file.path[start:]) for file in self.artifacts.under(root))
 
-    def add_points(self, run_id: RunId, points: Iterable[tuple[PointKey, Metric]]) -> None:
+    def add_points(self, run_id: RunId, points: MetricColumns) -> None:
         """Keep points that were checked, and what they say of trained models."""
         series = self.series[run_id]
-        for key, point in points:
-            held = series.get(point.key)
-            if held is None:
-                held = series[point.key] = Points()
-            held.add(key, point)
+        for key, some in points.by_key().items():
+            if key not in series:
+                series[key] = Points(key)
+            series[key].add(some)
+        for point in points.measuring():
             if point.subject is not None:
                 measured = Measurement(run_id=run_id, point=point)
                 self.measured[point.subject.model_id].setdefault(measurement_key(measured), measured)

@@ -6,11 +6,12 @@ from datetime import datetime
 from msgspec.structs import replace
 
 from noria.adapters.metadata import rules_runs as rules
-from noria.adapters.metadata.memory.record import PointKey, Record
+from noria.adapters.metadata.memory.record import Record
 from noria.adapters.metadata.rules_trained import missing_trained
 from noria.domain.experiment import Experiment
 from noria.domain.ids import RunId
 from noria.domain.run import Artifact, DatasetUse, Metric, ModelLink, ParamValue, Run, RunBatch, RunStatus
+from noria.wire.metrics import MetricColumns
 from noria.wire.nouns import pack
 
 
@@ -48,9 +49,10 @@ class MemoryRuns:
             return replace(run, artifacts=self._record.files(run.artifact_root))
 
     def log(self, batch: RunBatch) -> None:
+        columns = MetricColumns.of(batch.metrics)  # before the lock: others need not wait for it
         with self._lock:
             run = rules.active_run(self._record.kept_run(batch.run_id))
-            points = self._checked(batch.metrics)
+            points = self._checked(columns)
             if batch.params or batch.tags:
                 changed = rules.with_params(run, batch.params)
                 self._keep(replace(changed, tags=rules.with_tags(changed.tags, dict(batch.tags))))
@@ -133,13 +135,13 @@ class MemoryRuns:
         )
         return made, True
 
-    def _checked(self, points: Sequence[Metric]) -> list[tuple[PointKey, Metric]]:
-        """Points with what orders them. All are checked before the first is kept."""
-        rules.check_points(points)
-        for point in points:
-            if point.subject is not None and point.subject.model_id not in self._record.trained:
-                raise missing_trained(point.subject.model_id)
-        return [(rules.point_key(point), point) for point in points]
+    def _checked(self, points: Sequence[Metric]) -> MetricColumns:
+        """Points that can be kept. All are checked before the first is."""
+        columns = rules.checked_points(points)
+        for subject in columns.subjects.values():
+            if subject.model_id not in self._record.trained:
+                raise missing_trained(subject.model_id)
+        return columns
 
     def _put_files(self, run: Run, files: Sequence[Artifact]) -> None:
         root = rules.files_of_run(run)

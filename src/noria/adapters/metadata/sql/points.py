@@ -5,19 +5,18 @@ the one chunk in whose range it falls, and is merged into that chunk when the ta
 that come in any order stay exact. Reading is series.py; bytes are wire/points; measurements are ADR 17.
 """
 
-from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Sequence
-from itertools import islice, repeat
-from operator import attrgetter, floordiv, lt, sub
+from itertools import islice
+from operator import lt
 from typing import NamedTuple
 
 from noria.adapters.metadata import rules
-from noria.adapters.metadata.rules_runs import point_key
 from noria.adapters.metadata.sql.connection import Connection
 from noria.domain.run import Metric
 from noria.errors import StoreCorrupt
-from noria.wire.points import Point, Stretch, bits, pack_points, unpack_points
+from noria.wire.metrics import MetricColumns
+from noria.wire.points import Point, Stretch, pack_points, unpack_points
 
 CHUNK = 1024
 """Points of a chunk, more or less: a merge leaves between half and one and a half of it."""
@@ -61,21 +60,7 @@ class Place(NamedTuple):
 
 def keyed(points: Sequence[Metric]) -> Batch:
     """The points of each key, sorted, each once. Raises InputInvalid for a time without zone and a step beyond 64 bits."""
-    if not points:
-        return {}
-    try:
-        steps = array("q", map(attrgetter("step"), points)).tolist()
-        times = map(floordiv, map(sub, map(attrgetter("at"), points), repeat(rules.EPOCH)), repeat(MICROSECOND))
-        found = list(zip(steps, times, bits([point.value for point in points]).tolist(), strict=True))
-    except (OverflowError, TypeError):
-        found = [point_key(point) for point in points]  # one by one, to name the one that is wrong
-    names = [point.key for point in points]
-    if names.count(names[0]) == len(names):
-        return {names[0]: _ordered(found)}
-    by_key: Batch = {}
-    for name, point in zip(names, found, strict=True):
-        by_key.setdefault(name, []).append(point)
-    return {name: _ordered(some) for name, some in by_key.items()}
+    return {name: _ordered(some) for name, some in MetricColumns.of(points).by_key().items()}
 
 
 def _ordered(points: list[Point]) -> list[Point]:

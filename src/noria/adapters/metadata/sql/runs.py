@@ -3,7 +3,7 @@
 What repeats or contradicts an earlier write is rules_runs.py; the form of the rows is run_rows.py; finding runs is run_index.py.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from math import isnan
 
@@ -22,6 +22,7 @@ from noria.domain.change import ChangeKind
 from noria.domain.experiment import Experiment
 from noria.domain.ids import ExperimentId, RunId
 from noria.domain.run import Artifact, DatasetUse, Metric, ModelLink, ParamValue, Run, RunBatch, RunStatus
+from noria.wire.metrics import MetricColumns
 from noria.wire.nouns import pack
 
 
@@ -35,7 +36,7 @@ class SqlRuns:
     def create(self, run: Run) -> Run:
         pack(run)  # what memory could not send is refused here as well
         made = run_rows.made_of(run)
-        points = _checked(rules.first_points(run))
+        points = rules.checked_points(rules.first_points(run))
 
         def work(connection: Connection) -> Run:
             row = connection.execute(
@@ -60,7 +61,7 @@ class SqlRuns:
         return self._database.read(lambda connection: self._whole(connection, self._number(connection, run_id)))
 
     def log(self, batch: RunBatch) -> None:
-        points = _checked(batch.metrics)
+        points = rules.checked_points(batch.metrics)
         ready = keyed(points)
         params, tags = rules.checked_params(batch.params), rules.checked_tags(dict(batch.tags))
         pack(params)
@@ -80,11 +81,11 @@ class SqlRuns:
         self.log(RunBatch(run_id=run_id, params=dict(params)))
 
     def log_metrics(self, run_id: RunId, points: Sequence[Metric]) -> None:
-        points = _checked(points)
-        ready = keyed(points)
+        columns = rules.checked_points(points)
+        ready = keyed(columns)
 
         def work(connection: Connection) -> None:
-            self._add_points(connection, self._number(connection, run_id, active=True), points, ready)
+            self._add_points(connection, self._number(connection, run_id, active=True), columns, ready)
 
         self._database.write(work)
 
@@ -220,9 +221,9 @@ class SqlRuns:
         fresh = {key: value for key, value in params.items() if key not in held}
         run_rows.add_params(connection, run_rows.param_rows(self._project, number, fresh, first=len(held)))
 
-    def _add_points(self, connection: Connection, number: int, points: Sequence[Metric], ready: Batch) -> None:
+    def _add_points(self, connection: Connection, number: int, points: MetricColumns, ready: Batch) -> None:
         """Add points to their series; those that measure a trained model to that as well. ready: the same points, keyed before the transaction."""
-        measuring = [point for point in points if point.subject is not None]
+        measuring = points.measuring()
         if measuring:
             self._measure(connection, number, measuring)
         add_batch(connection, self._project, number, ready)
@@ -340,10 +341,3 @@ class SqlRuns:
                 )
                 found[run_id] = (number, run)
         return found
-
-
-def _checked(points: Iterable[Metric]) -> list[Metric]:
-    """Points whose keys, steps and times can be kept. Raises InputInvalid."""
-    found = list(points)
-    rules.check_points(found)
-    return found
