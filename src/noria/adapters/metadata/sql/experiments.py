@@ -114,11 +114,9 @@ class SqlExperiments:
 
     def named(self, name: str) -> Experiment | None:
         def query(connection: Connection) -> Experiment | None:
-            row = connection.execute(
-                "SELECT number FROM experiments WHERE project = ? AND name = ?"
-                " ORDER BY trashed_at IS NOT NULL, created_at DESC, number DESC LIMIT 1",
-                (self._project, name),
-            ).fetchone()
+            row = _first(connection, "trashed_at IS NULL", (self._project, name)) or _first(
+                connection, "trashed_at IS NOT NULL ORDER BY created_at DESC, number DESC", (self._project, name)
+            )
             return None if row is None else load_experiments(connection, self._project, [row[0]])[0]
 
         return self._database.read(query)
@@ -234,6 +232,14 @@ def load_experiments(connection: Connection, project: int, numbers: Sequence[int
         ).fetchall():
             found[row[0]] = _experiment(row, tags.get(row[0], {}))
     return [found[number] for number in numbers if number in found]
+
+
+def _first(connection: Connection, which: str, values: Sequence[object]) -> tuple[int] | None:
+    """The number of the first experiment of a name; an index leads to those that are not in the trash."""
+    row: tuple[int] | None = connection.execute(
+        f"SELECT number FROM experiments WHERE project = ? AND name = ? AND {which} LIMIT 1", values
+    ).fetchone()
+    return row
 
 
 def _was_given(connection: Connection, project: int, number: int) -> bool:
