@@ -1,6 +1,7 @@
 """The feed port: changes in order, and who is told of them."""
 
 from collections.abc import Collection
+from datetime import datetime
 from typing import Protocol
 
 from noria.domain.change import Change, ChangeKind, Webhook
@@ -18,7 +19,7 @@ class Feed(Protocol):
         ...
 
     def newest(self) -> int:
-        """The highest number that can be read; 0 if there is none."""
+        """The highest number that was given so far, forgotten ones included; 0 if there was none."""
         ...
 
     def forget(self, *, until: int) -> int:
@@ -39,6 +40,13 @@ class Feed(Protocol):
 
     def drop_webhook(self, webhook_id: WebhookId) -> None:
         """Forget one. Raises NotFound."""
+        ...
+
+    def mark_webhook(self, webhook_id: WebhookId, *, failing_since: datetime | None, switched_off: str = "") -> Webhook:
+        """Say since when its deliveries fail (None: they succeed); with a reason, switch it off and keep the reason as its note.
+
+        Nothing else changes, whoever changes it meanwhile. Raises NotFound.
+        """
         ...
 
     def delivered(self, webhook_id: WebhookId) -> int:

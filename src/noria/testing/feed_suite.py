@@ -190,6 +190,20 @@ class FeedSuite:
 
         assert feed.delivered(WebhookId("w1")) == 7
 
+    def test_what_its_deliverer_finds_out_is_kept_beside_what_its_owner_says(self, feed: Feed) -> None:
+        feed.put_webhook(a_webhook())
+
+        failing = feed.mark_webhook(WebhookId("w1"), failing_since=NOON)
+        assert failing == replace(a_webhook(), failing_since=NOON)
+        assert feed.mark_webhook(WebhookId("w1"), failing_since=None) == a_webhook()
+
+        dead = feed.mark_webhook(WebhookId("w1"), failing_since=NOON, switched_off="too long")
+        assert (dead.active, dead.note) == (False, "too long")
+        assert feed.webhook(WebhookId("w1")) == dead
+
+        again = feed.put_webhook(replace(dead, active=True))
+        assert (again.active, again.note, again.failing_since) == (True, "", None)
+
     def test_webhooks_come_newest_first_and_can_be_dropped(self, feed: Feed) -> None:
         for name, hours in (("w1", 1), ("w3", 3), ("w2", 2)):
             feed.put_webhook(a_webhook(name, hours=hours))
@@ -205,6 +219,7 @@ class FeedSuite:
         for call in (
             lambda: feed.webhook(missing),
             lambda: feed.drop_webhook(missing),
+            lambda: feed.mark_webhook(missing, failing_since=None),
             lambda: feed.delivered(missing),
             lambda: feed.advance(missing, seq=1),
         ):

@@ -122,7 +122,7 @@ def amended_version(
 def version_detail(version: ModelVersion) -> dict[str, str]:
     """What a receiver of 'version.created' is told besides the ref. Tags stand as `tag.<key>`."""
     return {
-        "version": str(version.version),
+        "semantic_version": str(version.version),
         "reason": version.version_reason,
         "source": version.source,
         "run_id": version.run_id or "",
@@ -194,12 +194,11 @@ def alias_change(
 
     The subject is the version that the alias points to now; of one that was taken away, the one that it pointed to.
     """
-    detail = {"alias": move.alias, "actor": move.actor, "reason": move.reason}
+    version = previous if move.number is None else move.number
+    detail = {"alias": move.alias, "version": str(version), "actor": move.actor, "reason": move.reason}
     if previous is not None:
         detail["previous"] = str(previous)
-    if move.number is None:
-        return "alias.deleted", f"{move.model}/{previous}", detail
-    return "alias.set", f"{move.model}/{move.number}", detail
+    return "alias.deleted" if move.number is None else "alias.set", f"{move.model}/{version}", detail
 
 
 def move_by_deletion(model: str, alias: str, number: int, *, at: datetime) -> AliasMove:
@@ -227,8 +226,26 @@ def check_webhook(webhook: Webhook) -> None:
 
 
 def kept_webhook(stored: Webhook | None, webhook: Webhook, *, newest: int) -> Webhook:
-    """A webhook as it is kept: a new one begins at the newest change, a known one where it began."""
-    return replace(webhook, since=newest if stored is None else stored.since)
+    """A webhook as it is kept: a new one begins at the newest change, a known one where it began.
+
+    One that is active has no note; one that is switched on again has all the time to fail again.
+    """
+    again = webhook.active and stored is not None and not stored.active
+    return replace(
+        webhook,
+        since=newest if stored is None else stored.since,
+        note="" if webhook.active else webhook.note,
+        failing_since=None if again else webhook.failing_since,
+    )
+
+
+def marked_webhook(webhook: Webhook, *, failing_since: datetime | None, switched_off: str) -> Webhook:
+    """A webhook with what its deliverer found out."""
+    if failing_since is not None:
+        micros(failing_since, what=f"webhook '{webhook.id}'")
+    if switched_off:
+        return replace(webhook, failing_since=failing_since, active=False, note=switched_off)
+    return replace(webhook, failing_since=failing_since)
 
 
 def newest_first(webhooks: Sequence[Webhook]) -> list[Webhook]:

@@ -134,6 +134,12 @@ class RemoteFeed:
     def drop_webhook(self, webhook_id: WebhookId) -> None:
         self._server.call("feed.drop_webhook", webhook_id=webhook_id)
 
+    def mark_webhook(self, webhook_id: WebhookId, *, failing_since: datetime | None, switched_off: str = "") -> Webhook:
+        answer = self._server.call(
+            "feed.mark_webhook", webhook_id=webhook_id, failing_since=failing_since, switched_off=switched_off
+        )
+        return cast(Webhook, answer)
+
     def delivered(self, webhook_id: WebhookId) -> int:
         return cast(int, self._server.call("feed.delivered", webhook_id=webhook_id))
 

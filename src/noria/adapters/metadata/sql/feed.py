@@ -124,6 +124,19 @@ class SqlFeed:
 
         self._database.write(work)
 
+    def mark_webhook(self, webhook_id: WebhookId, *, failing_since: datetime | None, switched_off: str = "") -> Webhook:
+        def work(connection: Connection) -> Webhook:
+            stored = self._webhook(connection, webhook_id)
+            if stored is None:
+                raise rules_registry.missing_webhook(webhook_id)
+            kept = rules_registry.marked_webhook(stored, failing_since=failing_since, switched_off=switched_off)
+            connection.execute(
+                "UPDATE webhooks SET doc = ? WHERE project = ? AND id = ?", (pack(kept), self._project, kept.id)
+            )
+            return kept
+
+        return self._database.write(work)
+
     def delivered(self, webhook_id: WebhookId) -> int:
         row = self._database.read(
             lambda connection: connection.execute(
