@@ -183,11 +183,8 @@ def _text(column: str, comparison: Comparison, dialect: Dialect) -> Sql:
     if isinstance(value, tuple):
         word = "" if operator == "in" else "NOT "
         return Sql(f"({there}{column} {word}{_in(value)})", tuple(str(one) for one in value))
-    if operator == "like":
-        alike = _like(column, str(value), dialect)
-        return Sql(f"({there}{alike.text})", alike.values)
-    if operator == "ilike":
-        alike = _like(f"lower({column})", lower(str(value)), dialect)
+    if operator in ("like", "ilike"):
+        alike = _like(column, str(value), dialect, cased=operator == "like")
         return Sql(f"({there}{alike.text})", alike.values)
     return Sql(f"({there}{column} {_sign(operator)} ?)", (str(value),))
 
@@ -196,10 +193,14 @@ def _in(values: tuple[object, ...]) -> str:
     return f"IN ({', '.join('?' * len(values))})"
 
 
-def _like(column: str, pattern: str, dialect: Dialect) -> Sql:
-    """Case counts: SQLite has GLOB for that; PostgreSQL's LIKE would take a backslash for more than it is."""
+def _like(column: str, pattern: str, dialect: Dialect, *, cased: bool) -> Sql:
+    """SQLite's LIKE folds A to Z, which is `ilike`; its GLOB folds nothing. PostgreSQL's LIKE would take a backslash for more than it is."""
     if dialect == "postgres":
-        return Sql(f"{column} LIKE ? ESCAPE ''", (pattern,))
+        if cased:
+            return Sql(f"{column} LIKE ? ESCAPE ''", (pattern,))
+        return Sql(f"lower({column}) LIKE ? ESCAPE ''", (lower(pattern),))
+    if not cased:
+        return Sql(f"{column} LIKE ?", (pattern,))
     marks = {"%": "*", "_": "?", "*": "[*]", "?": "[?]", "[": "[[]"}
     return Sql(f"{column} GLOB ?", ("".join(marks.get(letter, letter) for letter in pattern),))
 
@@ -256,7 +257,7 @@ def _serial(comparison: Comparison, column: str, dialect: Dialect) -> Sql:
     """An id that is a number here and text to everybody else."""
     operator, value = comparison.operator, comparison.value
     if operator in ("like", "ilike"):
-        return _like(f"CAST({column} AS TEXT)", str(value), dialect)
+        return _like(f"CAST({column} AS TEXT)", str(value), dialect, cased=True)
     wanted = value if isinstance(value, tuple) else (value,)
     numbers = tuple(number for one in wanted if (number := serial_number(str(one))) is not None)
     found = Sql(f"{column} {_in(numbers)}", numbers) if numbers else Sql(FALSE)

@@ -46,8 +46,10 @@ def count(connection: Connection, query: Query, *, kind: Kind, project: int, dia
     """How many things there are on all pages. Raises QueryInvalid."""
     check(query, kind)
     search = _Search(connection, query, SHAPES[kind], project=project, dialect=dialect, few=few)
-    where = search.where()
-    row = connection.execute(f"SELECT count(*) FROM {search.shape.source} WHERE {where.text}", where.values).fetchone()
+    source, where = search.source(), search.where()
+    row = connection.execute(
+        f"SELECT count(*) FROM {source.text} WHERE {where.text}", (*source.values, *where.values)
+    ).fetchone()
     return int(row[0])
 
 
@@ -78,13 +80,22 @@ class _Search:
         self._project = project
         self._dialect = dialect
         self._scope = self._scoped()
+        self._narrow = _all(
+            [self._scope, *(compiled(each, shape, dialect) for each in _conjuncts(query.where) if _narrows(each))]
+        )
         self._condition = Sql(TRUE) if query.where is None else compiled(query.where, shape, dialect)
         self._driver = self._selective() if dialect == "sqlite" else None
 
+    def source(self) -> Sql:
+        """FROM, beginning where few rows are; CROSS JOIN keeps SQLite to that order."""
+        if self._driver is None:
+            return Sql(self.shape.source)
+        return Sql(f"{self._driver.text} CROSS JOIN {self.shape.source}", self._driver.values)
+
     def where(self) -> Sql:
-        """All that a thing must fulfil, beginning where few rows are."""
-        parts = [self._scope, self._condition, *([self._driver] if self._driver else [])]
-        return _all(parts)
+        """All that a thing must fulfil."""
+        driven = [Sql(f"{self.shape.number} = few.number")] if self._driver else []
+        return _all([*driven, self._scope, self._condition])
 
     def page(self, place: Place | None, limit: int) -> list[tuple[int, Place]]:
         """Up to `limit` things after a place."""
@@ -147,7 +158,7 @@ class _Search:
 
     def _from_where(self, orders: list[_Ranked], place: Place | None, *, along: bool) -> tuple[Sql, Sql]:
         parts = [self.where()]
-        source = self.shape.source
+        source, values = self.source()
         first = orders[0] if orders else None
         if first is not None and first.stages is not None:
             parts.append(self._stage(first))
@@ -158,7 +169,7 @@ class _Search:
         if place is not None:
             parts.append(_after(orders, place, self.shape))
         text = " ".join([source, *(join.text for join in joins)])
-        return Sql(text, tuple(value for join in joins for value in join.values)), _all(parts)
+        return Sql(text, values + tuple(value for join in joins for value in join.values)), _all(parts)
 
     def _stage(self, first: _Ranked) -> Sql:
         """That a thing is in the stage of a walk."""
@@ -191,11 +202,11 @@ class _Search:
         if self._dialect != "sqlite":
             return False
         return self._driver is not None or self._few(
-            Sql(f"{self.shape.source} WHERE {self._scope.text}", self._scope.values)
+            Sql(f"{self.shape.source} WHERE {self._narrow.text}", self._narrow.values)
         )
 
     def _selective(self) -> Sql | None:
-        """A condition that only few rows of an index fulfil, as the numbers of their things."""
+        """The numbers of the things for which a condition holds that only few rows of an index fulfil; None if there is no such condition."""
         for comparison in _conjuncts(self._query.where):
             found = row_condition(comparison, self.shape, self._dialect) if _is_indexed(comparison) else None
             if found is None:
@@ -203,7 +214,7 @@ class _Search:
             table, condition = found
             rows = Sql(f"{table.table} x WHERE x.project = ? AND {condition.text}", (self._project, *condition.values))
             if self._few(rows):
-                return Sql(f"{self.shape.number} IN (SELECT x.{table.owner} FROM {rows.text})", rows.values)
+                return Sql(f"(SELECT DISTINCT x.{table.owner} AS number FROM {rows.text}) few", rows.values)
         return None
 
     def _few(self, rows: Sql) -> bool:
@@ -221,6 +232,12 @@ def _all(parts: list[Sql]) -> Sql:
 def _conjuncts(where: Condition | None) -> list[Comparison]:
     terms = where.terms if isinstance(where, And) else (where,)
     return [term for term in terms if isinstance(term, Comparison)]
+
+
+def _narrows(comparison: Comparison) -> bool:
+    """Whether an index of the things themselves leads to those that fulfil it."""
+    key = comparison.field.key if comparison.field.scope == "attribute" else ""
+    return comparison.operator in ("=", "in") and key in ("experiment", "experiment_id", "run_id", "model_id")
 
 
 def _is_indexed(comparison: Comparison) -> bool:
