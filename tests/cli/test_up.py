@@ -132,3 +132,18 @@ def test_up_refuses_an_open_address_without_a_key(project: tuple[Path, int, int]
 
     assert up.returncode == 1
     assert "NORIA_API_KEY" in err
+
+
+def test_up_in_memory_answers_mlflow_and_leaves_nothing_behind(project: tuple[Path, int, int]) -> None:
+    folder, pages, _ = project
+
+    up = start(folder, "--ephemeral")
+    try:
+        health = answer(f"http://127.0.0.1:{pages}/health", up)
+    finally:
+        up.send_signal(signal.SIGTERM)
+        up.communicate(timeout=30)
+
+    assert health == b"OK"
+    assert up.returncode == 0
+    assert sorted(path.name for path in folder.iterdir()) == ["noria.toml"]

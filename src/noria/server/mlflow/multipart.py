@@ -83,7 +83,7 @@ def create(request: Request, context: Context) -> Created:
     """Begin an upload in parts."""
     given = CREATE.read(request)
     target = _target(request, given.path or "")
-    parts = given.num_parts or 1
+    parts = 1 if given.num_parts is None else given.num_parts
     if not 1 <= parts <= MOST_PARTS:
         raise Refused(f"num_parts must be between 1 and {MOST_PARTS}, got {parts}.")
     upload_id = secrets.token_hex(16)
