@@ -20,6 +20,11 @@ points = st.lists(
     max_size=300,
     unique=True,
 ).map(sorted)
+rounded = st.builds(
+    lambda places, digits: [(n, 10 * n, bits([digit / 10**places])[0]) for n, digit in enumerate(digits)],
+    st.integers(0, 9),
+    st.lists(st.one_of(st.integers(-20000, 20000), st.integers(-(2**60), 2**60)), min_size=1, max_size=200),
+)
 lines = st.builds(
     lambda first, step, count: [(first + n * step, n * 1000, n % 5) for n in range(count)],
     st.integers(-1000, 1000),
@@ -28,12 +33,12 @@ lines = st.builds(
 )
 
 
-@given(st.one_of(points, lines))
+@given(st.one_of(points, lines, rounded))
 def test_points_come_back_as_they_were(some):
     assert unpack_points(pack_points(some).body, what="a chunk") == some
 
 
-@given(st.one_of(points, lines))
+@given(st.one_of(points, lines, rounded))
 def test_blocks_are_those_of_the_points_and_make_the_whole(some):
     whole, blocks, _ = pack_points(some)
 
@@ -77,6 +82,17 @@ def test_damaged_bytes_are_refused_and_the_reader_is_told_whose(some, data):
         for wrong in (changed, whole[:place], whole + b"\0"):
             with pytest.raises(StoreCorrupt, match="a chunk cannot be read"):
                 unpack(wrong, what="a chunk")
+
+
+def test_rounded_values_take_little_and_their_zeros_keep_their_signs():
+    rounded = [round(2 + math.sin(step / 50), 4) for step in range(1023)]
+    curve = [(step, 1000 * step, bits([value])[0]) for step, value in enumerate([*rounded, 0.0])]
+
+    short, odd = pack_points(curve), pack_points([*curve[:-1], (1023, 1023000, bits([-0.0])[0])])
+
+    assert len(short.body) / 1024 < 2
+    assert unpack_points(short.body, what="")[-1][2] == 0
+    assert math.copysign(1.0, floats([unpack_points(odd.body, what="")[-1][2]])[0]) == -1.0
 
 
 def test_a_training_curve_takes_less_than_nine_bytes_a_point():

@@ -27,6 +27,9 @@ _HEAD = Struct("<IBBII")
 """Checksum of what follows, version, whether it is compressed, how many points, and how many in a block (0: the points themselves)."""
 _CHECKED_FROM = 4
 _RAW, _LINEAR, _DELTAS = range(3)
+_SHUFFLED, _REPEATED, _DECIMAL = range(3)
+_PLACES = range(7)
+"""Decimal places that a rounded value may have."""
 _LINE = Struct("<qq")
 _DELTA = Struct("<qqQB")
 _INT64 = range(-(2**63), 2**63)
@@ -201,14 +204,51 @@ def _unsealed(data: bytes) -> tuple[int, int, bytes]:
 
 def _columns(points: Sequence[Point]) -> bytes:
     steps, times, values = zip(*points, strict=True)
-    return _column(steps) + _column(times) + _shuffled(_little(array("q", values)), 8)
+    return _column(steps) + _column(times) + _values(values)
 
 
 def _points(data: bytes, count: int) -> list[Point]:
     steps, rest = _read_column(memoryview(data), count)
     times, rest = _read_column(rest, count)
-    values = _integers("q", _gathered(rest, 8), count)
+    values = _read_values(rest, count)
     return list(zip(steps, times, values, strict=True))
+
+
+def _values(values: tuple[int, ...]) -> bytes:
+    """A kind, then: of rounded values their places and the column of their digits; the bits as they are if many repeat; else byte by byte."""
+    numbers = floats(values)
+    for places in _PLACES:
+        digits = _digits(numbers, 10**places)
+        if digits is not None:
+            return bytes((_DECIMAL, places)) + _column(digits)
+    plain = _little(array("q", values))
+    if 2 * len(set(values)) < len(values):
+        return bytes((_REPEATED,)) + plain
+    return bytes((_SHUFFLED,)) + _shuffled(plain, 8)
+
+
+def _read_values(data: memoryview, count: int) -> "array[int]":
+    kind = data[0]
+    if kind == _DECIMAL:
+        scale = 10 ** data[1]
+        digits, _ = _read_column(data[2:], count)
+        return bits([digit / scale for digit in digits])
+    if kind not in (_SHUFFLED, _REPEATED):
+        raise ValueError(f"values of kind {kind} are unknown")
+    return _integers("q", _gathered(data[1:], 8) if kind == _SHUFFLED else data[1:], count)
+
+
+def _digits(numbers: "array[float]", scale: int) -> tuple[int, ...] | None:
+    """Integers that give exactly these numbers, -0.0 told from 0.0, when divided by `scale`; None if there are none."""
+    for number in (numbers[0], numbers[-1], numbers[len(numbers) // 2]):  # mostly enough to know
+        if not abs(number) * scale < 2**53 or round(number * scale) / scale != number:
+            return None
+    try:
+        digits = tuple([round(number * scale) for number in numbers])
+        same = bits([digit / scale for digit in digits]).tobytes() == numbers.tobytes()
+    except (ValueError, OverflowError):  # NaN, an infinity, or beyond a double
+        return None
+    return digits if same and max(map(abs, digits)) < 2**53 else None
 
 
 def _column(numbers: tuple[int, ...]) -> bytes:
