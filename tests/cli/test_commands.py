@@ -224,6 +224,23 @@ def test_runs_are_listed_and_shown(noria_: Shell) -> None:
     assert "auc" in noria_("run", run["id"]).out
 
 
+def test_runs_are_filtered_and_sorted(noria_: Shell) -> None:
+    for name, auc, depth, team in (("a", 0.9, 7, "x"), ("b", 0.7, 9, "y"), ("c", 0.85, 3, "y"), ("d", 0.95, 6, "z")):
+        with noria.run("churn", name=name, depth=depth) as active:
+            active.log(auc=auc)
+            active.tag(team=team)
+
+    where = "metrics.auc > 0.8 and (params.depth >= 6 or not tags.team = 'x')"
+    found = noria_("run", "--where", where, "--order", "metrics.auc desc", "--json").json
+    none = noria_("run", "--where", "metrics.auc > 1")
+    wrong = noria_("run", "--where", "metrics.auc > high")
+
+    assert ([run["name"] for run in found["runs"]], found["total"]) == (["d", "a", "c"], 3)  # type: ignore[attr-defined]
+    assert "No run matches" in none.out
+    assert (wrong.code, wrong.out) == (1, "")
+    assert wrong.err.startswith("QueryInvalid [noria-1011]: expected a number at character 15 of the query")
+
+
 def test_status_and_why_of_a_life(noria_: Shell) -> None:
     with open_life(noria_.folder / ".noria") as life:
         life.declare().live(range(BEGIN + 2, BEGIN + 4))

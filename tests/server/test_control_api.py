@@ -69,6 +69,33 @@ def test_runs_are_searched_by_param_and_filtered_by_status(client: TestClient) -
     assert [run["name"] for run in failed["runs"]] == ["pale-fox-6"]
 
 
+def test_runs_are_filtered_and_sorted_by_the_one_grammar(client: TestClient) -> None:
+    where = "params.candidate = 'logistic' or not (metrics.log_loss > 0 and status = 'finished')"
+    found = client.get("/api/v1/runs", params={"where": where, "order": "metrics.log_loss desc, name"}).json()
+    every = client.get("/api/v1/runs", params={"limit": 100}).json()["runs"]
+
+    kept = [
+        run
+        for run in every
+        if run["params"].get("candidate") == "logistic"
+        or "log_loss" not in run["metrics"]
+        or run["status"] != "finished"
+    ]
+    assert found["total"] == len(kept) > 4
+    assert {run["name"] for run in found["runs"]} == {run["name"] for run in kept}
+    losses = [run["metrics"]["log_loss"] for run in found["runs"] if "log_loss" in run["metrics"]]
+    assert losses == sorted(losses, reverse=True)
+
+
+def test_the_list_of_an_empty_store_is_empty(tmp_path: Path) -> None:
+    with a_workspace(tmp_path) as workspace, TestClient(create_app(workspace), base_url=BASE) as client:
+        answers = [client.get("/api/v1/runs", params={"order": order}) for order in ("newest", "metric", "name")]
+
+    assert [(answer.status_code, answer.json()["total"], answer.json()["primary"]) for answer in answers] == [
+        (200, 0, "")
+    ] * 3
+
+
 def test_a_run_names_its_data_its_series_and_its_causes(client: TestClient) -> None:
     run = client.get(f"/api/v1/runs/{RUN}").json()
 
@@ -206,7 +233,8 @@ def test_labels_are_taken_repeated_contradicted_and_unknown(tmp_path: Path) -> N
         ("/api/v1/nothing", 404, "noria-2001"),
         ("/api/v9/nothing/at/all", 404, "noria-2001"),
         ("/api/v1/runs?limit=0", 400, "noria-1005"),
-        ("/api/v1/runs?order=worst", 400, "noria-1005"),
+        ("/api/v1/runs?order=worst", 400, "noria-1011"),
+        ("/api/v1/runs?where=metrics.auc%20%3E%20high", 400, "noria-1011"),
         ("/api/v1/events?after=x", 400, "noria-1005"),
     ],
 )

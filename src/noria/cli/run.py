@@ -12,6 +12,7 @@ from noria.domain.pipeline import StepResult
 from noria.domain.query import Query
 from noria.domain.run import ParamValue, Run
 from noria.errors import SettingInvalid
+from noria.wire.query import parse_filter, parse_order
 
 
 def configure(command: argparse.ArgumentParser) -> None:
@@ -28,6 +29,15 @@ def configure(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--experiment", default="default", help="experiment to look for the best run in")
     command.add_argument("--limit", type=int, default=20, help="how many runs to list (default 20)")
+    command.add_argument(
+        "--where",
+        default="",
+        metavar="FILTER",
+        help="list only these, such as \"metrics.auc > 0.8 and not tags.team = 'x'\" (docs/reference/query.md)",
+    )
+    command.add_argument(
+        "--order", default="", metavar="FIELDS", help="sort the list, such as 'metrics.auc desc, name'"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -50,10 +60,14 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _list(workspace: Workspace, options: argparse.Namespace) -> int:
-    query = Query(limit=options.limit)
+    where = parse_filter(options.where, kind="runs")
+    query = Query(where=where, order=parse_order(options.order, kind="runs"), limit=options.limit)
     runs, total = workspace.index.search(query).items, workspace.index.count(query)
     if options.json:
         as_json({"runs": runs, "total": total})
+        return 0
+    if not runs and where is not None:
+        console().print("No run matches.")
         return 0
     if not runs:
         console().print("No run yet.\nnext: noria init, then noria run pipeline.py")

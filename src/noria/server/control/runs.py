@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 from litestar import get
@@ -17,15 +17,16 @@ from noria.domain.run import Bucket, Run, RunStatus
 from noria.errors import NotFound, StoreCorrupt
 from noria.ports.blobs import BlobStore
 from noria.ports.experiments import ExperimentStore
+from noria.ports.index import RunIndex
 from noria.ports.models import ModelStore
 from noria.ports.series import SeriesStore
 from noria.registry.lineage import causes
 from noria.server.control import reading, telling
 from noria.server.control.views import DatasetName, MetricPoint, MetricSeries, RunPage, RunRow, RunsPage
+from noria.wire.query import parse_filter, parse_order
 
 STRIDE = 1000
 LARGEST = sys.float_info.max
-Order = Literal["metric", "newest"]
 
 
 @get("/api/v1/runs", sync_to_thread=True, tags=["runs"])
@@ -37,26 +38,30 @@ def list_runs(
     metric: Annotated[
         str | None, QueryParameter(max_length=200, description="The metric to sort by and to star.")
     ] = None,
-    order: FromQuery[Order] = "newest",
+    where: Annotated[
+        str, QueryParameter(max_length=20_000, description="A filter, as docs/reference/query.md says it.")
+    ] = "",
+    order: Annotated[
+        str, QueryParameter(max_length=2000, description="'newest', 'metric' (best first), or fields as in query.md.")
+    ] = "newest",
     limit: Annotated[int, QueryParameter(ge=1, le=500)] = 50,
     offset: Annotated[int, QueryParameter(ge=0)] = 0,
 ) -> RunsPage:
-    """Runs, newest first or best first, with the true total. The best of all that match is starred on whichever page it stands."""
+    """Runs in an order, by default newest first, with the true total. The best of all that match is starred on whichever page it stands."""
     index = workspace.index
-    terms = asked(experiment, status, search)
+    terms = asked(experiment, status, search, where)
     experiments = names(workspace.experiments)
-    within = [experiments[experiment]] if experiment in experiments else None
+    within = None if experiment is None else [found for name, found in experiments.items() if name == experiment]
     keys = index.keys(within).metrics
     primary = metric if metric is not None else reading.primary(keys)
     higher = reading.better(primary)
-    best_first = q.Order(field=q.Field(scope="metric", key=primary), descending=higher)
-    query = q.Query(where=q.And(terms), order=(best_first,) if order == "metric" else (), limit=limit, skip=offset)
+    query = q.Query(where=q.And(terms), order=ordered(order, primary, higher=higher), limit=limit, skip=offset)
     shown = index.search(query).items
-    best = index.search(q.Query(where=q.And((*terms, *measured(primary))), order=(best_first,), limit=1)).items
+    best = best_of(index, terms, primary, higher=higher)
     versions = versions_by_run(workspace.models, [run.id for run in shown])
     tables = reading.dataset_names(workspace.tables, (digest for run in shown for digest in run.datasets))
     return RunsPage(
-        runs=[row(run, tables, best=run.id in {b.id for b in best}, version=versions.get(run.id, "")) for run in shown],
+        runs=[row(run, tables, best=run.id == best, version=versions.get(run.id, "")) for run in shown],
         total=index.count(query),
         limit=limit,
         offset=offset,
@@ -85,8 +90,8 @@ def read_series(
     return MetricSeries(key=key, points=points, raw=raw)
 
 
-def asked(experiment: str | None, status: RunStatus | None, search: str) -> tuple[q.Condition, ...]:
-    """What the list is narrowed to, as conditions that all hold."""
+def asked(experiment: str | None, status: RunStatus | None, search: str, where: str) -> tuple[q.Condition, ...]:
+    """What the list is narrowed to, as conditions that all hold. Raises QueryInvalid."""
     given = (("experiment", experiment), ("status", status))
     terms: list[q.Condition] = [
         q.Comparison(field=q.Field(scope="attribute", key=key), operator="=", value=value)
@@ -97,16 +102,33 @@ def asked(experiment: str | None, status: RunStatus | None, search: str) -> tupl
         # In a pattern % and _ stand for any text; somebody who types them into the box finds a little more.
         text = q.Field(scope="attribute", key="text")
         terms.append(q.Comparison(field=text, operator="ilike", value=f"%{search}%"))
-    return tuple(terms)
+    condition = parse_filter(where, kind="runs")
+    return (*terms, condition) if condition is not None else tuple(terms)
 
 
-def measured(metric: str) -> tuple[q.Condition, ...]:
-    """That a run has a finite number in a metric."""
+def ordered(order: str, primary: str, *, higher: bool) -> tuple[q.Order, ...]:
+    """What the list is sorted by. Raises QueryInvalid."""
+    if order == "newest" or (order == "metric" and not primary):
+        return ()
+    return by_metric(primary, higher=higher) if order == "metric" else parse_order(order, kind="runs")
+
+
+def by_metric(metric: str, *, higher: bool) -> tuple[q.Order, ...]:
+    """Best first."""
+    return (q.Order(field=q.Field(scope="metric", key=metric), descending=higher),)
+
+
+def best_of(index: RunIndex, terms: tuple[q.Condition, ...], metric: str, *, higher: bool) -> RunId | None:
+    """The run with the best finite number in a metric, of those that fulfil some conditions."""
+    if not metric:
+        return None
     field = q.Field(scope="metric", key=metric)
-    return (
+    finite = (
         q.Comparison(field=field, operator=">=", value=-LARGEST),
         q.Comparison(field=field, operator="<=", value=LARGEST),
     )
+    found = index.search(q.Query(where=q.And((*terms, *finite)), order=by_metric(metric, higher=higher), limit=1))
+    return found.items[0].id if found.items else None
 
 
 def names(experiments: ExperimentStore) -> dict[str, ExperimentId]:
