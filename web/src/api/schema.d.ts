@@ -233,7 +233,7 @@ export interface paths {
         };
         /**
          * ListRuns
-         * @description Runs, newest first or best first, with the true total. The best of all that match is starred on whichever page it stands.
+         * @description Runs in an order, by default newest first, with the true total. The best of all that match is starred on whichever page it stands.
          */
         get: operations["ApiV1RunsListRuns"];
         put?: never;
@@ -1419,7 +1419,10 @@ export interface operations {
                 search?: string;
                 /** @description The metric to sort by and to star. */
                 metric?: string | null;
-                order?: "metric" | "newest";
+                /** @description A filter, as docs/reference/query.md says it. */
+                where?: string;
+                /** @description 'newest', 'metric' (best first), or fields as in query.md. */
+                order?: string;
                 limit?: number;
                 offset?: number;
             };
