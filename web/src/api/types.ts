@@ -21,6 +21,7 @@ export type Session = Schemas["Session"];
 export type Station = Schemas["Station"];
 export type Need = Schemas["Need"];
 export type Variant = Schemas["Variant"];
+export type VersionRow = Schemas["VersionRow"];
 export type VersionPageView = Schemas["VersionPage"];
 export type WhyView = Schemas["WhyView"];
 export type State = Station["state"];

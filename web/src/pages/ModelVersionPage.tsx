@@ -90,7 +90,13 @@ function BundleFacts({ of }: { of: VersionPageView }) {
   if (bundle === null)
     return (
       <p className="muted">
-        The bundle <Digest of={of.bundle_digest} /> is not in this store.
+        {of.bundle_digest === null ? (
+          "It was registered from outside and has no bundle: no deployment can serve it."
+        ) : (
+          <>
+            The bundle <Digest of={of.bundle_digest} /> is not in this store.
+          </>
+        )}
       </p>
     );
   const parity = bundle.parity;

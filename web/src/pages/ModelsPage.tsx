@@ -1,5 +1,6 @@
 import { Link } from "react-router";
 import { useModels } from "../api/queries";
+import type { VersionRow } from "../api/types";
 import { metric, number } from "../format";
 import { Loaded } from "../parts/Loaded";
 import { versionPath } from "../parts/RunParts";
@@ -41,27 +42,13 @@ export default function ModelsPage() {
                       </span>
                     </th>
                     <td>{model.champion === null ? <span className="muted">none</span> : <Link to={versionPath(model.name, model.champion)}>v{model.champion}</Link>}</td>
-                    <td>
-                      <Link to={versionPath(model.name, model.newest.number)}>v{model.newest.number}</Link> <span className="muted">({model.newest.version})</span>
-                    </td>
-                    <td>
-                      <GateMark passed={model.newest.gates_passed} total={model.newest.gates_total} />
-                    </td>
-                    <td>
-                      {Object.entries(model.newest.metrics)
-                        .slice(0, 3)
-                        .map(([key, given]) => (
-                          <span key={key} className="one-line">
-                            {metric(key)} <strong>{number(given)}</strong>
-                          </span>
-                        ))}
-                    </td>
-                    <td>
-                      <Where names={model.newest.deployed} />
-                    </td>
-                    <td>
-                      <When at={model.newest.created_at} />
-                    </td>
+                    {model.newest === null ? (
+                      <td colSpan={5}>
+                        <span className="muted">no version yet</span>
+                      </td>
+                    ) : (
+                      <Newest of={model.newest} />
+                    )}
                   </tr>
                 ))}
               </tbody>
@@ -70,5 +57,33 @@ export default function ModelsPage() {
         }
       </Loaded>
     </Page>
+  );
+}
+
+function Newest({ of }: { of: VersionRow }) {
+  return (
+    <>
+      <td>
+        <Link to={versionPath(of.model, of.number)}>v{of.number}</Link> <span className="muted">({of.version})</span>
+      </td>
+      <td>
+        <GateMark passed={of.gates_passed} total={of.gates_total} />
+      </td>
+      <td>
+        {Object.entries(of.metrics)
+          .slice(0, 3)
+          .map(([key, given]) => (
+            <span key={key} className="one-line">
+              {metric(key)} <strong>{number(given)}</strong>
+            </span>
+          ))}
+      </td>
+      <td>
+        <Where names={of.deployed} />
+      </td>
+      <td>
+        <When at={of.created_at} />
+      </td>
+    </>
   );
 }

@@ -64,7 +64,7 @@ function Walk({ why }: { why: WhyView }) {
           <Facts
             of={[
               ["registered", <When key="at" at={why.registered_at} />],
-              ["champion at that moment", why.champion_then === null ? "none" : <Link key="then" to={versionPath(why.model, why.champion_then.number)}>{`v${why.champion_then.number}, ${why.champion_then.reason}`}</Link>],
+              ["champion at that moment", why.champion_then === null || why.champion_then.number === null ? "none" : <Link key="then" to={versionPath(why.model, why.champion_then.number)}>{`v${why.champion_then.number}, ${why.champion_then.reason}`}</Link>],
               ["bundle", <Digest key="bundle" of={why.bundle.digest} />],
               ["parity", why.bundle.parity === null ? "not converted" : `largest difference ${number(why.bundle.parity.max_difference)}`],
             ]}

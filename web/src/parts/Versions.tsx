@@ -52,13 +52,13 @@ export function AliasHistory({ moves }: { moves: AliasMove[] }) {
             <th scope="row">@{move.alias}</th>
             <td>
               {move.previous === null ? (
-                "first set to "
+                move.number === null ? null : "first set to "
               ) : (
                 <>
                   v{move.previous} <Arrow to="right" /> <span className="unseen">to</span>
                 </>
               )}
-              <Link to={versionPath(move.model, move.number)}>v{move.number}</Link>
+              {move.number === null ? "taken away" : <Link to={versionPath(move.model, move.number)}>v{move.number}</Link>}
             </td>
             <td>{move.reason}</td>
             <td>{move.actor}</td>
