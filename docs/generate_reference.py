@@ -1,4 +1,4 @@
-"""Write docs/reference/*.md from the code: commands, settings, events, errors, ports and REST. `--write` writes; a test holds the pages to it.
+"""Write docs/reference/*.md from the code: commands, settings, events, errors, ports, REST, queries. `--write` writes; a test holds the pages to it.
 
 What a page says is taken from docstrings, the parsers, the wheel and the OpenAPI document; nothing is said here that could part from them.
 """
@@ -11,6 +11,7 @@ import pkgutil
 import sys
 from collections.abc import Iterator
 from importlib import import_module
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 from typing import get_args
@@ -188,6 +189,16 @@ def rest() -> str:
     return "\n\n".join(["# REST", MADE, head, "\n".join(["| | path | |", "|---|---|---|", *rows])])
 
 
+def queries() -> str:
+    """The search grammar, with the fields of each kind of thing."""
+    spec = spec_from_file_location("query_page", ROOT / "docs" / "query_page.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return str(module.query_page(MADE))
+
+
 PAGES = {
     "commands.md": commands,
     "settings.md": settings_page,
@@ -195,6 +206,7 @@ PAGES = {
     "errors.md": errors_page,
     "ports.md": ports,
     "rest.md": rest,
+    "query.md": queries,
 }
 
 
