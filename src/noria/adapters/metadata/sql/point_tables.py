@@ -24,7 +24,7 @@ series = Table(
     Column("value", REAL),
     Column("is_nan", NUMBER, nullable=False),
     UniqueConstraint("run", "key", name="series_key"),
-    Index("series_value", "project", "key", "value"),
+    Index("series_value", "project", "key", "value", "run"),
 )
 """One series a run and key, with its last point. bits: the double's 64 bits as an integer, since SQLite cannot keep NaN. value: the same for
 sorting, NULL for NaN. count: all its points; tail: those that stand in `tails`."""

@@ -56,7 +56,7 @@ CREATE TABLE packs (
 """
 AFTER = """
 DROP TABLE points;
-CREATE INDEX series_value ON series (project, "key", value);
+CREATE INDEX series_value ON series (project, "key", value, run);
 """
 COMPRESSED_ALREADY = """
 ALTER TABLE packs ALTER COLUMN blocks SET STORAGE EXTERNAL;
