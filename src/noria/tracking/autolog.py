@@ -4,7 +4,7 @@ from typing import Any, Protocol
 
 from noria.domain.run import ParamValue
 from noria.errors import InputInvalid
-from noria.tracking.recorder import ActiveRun
+from noria.tracking.active_run import ActiveRun
 
 LONGEST = 250
 
