@@ -21,6 +21,12 @@ def configure(command: argparse.ArgumentParser) -> None:
     command.add_argument("--port", type=int, default=None, help="port of the pages (default from noria.toml, 8321)")
     command.add_argument("--no-worker", action="store_true", help="serve the pages only")
     command.add_argument(
+        "--artifact-root",
+        default="",
+        metavar="URI",
+        help="where MLflow clients themselves keep the files of new experiments (default: this server keeps them)",
+    )
+    command.add_argument(
         "--ephemeral",
         action="store_true",
         help="keep everything in memory, for tests: no worker, no loop, and POST /api/v1/reset empties it",
@@ -53,7 +59,9 @@ def run(options: argparse.Namespace) -> int:
                 print(f"predictions: {worker.url}", flush=True)
             if workspace.settings.recipe:
                 _turn_in_background(workspace, stop)
-            import_module("noria.server.control.run").serve(workspace, host=host, port=port)
+            import_module("noria.server.control.run").serve(
+                workspace, host=host, port=port, artifact_root=options.artifact_root
+            )
         finally:
             stop.set()
             if worker is not None:
@@ -66,7 +74,9 @@ def _serve_from_memory(options: argparse.Namespace) -> None:
     host = options.host or settings.serving.host
     port = settings.serving.port if options.port is None else options.port
     with Workspace.ephemeral(settings.project) as workspace:
-        import_module("noria.server.control.run").serve(workspace, host=host, port=port)
+        import_module("noria.server.control.run").serve(
+            workspace, host=host, port=port, artifact_root=options.artifact_root
+        )
 
 
 def _turn_in_background(workspace: Workspace, stop: threading.Event) -> None:
