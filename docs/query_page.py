@@ -34,8 +34,8 @@ OPERATORS = {
 WORDS = {"text": "text", "number": "number", "time": "time", "serial": "id", "all": "every text"}
 
 HEAD = """\
-One language for `noria run --where`, REST (`/api/v1/runs?where=`), the SDK and MLflow's clients. Every filter that MLflow 3 takes is taken and means
-the same; OR, NOT, parentheses, numbers in params and more come on top.
+One language for `noria run --where`, REST (`/api/v1/runs?where=`), Python (`noria.runs("…", order="…")`) and MLflow's clients. Every filter that
+MLflow 3 takes is taken and means the same; OR, NOT, parentheses, numbers in params and more come on top.
 
 ```query
 metrics.auc > 0.8 and (params.depth >= 6 or not tags.team = 'x')

@@ -35,6 +35,7 @@ _WHERE: dict[str, str] = {
     "declare": "noria.app.turn",
     "pipeline": "noria.pipeline.declare",
     "run": "noria.app.recording",
+    "runs": "noria.app.searching",
     "status": "noria.app.status",
     "step": "noria.pipeline.declare",
     "why": "noria.app.why",
@@ -48,6 +49,7 @@ __all__ = [  # noqa: PLE0604 - the names stand once, in the table above
 if TYPE_CHECKING:
     from noria.app.endpoint import Endpoint as Endpoint
     from noria.app.recording import run as run
+    from noria.app.searching import runs as runs
     from noria.app.status import status as status
     from noria.app.turn import Loop as Loop
     from noria.app.turn import declare as declare

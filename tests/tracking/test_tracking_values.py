@@ -11,14 +11,14 @@ from noria.adapters.blobs import memory as memory_blobs
 from noria.adapters.metadata import memory as memory_metadata
 from noria.domain.ids import Digest, RunId
 from noria.domain.run import CodeVersion, Run
-from noria.errors import InputInvalid
+from noria.errors import InputInvalid, QueryInvalid
 from noria.testing.clock import FakeClock
 from noria.tracking.autolog import autolog_sklearn
 from noria.tracking.code_version import code_version
 from noria.tracking.compare import MetricPair, Pair, compare
 from noria.tracking.naming import human_name
 from noria.tracking.recorder import Recorder
-from noria.tracking.search import best
+from noria.tracking.search import PAGE, best, search
 
 THEN = datetime(2013, 1, 1, tzinfo=UTC)
 NAN = float("nan")
@@ -148,6 +148,24 @@ def test_of_runs_that_measured_nan_none_is_best() -> None:
     store.runs.finish(RunId("run0"), status="finished", at=THEN)
 
     assert best(store.index, "churn", metric="auc", better="higher") is None
+
+
+def test_runs_are_searched_page_by_page() -> None:
+    store = memory_metadata.open_store("", project="p")
+    for number in range(PAGE + 3):
+        store.runs.create(a_run(number, status="running", metrics={"loss": float(number % 7)}))
+
+    def found(where: str, **more) -> list[str]:
+        return [run.id for run in search(store.index, where, **more)]
+
+    assert found("") == [f"run{number}" for number in reversed(range(PAGE + 3))]
+    assert found("metrics.loss = 6", limit=2) == ["run496", "run489"] == found("metrics.loss = 6")[:2]
+    assert found("metrics.loss < 2", order="metrics.loss, started_at", limit=1) == ["run0"]
+    assert found("metrics.loss > 9") == found("", limit=0) == []
+    with pytest.raises(QueryInvalid):
+        search(store.index, "metrics.loss >")
+    with pytest.raises(InputInvalid):
+        search(store.index, limit=-1)
 
 
 def test_an_estimator_tells_its_params_and_those_of_its_parts(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from noria.domain.interval import Interval
+from noria.domain.query import Comparison, Condition, Field
 from noria.domain.run import Metric, Run
 from noria.errors import InputInvalid, RequestInvalid, StoreCorrupt
 from noria.wire import nouns
@@ -67,3 +68,11 @@ def test_what_cannot_be_packed_is_refused(value):
 def test_a_fingerprint_tells_types_apart_but_not_orders():
     assert nouns.fingerprint({"a": 1, "b": math.nan}) == nouns.fingerprint({"b": math.nan, "a": 1})
     assert len({nouns.fingerprint(value) for value in (1, 1.0, True, "1", None)}) == 5
+
+
+def test_what_is_nested_without_end_is_refused():
+    condition = Comparison(field=Field(scope="tag", key="a"), operator="is null")
+    begin = b"\x82" + nouns.pack({"type": "Not"})[1:] + nouns.pack("term")
+
+    with pytest.raises(RequestInvalid):
+        nouns.unpack_request(begin * 100_000 + nouns.pack(condition), Condition, what="a condition")

@@ -12,7 +12,7 @@ from noria.domain.pipeline import StepResult
 from noria.domain.query import Query
 from noria.domain.run import ParamValue, Run
 from noria.errors import SettingInvalid
-from noria.wire.query import parse_filter, parse_order
+from noria.wire.query import parse_filter
 
 
 def configure(command: argparse.ArgumentParser) -> None:
@@ -60,13 +60,14 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _list(workspace: Workspace, options: argparse.Namespace) -> int:
-    where = parse_filter(options.where, kind="runs")
-    query = Query(where=where, order=parse_order(options.order, kind="runs"), limit=options.limit)
-    runs, total = workspace.index.search(query).items, workspace.index.count(query)
+    from noria.tracking.search import search
+
+    runs = list(search(workspace.index, options.where, order=options.order, limit=options.limit))
+    total = workspace.index.count(Query(where=parse_filter(options.where, kind="runs")))
     if options.json:
         as_json({"runs": runs, "total": total})
         return 0
-    if not runs and where is not None:
+    if not runs and options.where:
         console().print("No run matches.")
         return 0
     if not runs:

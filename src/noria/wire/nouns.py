@@ -39,7 +39,7 @@ def fingerprint(value: object) -> bytes:
 def _encode(encoder: msgspec.msgpack.Encoder, value: object) -> bytes:
     try:
         return encoder.encode(value)
-    except (OverflowError, TypeError, UnicodeEncodeError) as error:
+    except (OverflowError, RecursionError, TypeError, UnicodeEncodeError) as error:
         raise InputInvalid("a value cannot be stored", cause=str(error)) from error
 
 
@@ -55,7 +55,7 @@ def unpack_request(data: bytes, kind: type[T], *, what: str) -> T:
     """Read a noun that somebody sent. Raises RequestInvalid, naming the field."""
     try:
         return cast(T, _unpacker(cast(Hashable, kind)).decode(data))
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         raise RequestInvalid(f"{what} cannot be read", cause=str(error)) from error
 
 
