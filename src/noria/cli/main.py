@@ -14,6 +14,7 @@ COMMANDS: dict[str, str] = {
     "up": "start the server, the pages, the workers and the loop",
     "status": "show the loop: six stations, what changed, what needs you",
     "run": "run a pipeline file, list the runs, or show one",
+    "sync": "send what runs recorded while their store was away",
     "data": "list dataset versions, add a file as one, show one, compare two",
     "models": "list and search models, ask who was champion when, move aliases, tag, approve",
     "why": "explain one prediction, event or alert, back to the data",
