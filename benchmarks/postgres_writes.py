@@ -6,6 +6,7 @@ Server and client share this machine; CPU is given for both. `delay_ms` puts a n
 """
 
 import argparse
+import contextlib
 import json
 import select
 import socket
@@ -40,7 +41,7 @@ class Concurrent(Database):
         super().__init__(*given, **named)
         self._own = threading.local()
 
-    def write(self, work: Any) -> Any:
+    def write(self, work: Any, *, only: str = "") -> Any:
         connection: Connection | None = getattr(self._own, "connection", None)
         if connection is None:
             connection = self._own.connection = connect(self.location)
@@ -83,14 +84,14 @@ class Slow:
 
 
 def cpu(server: Server) -> float:
-    """Seconds that the server's processes have used, those that ended left out: connections outlive a measurement."""
+    """Seconds that the server's processes have used, those that have ended as well."""
     assert server.process is not None
     family = psutil.Process(server.process.pid)
-    total = 0.0
-    for process in [family, *family.children(recursive=True)]:
-        times = process.cpu_times()
-        total += times.user + times.system
-    return total
+    total = sum(family.cpu_times())
+    for process in family.children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            total += sum(process.cpu_times()[:2])
+    return float(total)
 
 
 def measure(server: Server, call: Any, *, threads: int, seconds: float) -> dict[str, float]:
@@ -130,7 +131,10 @@ def ways(server: Server, url: str, seconds: float) -> dict[str, Any]:
             results[f"ledger.append, {name}, {threads} threads"] = measure(
                 server, lambda *_, ledger=ledger: ledger.append([a_draft()]), threads=threads, seconds=seconds
             )
-    for name, database in (("one transaction for all that wait", group), ("a transaction each, no lock", free)):
+    for name, database in (
+        ("transactions for all that wait, four lanes", group),
+        ("a transaction each, no lock", free),
+    ):
         runs = SqlRuns(database, 1)
         for threads in (1, 32):
             results[f"runs.log_metrics of a point, {name}, {threads} threads"] = measure(

@@ -11,9 +11,9 @@ from msgspec.structs import replace
 from noria.adapters.metadata.postgres import open_store
 from noria.adapters.metadata.postgres.open import open_metadata
 from noria.adapters.metadata.sql import migrations
-from noria.errors import AlreadyExists, InputInvalid, SettingInvalid, StoreNewer, StoreUnavailable
+from noria.errors import AlreadyExists, Conflict, InputInvalid, SettingInvalid, StoreNewer, StoreUnavailable
 from noria.testing.ledger_suite import a_draft, a_move, names
-from noria.testing.runs_suite import NOON, a_run
+from noria.testing.runs_suite import NOON, a_point, a_run
 from noria.wire import chain
 from tests.peers.postgres import fixture, free_port
 
@@ -202,6 +202,46 @@ def test_an_append_that_fails_midway_disturbs_nobody_who_writes_with_it(store):
     stored = set(names(store.ledger.read(limit=1000)))
     assert stored == {"taken"} | {f"{n}-{half}" for n in range(90) if n % 3 for half in "ab"}
     assert chain.verify(store.ledger.stored(), project="p", head=store.ledger.head()) == []
+
+
+def test_runs_are_logged_side_by_side_and_each_in_order(store):
+    ids = [f"r{number}" for number in range(12)]
+    for name in ids:
+        store.runs.create(a_run(name))
+
+    def log(name: str) -> None:
+        for step in range(20):
+            store.runs.log_metrics(name, [a_point(step / 2, step=step)])
+            store.runs.set_tags(name, {"step": str(step)})
+        store.runs.finish(name, status="finished", at=NOON)
+
+    with ThreadPoolExecutor(12) as pool:
+        list(pool.map(log, ids))
+
+    for name in ids:
+        assert [point.step for point in store.series.history(name, "loss")] == list(range(20))
+        run = store.runs.get(name)
+        assert (run.tags, run.metrics, run.status) == ({"step": "19"}, {"loss": 9.5}, "finished")
+
+
+def test_a_run_put_into_the_trash_while_it_is_logged_keeps_what_was_answered(store):
+    store.runs.create(a_run())
+    answered = []
+
+    def log() -> None:
+        for step in range(10_000):
+            store.runs.log_metrics("a", [a_point(1.0, step=step)])
+            answered.append(step)
+
+    with ThreadPoolExecutor(1) as pool:
+        logging = pool.submit(log)
+        while len(answered) < 10:
+            pass
+        store.runs.trash(["a"], at=NOON)
+        with pytest.raises(Conflict):
+            logging.result()
+
+    assert [point.step for point in store.series.history("a", "loss")] == answered
 
 
 def test_many_readers_take_turns(store):

@@ -6,11 +6,12 @@ The thread that writes is sql/group, its transactions writer.py; checking and mi
 import os
 from threading import BoundedSemaphore, Lock
 from typing import TypeVar
+from zlib import crc32
 
 from noria.adapters.metadata.postgres.connection import Connection, check_revision, connect
 from noria.adapters.metadata.postgres.faults import can_repeat, is_lost, translate
 from noria.adapters.metadata.postgres.location import Location
-from noria.adapters.metadata.postgres.writer import MOST_AT_ONCE, PATIENCE_S, Patience, Writer
+from noria.adapters.metadata.postgres.writer import LANES, MOST_AT_ONCE, PATIENCE_S, Patience, Writer
 from noria.adapters.metadata.sql.connection import Dialect, Work
 from noria.adapters.metadata.sql.group import Group, closed, refuse_fork
 from noria.adapters.metadata.sql.migrations import NEWEST
@@ -41,17 +42,28 @@ class Database:
         self.holders = 0
         self._revision = revision
         self._patience_s = patience_s
-        writer = Writer(location, lambda: connect(location), project=project, revision=revision, patience_s=patience_s)
-        self._writer = Group(location.shown, writer, most=MOST_AT_ONCE)
         self._idle: list[Connection] = []
         self._turn = BoundedSemaphore(MOST_READERS)
         self._lock = Lock()
         self._pid = os.getpid()
         self._closed = False
+        self._beginning = Lock()
+        self._writers: dict[int | None, Group] = {None: self._begin(None)}
 
-    def write(self, work: Work[T]) -> T:
-        """Run some work in a transaction; the answer means durable. The work may run more than once and must not touch anything else."""
-        return self._writer.write(work)
+    def write(self, work: Work[T], *, only: str = "") -> T:
+        """Run some work in a transaction; the answer means durable. The work may run more than once and must not touch anything else.
+
+        only: the run to which the work keeps; work for different runs may go on side by side.
+        """
+        refuse_fork(self.location.shown, self._pid)
+        lane = crc32(only.encode(errors="replace")) % LANES if only else None
+        writer = self._writers.get(lane)
+        if writer is None:
+            with self._beginning:
+                if self._closed:
+                    raise closed(self.location.shown)
+                writer = self._writers[lane] = self._writers.get(lane) or self._begin(lane)
+        return writer.write(work)
 
     def read(self, query: Work[T]) -> T:
         """Run queries on one unchanging view of the store, which holds all that was answered before."""
@@ -69,13 +81,28 @@ class Database:
 
     def close(self) -> None:
         """Finish what waits to be written and close every connection."""
-        self._writer.close()
-        with self._lock:
+        if os.getpid() != self._pid:
+            return  # a child must not close what it shares with its parent
+        with self._beginning:
             self._closed = True
+        for writer in self._writers.values():
+            writer.close()
+        with self._lock:
             idle, self._idle = self._idle, []
-        if os.getpid() == self._pid:  # a child must not close what it shares with its parent
-            for connection in idle:
-                connection.close()
+        for connection in idle:
+            connection.close()
+
+    def _begin(self, lane: int | None) -> Group:
+        """A writer. Those of lanes connect when they are first used."""
+        writer = Writer(
+            self.location,
+            lambda: connect(self.location),
+            project=self.project,
+            lane=lane,
+            revision=self._revision,
+            patience_s=self._patience_s,
+        )
+        return Group(self.location.shown, writer, most=MOST_AT_ONCE)
 
     def _read(self, query: Work[T]) -> T:
         patience = Patience(self._patience_s)

@@ -1,5 +1,7 @@
 """One transaction for many, under the project's lock: whoever else writes to this project, here or in another server, waits for its COMMIT (ADR 16).
 
+Work for single runs goes into lanes: several transactions that share the project's lock, each alone with its runs.
+
 No job needs a savepoint: one that fails before it wrote anything leaves nothing to undo, any other makes the transaction begin anew without it.
 Who waits, and the thread, is sql/group.
 """
@@ -21,11 +23,14 @@ T = TypeVar("T")
 MOST_AT_ONCE = 128
 PATIENCE_S = 10.0
 """How long to go on trying while the database does not answer, or while others are in the way."""
+LANES = 4
+"""How many transactions of a project may run side by side, each for other runs."""
 LOCKS = 0x4E6F7269
-"""'Nori' in ASCII: the first half of the keys of all our advisory locks; the second is a project's number, or 0 for migrations."""
+"""'Nori' in ASCII: the first half of the keys of our advisory locks; the second is a project's number, or 0 for migrations. Lanes: + 1."""
+_ALONE = "SELECT pg_advisory_xact_lock({locks}, {project});"
+_LANE = "SELECT pg_advisory_xact_lock_shared({locks}, {project}); SELECT pg_advisory_xact_lock({locks} + 1, {project} * {lanes} + {lane});"
 _BEGIN = (
-    "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;"
-    " SELECT pg_advisory_xact_lock({locks}, {project});"
+    "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; {lock}"
     # Held until the end of the transaction: a migration waits for it, and it for a migration.
     " LOCK TABLE alembic_version IN ACCESS SHARE MODE;"
     " SELECT version_num, pg_current_xact_id()::text FROM alembic_version"
@@ -41,17 +46,25 @@ class Spoiled(Exception):
 
 
 class Writer:
-    """sql.group.Committer: owns the write connection of one project."""
+    """sql.group.Committer: owns a connection that writes to one project. lane: which one it keeps to; None: it has the project for itself."""
 
     def __init__(
-        self, location: Location, connect: Callable[[], Connection], *, project: int, revision: str, patience_s: float
+        self,
+        location: Location,
+        connect: Callable[[], Connection],
+        *,
+        project: int,
+        lane: int | None = None,
+        revision: str,
+        patience_s: float,
     ) -> None:
         self._location = location
         self._connect = connect
-        self._begin = _BEGIN.format(locks=LOCKS, project=project)
+        lock = _ALONE if lane is None else _LANE
+        self._begin = _BEGIN.format(lock=lock.format(locks=LOCKS, project=project, lanes=LANES, lane=lane))
         self._revision = revision
         self._patience_s = patience_s
-        self._connection: Connection | None = connect()
+        self._connection: Connection | None = connect() if lane is None else None
 
     def commit(self, jobs: Sequence[Job[Any]]) -> None:
         """Run jobs in one transaction. One that spoils it is run alone afterwards, between those before and those behind it."""

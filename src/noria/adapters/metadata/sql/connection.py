@@ -1,7 +1,7 @@
 """What the queries of this folder need of a database: a connection that takes SQL with `?` for values, and transactions around some work.
 
 Filled by sqlite/database and postgres/database. SQL here is what both understand; where they differ, `dialect` says which one it is.
-All writes of a project come one after the other, by SQLite's lock or, in PostgreSQL, by one of ours: what some work has read stays so until it ends.
+Writes of a project come one after the other, by SQLite's lock or, in PostgreSQL, by ours: what some work has read stays so until it ends.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -57,8 +57,12 @@ class Database(Protocol):
         """Which SQL it speaks where the two differ."""
         ...
 
-    def write(self, work: Work[T]) -> T:
-        """Run some work in a transaction; the answer means durable."""
+    def write(self, work: Work[T], *, only: str = "") -> T:
+        """Run some work in a transaction; the answer means durable.
+
+        only: the id of a run, for work that writes nothing but what belongs to it and tells the feed nothing. PostgreSQL does such work for several
+        runs side by side; nothing else happens in the project meanwhile.
+        """
         ...
 
     def read(self, query: Work[T]) -> T:

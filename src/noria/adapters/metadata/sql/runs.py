@@ -17,7 +17,7 @@ from noria.adapters.metadata.sql.artifacts import checked_files, files_at, files
 from noria.adapters.metadata.sql.connection import Connection, Database, listed, portions
 from noria.adapters.metadata.sql.experiments import active_named, bare_experiment, make_experiment
 from noria.adapters.metadata.sql.points import Batch, keyed
-from noria.adapters.metadata.sql.series import add_batch, add_points
+from noria.adapters.metadata.sql.series import add_batch, add_points, seal_points
 from noria.domain.change import ChangeKind
 from noria.domain.experiment import Experiment
 from noria.domain.ids import ExperimentId, RunId
@@ -75,7 +75,7 @@ class SqlRuns:
             if points:
                 self._add_points(connection, number, points, ready)
 
-        self._database.write(work)
+        self._database.write(work, only=batch.run_id)
 
     def log_params(self, run_id: RunId, params: Mapping[str, ParamValue]) -> None:
         self.log(RunBatch(run_id=run_id, params=dict(params)))
@@ -87,7 +87,7 @@ class SqlRuns:
         def work(connection: Connection) -> None:
             self._add_points(connection, self._number(connection, run_id, active=True), columns, ready)
 
-        self._database.write(work)
+        self._database.write(work, only=run_id)
 
     def set_tags(self, run_id: RunId, tags: Mapping[str, str | None]) -> None:
         changes = dict(rules.checked_tags(tags))
@@ -96,7 +96,7 @@ class SqlRuns:
             number = self._number(connection, run_id, active=True)
             run_rows.put_tags(connection, changes, table="tags", owner="run", of=(self._project, number))
 
-        self._database.write(work)
+        self._database.write(work, only=run_id)
 
     def add_artifacts(self, run_id: RunId, artifacts: Sequence[Artifact]) -> None:
         def work(connection: Connection) -> None:
@@ -295,6 +295,7 @@ class SqlRuns:
                     ),
                 )
             if rules.has_ended_anew(before, after):
+                seal_points(connection, number)
                 told = rules.run_change("run.finished", after, at=after.finished_at)
                 run_rows.tell_change(connection, self._project, told)
             return after

@@ -40,8 +40,11 @@ class Database:
         self._pid = os.getpid()
         self._closed = False
 
-    def write(self, work: Work[T]) -> T:
-        """Run some work in a transaction; the answer means durable. The work may run more than once and must not touch anything else."""
+    def write(self, work: Work[T], *, only: str = "") -> T:
+        """Run some work in a transaction; the answer means durable. The work may run more than once and must not touch anything else.
+
+        only: makes no difference here, where one writer holds the file.
+        """
         return self._writer.write(work)
 
     def read(self, query: Work[T]) -> T:
