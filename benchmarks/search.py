@@ -28,6 +28,9 @@ from noria.wire.query import parse_filter, parse_order
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 AT_ONCE = 500
+MOST_WRITTEN = 20_000
+"""Runs that are written one by one; a larger store is made of copies of them."""
+MOST_COPIED = 100_000
 QUERIES: dict[str, tuple[str, Sequence[str]]] = {
     "newest 100": ("", ()),
     "metric filter, 2 % match": ("metrics.metric_0 > 0.98", ()),
@@ -53,7 +56,7 @@ class Inside:
         self.dialect = database.dialect
         self._connection = connection
 
-    def write(self, work: Callable[[Connection], Any]) -> Any:
+    def write(self, work: Callable[[Connection], Any], *, only: str = "") -> Any:
         """Do it at once."""
         return work(self._connection)
 
@@ -101,6 +104,43 @@ def seed(store: SqlMetadata, database: Database, project: int, *, first: int, en
 
         database.write(work)
     return round((time.process_time() - began) * 1e3 / max(end - first, 1), 3)
+
+
+def multiply(database: Database, project: int, *, held: int, size: int) -> None:
+    """Grow a SQLite store by copies of its runs, under ids and times of their own: for sizes that would take an hour to write one by one."""
+    while held < size:
+        some = min(held, size - held, MOST_COPIED)
+        database.write(lambda connection, some=some, held=held: _copy(connection, project, some=some, held=held))
+        held += some
+
+
+def _copy(connection: Connection, project: int, *, some: int, held: int) -> None:
+    """The first `some` runs again. Numbers go on from the highest."""
+    first_run, highest = connection.execute("SELECT min(number), max(number) FROM runs").fetchone()
+    by, end = highest - first_run + 1, first_run + some
+    lowest, last = connection.execute("SELECT min(id), max(id) FROM series WHERE run < ?", (end,)).fetchone()
+    next_series = connection.execute("SELECT max(id) FROM series").fetchone()[0] + 1 - lowest
+    connection.execute(
+        "INSERT INTO runs (number, project, id, experiment, name, status, who, started_at, finished_at, went_along, made, doc)"
+        " SELECT number + ?, project, lower(hex(randomblob(16))), experiment, 'run ' || (number + ?), status, who,"
+        " started_at + ?, finished_at + ?, 0, randomblob(16), doc FROM runs WHERE number < ?",
+        (by, by, held * 1_000_000, held * 1_000_000, end),
+    )
+    for table, columns in (("params", "place, kind, head, text, number"), ("tags", "head, text")):
+        connection.execute(
+            f'INSERT INTO {table} (project, run, "key", {columns}) SELECT project, run + ?, "key", {columns} FROM {table}'
+            " WHERE run < ?",
+            (by, end),
+        )
+    columns = '"key", step, at, bits, count, tail, value, is_nan'
+    connection.execute(
+        f"INSERT INTO series (id, project, run, {columns}) SELECT id + ?, project, run + ?, {columns} FROM series WHERE run < ?",
+        (next_series, by, end),
+    )
+    connection.execute(
+        "INSERT INTO tails (series, step, at, bits) SELECT series + ?, step, at, bits FROM tails WHERE series <= ?",
+        (next_series, last),
+    )
 
 
 def timed(call: Callable[[], Any], *, seconds: float = 0.6) -> dict[str, float]:
@@ -193,8 +233,11 @@ def main() -> None:
         results: dict[str, Any] = {}
         held = 0
         for size in given.runs:
-            cost = seed(store, database, project, first=held, end=size, experiments=given.experiments)
+            written = min(size, max(MOST_WRITTEN, held)) if given.store == "sqlite" else size
+            cost = seed(store, database, project, first=held, end=written, experiments=given.experiments)
             found: dict[str, Any] = {"seeding, cpu_ms a run": cost}
+            if written < size:
+                multiply(database, project, held=written, size=size)
             if given.store == "sqlite":
                 connection = sqlite3.connect(path)
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
