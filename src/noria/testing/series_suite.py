@@ -210,6 +210,21 @@ class SeriesSuite:
 
         assert exact(series.history(A, "loss")) == exact(points)
 
+    def test_a_run_that_ended_has_the_same_points_and_takes_late_ones(
+        self, runs: RunStore, series: SeriesStore
+    ) -> None:
+        runs.create(a_run())
+        points = a_walk(150)
+        late = [a_point(1.0, step=7, seconds=900), a_point(2.0, step=999)]
+        runs.log_metrics(A, [*points, a_point(1.0, key="once")])
+
+        runs.finish(A, status="finished", at=NOON)
+        runs.log_metrics(A, [*points[50:], *late])
+
+        assert exact(series.history(A, "loss")) == sorted(exact([*points, *late]))
+        assert [(head.key, head.count) for head in series.heads(A)] == [("loss", 152), ("once", 1)]
+        check_chart(series.chart(A, "loss", buckets=9), series.history(A, "loss"), 9)
+
     def test_history_is_read_page_by_page(self, runs: RunStore, series: SeriesStore) -> None:
         runs.create(a_run())
         points = a_walk(3500)

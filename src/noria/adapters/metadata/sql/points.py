@@ -20,12 +20,16 @@ from noria.wire.points import Point, Stretch, pack_points, unpack_points
 
 CHUNK = 1024
 """Points of a chunk, more or less: a merge leaves between half and one and a half of it."""
-WORTH_PACKING = 256
-"""So many points of one series at once are packed without going through the tail."""
+WAITING = 256
+"""So many points of one series at once are packed without going through the tail; of points that come singly, half of it or more waits there."""
+FEW = WAITING // 4
+"""Fewer points than this are no chunk of their own while there is another one to take them."""
 MOST_TAIL = 8 * CHUNK
 """Points that come late and scattered wait as rows, up to so many, until several fall into one chunk."""
 MOST_MERGED = 16
 """Chunks that one packing opens, as long as the tail is no longer than MOST_TAIL: bounds how long other writers wait."""
+MOST_SEALED = 100
+"""Series that the end of a run packs, for the same reason."""
 MICROSECOND = rules.moment(1) - rules.EPOCH
 
 CHUNK_COLUMNS = (
@@ -88,9 +92,13 @@ def unknown(connection: Connection, place: Place, points: list[Point]) -> list[P
     return [point for point in late if point not in held] + points[end:] if held else points
 
 
-def needs_packing(tail: int, fresh: int) -> bool:
-    """Whether points that come to a tail are packed with it, and not just put there."""
-    return fresh >= WORTH_PACKING or (tail + fresh) // CHUNK > tail // CHUNK
+def needs_packing(place: Place, fresh: int) -> bool:
+    """Whether points that come to a tail are packed with it, and not just put there.
+
+    Series that grow side by side get there at different times, so that no one call has to pack them all.
+    """
+    most = WAITING // 2 + place.id * 97 % (WAITING // 2)
+    return fresh >= WAITING or (place.tail + fresh) // most > place.tail // most
 
 
 def pack(connection: Connection, series: int, tail: int, fresh: list[Point]) -> int:
@@ -195,7 +203,7 @@ def _neighbour(connection: Connection, series: int, point: Point, *, back: bool)
 
 def _merge(connection: Connection, series: int, chunk: Chunk | None, points: list[Point]) -> None:
     """Write points as chunks of their own, or together with the chunk before them: where they lie among its points or one of both is small."""
-    if chunk is not None and (points[0] <= chunk.last or chunk.size < CHUNK // 2 or len(points) < WORTH_PACKING):
+    if chunk is not None and (points[0] <= chunk.last or chunk.size + len(points) <= CHUNK or len(points) < FEW):
         points = sorted([*opened(connection, series, chunk), *points])
         connection.execute(f"DELETE FROM chunks WHERE series = ? AND ({_BY_FIRST}) = (?, ?, ?)", (series, *chunk.first))
         connection.execute("DELETE FROM packs WHERE id = ?", (chunk.pack,))

@@ -48,20 +48,30 @@ def add_batch(connection: Connection, project: int, run_number: int, batch: Batc
     rows: list[tuple[int, int, int, int]] = []
     states: list[tuple[object, ...]] = []
     for key, some in fresh.items():
-        place = places[key]
-        count, tail = (0, 0) if key in new else (place.size, place.tail)
-        if placing.needs_packing(tail, len(some)):
-            left = placing.pack(connection, place.id, tail, some)
+        place = places[key] if key not in new else places[key]._replace(size=0, tail=0)
+        if placing.needs_packing(place, len(some)):
+            left = placing.pack(connection, place.id, place.tail, some)
         else:
             rows += [(place.id, *point) for point in some]
-            left = tail + len(some)
+            left = place.tail + len(some)
         if key not in new or left != len(some):
-            states.append((*_state(max(place.last, some[-1]), count + len(some), left), place.id))
+            states.append((*_state(max(place.last, some[-1]), place.size + len(some), left), place.id))
     if rows:
         placing.add_rows(connection, rows)
     if states:
         marks = ", ".join(f"{column} = ?" for column in _STATE.split(", "))
         connection.executemany(f"UPDATE series SET {marks} WHERE id = ?", states)
+
+
+def seal_points(connection: Connection, run_number: int) -> None:
+    """Pack what waits in the tails of a run that has ended, the longest first, and not so many that others wait. Inside the caller's transaction."""
+    rows = connection.execute(
+        "SELECT id, tail FROM series WHERE run = ? AND tail >= ? ORDER BY tail DESC, id LIMIT ?",
+        (run_number, placing.FEW // 2, placing.MOST_SEALED),
+    ).fetchall()
+    left = [(placing.pack(connection, number, tail, []), number) for number, tail in rows]
+    if left:
+        connection.executemany("UPDATE series SET tail = ? WHERE id = ?", left)
 
 
 def drop_points(connection: Connection, run_numbers: Sequence[int]) -> None:
