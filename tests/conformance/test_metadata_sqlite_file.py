@@ -1,5 +1,6 @@
 """What only a file has: other processes, other projects, earlier and later schemas, and files that are something else."""
 
+import itertools
 import sqlite3
 import subprocess
 import sys
@@ -8,10 +9,15 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from noria.adapters.metadata.sql import migrations
+from noria.adapters.metadata.sql.ledger import SqlLedger
+from noria.adapters.metadata.sql.metadata import make_project
+from noria.adapters.metadata.sql.migrations.upgrade import upgrade
 from noria.adapters.metadata.sqlite import open_store
-from noria.adapters.metadata.sqlite.open import open_metadata
+from noria.adapters.metadata.sqlite.connection import connect
+from noria.adapters.metadata.sqlite.database import Database
+from noria.adapters.metadata.sqlite.open import APPLICATION_ID, open_metadata
 from noria.domain.query import Query
-from noria.errors import InputInvalid, SettingInvalid, StoreCorrupt, StoreNewer, StoreUnavailable
+from noria.errors import InputInvalid, NoriaError, SettingInvalid, StoreCorrupt, StoreNewer, StoreUnavailable
 from noria.testing.counts_suite import a_window
 from noria.testing.deployments_suite import a_deployment
 from noria.testing.ledger_suite import a_draft, names
@@ -261,3 +267,39 @@ def test_answers_are_durable_by_setting(path):
 
     assert settings == ["wal", 2]
     store.close()
+
+
+@pytest.mark.parametrize("revision", migrations.REVISIONS[:-1])
+def test_a_store_is_brought_forward_while_older_processes_write(path, revision):
+    """Those of the old revision either wrote before, and it is there, or are told that the store is newer now; none writes afterwards."""
+    connection = connect(path)
+    connection.execute("PRAGMA journal_mode = WAL")
+    upgrade(connection, application_id=APPLICATION_ID, to=revision)
+    connection.close()
+    old = Database(path, revision=revision)
+    ledger = SqlLedger(old, "p", old.write(lambda connection: make_project(connection, "p")))
+    answered: list[str] = []
+
+    def write(writer: int) -> type[NoriaError]:
+        for number in itertools.count():
+            try:
+                ledger.append([a_draft(f"{writer}-{number}")])
+            except NoriaError as error:
+                return type(error)
+            answered.append(f"{writer}-{number}")
+        raise AssertionError
+
+    with ThreadPoolExecutor(4) as pool:
+        writers = [pool.submit(write, n) for n in range(4)]
+        while len(answered) < 100:
+            pass
+        new = open_store(str(path), project="p")
+        ended = {writer.result() for writer in writers}
+
+    assert ended == {StoreNewer}
+    with pytest.raises(StoreNewer):
+        ledger.head()
+    assert set(answered) == set(names(new.ledger.read(limit=100_000)))
+    assert chain.verify(new.ledger.stored(), project="p", head=new.ledger.head()) == []
+    old.close()
+    new.close()
