@@ -4,20 +4,32 @@ Called by app through ROUTES.
 """
 
 import json
-from datetime import datetime
+from array import array
 from typing import Any
 
 import msgspec
 
 from noria.domain.ids import RunId, TrainedModelId
-from noria.domain.run import Metric, RunBatch, Subject
+from noria.domain.run import RunBatch, Subject
 from noria.errors import AlreadyExists
-from noria.server.mlflow import checks
+from noria.server.mlflow import checks, wire
 from noria.server.mlflow.errors import Refused, missing
 from noria.server.mlflow.routing import Context, Request, Route
 from noria.server.mlflow.runs import active_run, find_run, run_writable
 from noria.server.mlflow.shapes import RUN_NAME, tags_of
-from noria.server.mlflow.wire import Check, Form, Int64, Unmet, array, floatlike, from_ms, intlike, required, string
+from noria.server.mlflow.wire import (
+    LAST_MS,
+    Check,
+    Form,
+    Int64,
+    Unmet,
+    floatlike,
+    intlike,
+    microseconds,
+    required,
+    string,
+)
+from noria.wire.metrics import MetricColumns
 
 HISTORY = "mlflow.log-model.history"
 
@@ -98,10 +110,13 @@ _point_whole = _whole("metrics", "key", "value", "timestamp")
 
 def _points_whole(items: Any) -> None:
     """The same for points, which come in thousands."""
-    for item in items:
-        if type(item) is not BatchPoint or not item.key or item.value is None or item.timestamp is None:
-            _point_whole(items)
-            return
+    whole = [
+        True
+        for item in items
+        if isinstance(item, BatchPoint) and item.key and item.value is not None and item.timestamp is not None
+    ]
+    if len(whole) != len(items):
+        _point_whole(items)
 
 
 METRIC = Form(
@@ -120,9 +135,9 @@ DELETE_TAG = Form(LogParam, run_id=(required, string), key=(required, string))
 BATCH = Form(
     LogBatch,
     run_id=(string, required),
-    metrics=(array, _points_whole),
-    params=(array, _whole("params", "key")),
-    tags=(array, _whole("tags", "key")),
+    metrics=(wire.array, _points_whole),
+    params=(wire.array, _whole("params", "key")),
+    tags=(wire.array, _whole("tags", "key")),
 )
 MODEL = Form(LogModel, run_id=(string, required), model_json=(string, required))
 
@@ -133,9 +148,17 @@ def log_metric(request: Request, context: Context) -> None:
     run_id = RunId(form.run_id or form.run_uuid or "")
     key, value, timestamp = form.key or "", form.value or 0.0, form.timestamp or 0
     checks.metric(key, value, timestamp)
-    point = Metric(key=key, value=value, step=form.step or 0, at=from_ms(timestamp), subject=_subject(form))
+    subject = _subject(form)
+    points = MetricColumns(
+        [key],
+        None,
+        steps=array("q", (form.step or 0,)),
+        times=array("q", (microseconds(timestamp),)),
+        bits=array("q", array("d", (value,)).tobytes()),
+        subjects=None if subject is None else {0: subject},
+    )
     with run_writable(context, run_id):
-        context.metadata.runs.log_metrics(run_id, (point,))
+        context.metadata.runs.log_metrics(run_id, points)
 
 
 def _subject(point: LogMetric | BatchPoint) -> Subject | None:
@@ -203,21 +226,27 @@ def log_batch(request: Request, context: Context) -> None:
             context.metadata.runs.amend(run_id, name=name)
 
 
-def _points(items: list[BatchPoint]) -> list[Metric]:
-    """A batch's points as nouns. Many share a time, which is made once."""
-    points: list[Metric] = []
-    moments: dict[int, datetime] = {}
-    faultless = checks.fault_of_name
-    for index, item in enumerate(items):
-        key, value, timestamp = item.key or "", item.value or 0.0, item.timestamp or 0
-        if timestamp < 0 or len(key) > checks.KEY_LIMIT or faultless(key):
-            checks.metric(key, value, timestamp, path=f"metrics[{index}]")
-        at = moments.get(timestamp)
-        if at is None:
-            at = moments[timestamp] = from_ms(timestamp, f"metrics[{index}].timestamp")
-        subject = _subject(item) if item.model_id else None
-        points.append(Metric(key=key, value=value, step=item.step or 0, at=at, subject=subject))
-    return points
+def _points(items: list[BatchPoint]) -> MetricColumns:
+    """A batch's points as columns, checked a column at a time; only a batch with a fault is walked point by point. Raises Refused."""
+    keys = [item.key or "" for item in items]
+    times = [item.timestamp or 0 for item in items]
+    names = list(dict.fromkeys(keys))
+    if (times and not 0 <= min(times) <= max(times) <= LAST_MS) or any(
+        len(name) > checks.KEY_LIMIT or checks.fault_of_name(name) for name in names
+    ):
+        for index, item in enumerate(items):
+            path = f"metrics[{index}]"
+            checks.metric(keys[index], item.value or 0.0, times[index], path=path)
+            microseconds(times[index], f"{path}.timestamp")
+    places = {name: number for number, name in enumerate(names)}
+    return MetricColumns(
+        names,
+        None if len(names) < 2 else array("I", map(places.__getitem__, keys)),
+        steps=array("q", [item.step or 0 for item in items]),
+        times=array("q", [time * 1000 for time in times]),
+        bits=array("q", array("d", [item.value or 0.0 for item in items]).tobytes()),
+        subjects={index: subject for index, item in enumerate(items) if item.model_id and (subject := _subject(item))},
+    )
 
 
 def _unique(keys: list[str]) -> None:

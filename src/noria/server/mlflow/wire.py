@@ -24,6 +24,7 @@ Number = float | str
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
+LAST_MS = (datetime.max.replace(tzinfo=UTC) - EPOCH) // MILLISECOND
 DOCS = " See the API docs for more information about request parameters."
 UNSET = msgspec.UNSET
 
@@ -240,6 +241,13 @@ def from_ms(milliseconds: int, path: str = "timestamp") -> datetime:
         return EPOCH + timedelta(milliseconds=milliseconds)
     except OverflowError:
         raise Refused(invalid(path, milliseconds, "beyond the calendar's end.")) from None
+
+
+def microseconds(milliseconds: int, path: str = "timestamp") -> int:
+    """A time as the store counts it. Raises Refused beyond the year 9999."""
+    if milliseconds > LAST_MS:
+        raise Refused(invalid(path, milliseconds, "beyond the calendar's end."))
+    return milliseconds * 1000
 
 
 def _is_list(kind: Any) -> bool:
