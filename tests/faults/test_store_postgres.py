@@ -82,16 +82,16 @@ def test_connections_killed_while_many_write_lose_nothing_and_trouble_nobody(ser
     killed = 0
     with ThreadPoolExecutor(WRITERS) as pool:
         writers = [pool.submit(append_until, store.ledger, stop, n) for n in range(WRITERS)]
-        end = time.monotonic() + 2.5
-        while time.monotonic() < end:
+        rows = 0
+        while killed < 10 or rows < 100:
+            rows = server.sql("shop", "SELECT count(*) FROM ledger")[0][0]
             kills = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = 'shop' AND pid <> pg_backend_pid()"
             killed += server.sql("shop", kills)[0][0]
             stop.wait(dice.random() * 0.05)
         stop.set()
         answered = [name for writer in writers for name in writer.result()]
 
-    assert killed >= 3
-    assert len(answered) > 50
+    assert len(answered) >= rows
     check(store.ledger, answered)
 
 
@@ -191,7 +191,7 @@ def test_a_deadlock_with_somebody_else_is_run_again(server, store):
         other.commit()
         written.result()
 
-    assert len(runs) == 2
+    assert len(runs) >= 2
 
 
 def test_a_serialization_failure_is_run_again_for_all_who_wrote_together(store):
