@@ -41,6 +41,18 @@ class Notify(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     location: str = ""
 
 
+class Webhooks(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Telling others of changes by HTTP. Messages go by https to addresses of the internet unless more is allowed here.
+
+    give_up_days: a webhook whose deliveries have failed for so long is switched off. keep_days: how long changes can be read again.
+    """
+
+    allow_http: bool = False
+    allow_private: bool = False
+    give_up_days: float = 5.0
+    keep_days: float = 30.0
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One project's settings."""
 
@@ -55,6 +67,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     stores: Stores = Stores()
     serving: Serving = Serving()
     notify: Notify = Notify()
+    webhooks: Webhooks = Webhooks()
 
 
 def find(start: Path) -> Path | None:
@@ -75,10 +88,20 @@ def read(path: Path) -> Settings:
 
 
 def resolve(start: Path | None = None) -> tuple[Settings, Path]:
-    """Settings and the absolute home of the project that a folder belongs to. NORIA_HOME and NORIA_PROJECT override the file."""
+    """Settings and the absolute home of the project that a folder belongs to. NORIA_HOME and NORIA_PROJECT override the file.
+
+    NORIA_WEBHOOKS_ALLOW adds to [webhooks]: 'http', 'private', or both with a comma between.
+    """
     start = (start or Path.cwd()).resolve()
     path = find(start)
     settings = read(path) if path else Settings()
     settings = msgspec.structs.replace(settings, project=os.environ.get("NORIA_PROJECT", settings.project))
+    allowed = {each.strip() for each in os.environ.get("NORIA_WEBHOOKS_ALLOW", "").split(",")}
+    webhooks = msgspec.structs.replace(
+        settings.webhooks,
+        allow_http=settings.webhooks.allow_http or "http" in allowed,
+        allow_private=settings.webhooks.allow_private or "private" in allowed,
+    )
+    settings = msgspec.structs.replace(settings, webhooks=webhooks)
     home = Path(os.environ.get("NORIA_HOME", settings.home)).expanduser()
     return settings, home if home.is_absolute() else (path.parent if path else start) / home

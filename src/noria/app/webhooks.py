@@ -32,6 +32,7 @@ PORTION = 50
 FIRST_WAIT_S = 2.0
 LONGEST_WAIT_S = 3600.0
 GONE = 410
+LEAVING_S = 2.0
 FEWEST_TRIES = 5
 """A server that was away for days itself tries so often before it gives up."""
 FEWEST_KEPT = 10_000
@@ -103,6 +104,7 @@ class Deliverer:
         self._lease: JournalEntry | None = None
         self._renew_at = 0.0
         self._stop = threading.Event()
+        self._news = threading.Event()
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
@@ -110,11 +112,18 @@ class Deliverer:
         self._thread = threading.Thread(target=self._repeat, name="noria-webhooks", daemon=True)
         self._thread.start()
 
+    def wake(self) -> None:
+        """There may be news: look now and not at the next regular time. Costs nothing; may be called from any thread."""
+        self._news.set()
+
     def stop(self) -> None:
-        """Finish the message under way and let another server take over."""
+        """Finish the message under way, if it is soon done, and let another server take over."""
         self._stop.set()
+        self._news.set()
         if self._thread is not None:
-            self._thread.join()
+            self._thread.join(timeout=LEAVING_S)
+            if self._thread.is_alive():
+                return  # the message is sent again by whoever delivers next
         if self._lease is not None:
             lease, self._lease = self._lease, None
             self._metadata().journal.release(lease)
@@ -152,7 +161,11 @@ class Deliverer:
 
     def _repeat(self) -> None:
         clean_at = self._elapsed()
-        while not self._stop.wait(POLL_S):
+        while not self._stop.is_set():
+            self._news.wait(POLL_S)
+            self._news.clear()
+            if self._stop.is_set():
+                return
             try:
                 self.round()
                 if self._elapsed() >= clean_at:

@@ -11,11 +11,13 @@ from litestar.openapi import OpenAPIConfig
 from litestar.types import ControllerRouterHandler, Message, Scope
 
 from noria import __version__
+from noria.app.webhooks import Deliverer
 from noria.app.workspace import Workspace
 from noria.errors import NoriaError
 from noria.server.control import (
     access,
     audit,
+    changes,
     deployments,
     ephemeral,
     home,
@@ -24,6 +26,7 @@ from noria.server.control import (
     problems,
     runs,
     schema,
+    webhooks,
     why,
 )
 from noria.server.control.blobs import blobs_router
@@ -50,6 +53,12 @@ ROUTES: tuple[ControllerRouterHandler, ...] = (
     predictions.list_predictions,
     predictions.add_labels,
     why.read_why,
+    changes.stream_changes,
+    webhooks.list_webhooks,
+    webhooks.make_webhook,
+    webhooks.change_webhook,
+    webhooks.drop_webhook,
+    webhooks.try_webhook,
     access.read_session,
     access.sign_in,
     schema.no_such_path,
@@ -64,14 +73,25 @@ HEADERS = {
 }
 
 
-def create_app(workspace: Workspace, *, key: str | None = None, loopback: bool = True, pages: str = "") -> Litestar:
+def create_app(
+    workspace: Workspace,
+    *,
+    key: str | None = None,
+    loopback: bool = True,
+    pages: str = "",
+    streams: changes.Streams | None = None,
+    hooks: Deliverer | None = None,
+) -> Litestar:
     """The control plane of one workspace, as an ASGI application.
 
     key: what a caller must show (at least 16 characters); None asks for nothing, which is right on loopback only. loopback: answer to the names
     of this machine only. pages: `module:function` that gives the router of the UI; loaded by name, because faces do not know each other.
+    streams: ends the streams of changes when the server leaves. hooks: who tells webhooks; here it sends their tests only.
     """
     keyring = access.Keyring(key)
     quality = Quality()
+    streams = streams or changes.Streams()
+    hooks = hooks or webhooks.deliverer_of(workspace)
     # A workspace has the six ports of a metadata store, each opened at its first use; so the server opens none before it is asked.
     routes = [*ROUTES, store_router(workspace), blobs_router(workspace), *([_router(pages)] if pages else [])]
     if workspace.is_ephemeral:
@@ -81,6 +101,8 @@ def create_app(workspace: Workspace, *, key: str | None = None, loopback: bool =
         dependencies={
             "workspace": Provide(lambda: workspace, sync_to_thread=False),
             "quality": Provide(lambda: quality, sync_to_thread=False),
+            "hooks": Provide(lambda: hooks, sync_to_thread=False),
+            "streams": Provide(lambda: streams, sync_to_thread=False),
             "keyring": Provide(lambda: keyring, sync_to_thread=False),
         },
         middleware=[access.Gatekeeper(keyring, loopback=loopback)],

@@ -9,6 +9,7 @@ import msgspec
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
+from noria.app.webhooks import Deliverer
 from noria.app.workspace import Workspace
 from noria.errors import NoriaError, NotSignedIn
 from noria.ports.blobs import BlobStore
@@ -22,14 +23,21 @@ PREFIXES = ("/api/2.0/mlflow", "/api/3.0/mlflow", "/api/2.0mlflow", "/ajax-api/"
 PATHS = frozenset({"/health", "/version", "/get-artifact", "/model-versions/get-artifact", "/graphql", "/v1/traces"})
 
 
-def front(workspace: Workspace, control: ASGIApp, gatekeeper: Gatekeeper, *, default_root: str = "") -> ASGIApp:
+def front(
+    workspace: Workspace,
+    control: ASGIApp,
+    gatekeeper: Gatekeeper,
+    *,
+    default_root: str = "",
+    hooks: Deliverer | None = None,
+) -> ASGIApp:
     """The control plane with the protocol beside it, as one application.
 
     control: already guarded by a Gatekeeper of its own; the protocol is guarded here. default_root: a URI outside under which clients shall keep
-    the files of new experiments; empty: in this server.
+    the files of new experiments; empty: in this server. hooks: who tells webhooks.
     """
     module, _, name = PROTOCOL.partition(":")
-    protocol: ASGIApp = getattr(import_module(module), name)(_Stores(workspace, default_root))
+    protocol: ASGIApp = getattr(import_module(module), name)(_Stores(workspace, default_root, hooks))
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP or not is_protocol(scope["path"]):
@@ -51,9 +59,11 @@ class _Stores:
     actor = "mlflow"
     default_root = ""
 
-    def __init__(self, workspace: Workspace, default_root: str) -> None:
+    def __init__(self, workspace: Workspace, default_root: str, hooks: Deliverer | None) -> None:
         self._workspace = workspace
         self.default_root = default_root
+        self.hooks = hooks
+        self.schemes = ("https", "http") if workspace.settings.webhooks.allow_http else ("https",)
 
     @property
     def metadata(self) -> Metadata:

@@ -75,7 +75,9 @@ async def _serve(
 
     from noria.server.control.access import Gatekeeper, Keyring
     from noria.server.control.app import create_app
+    from noria.server.control.changes import Streams
     from noria.server.control.front import front
+    from noria.server.control.webhooks import deliverer_of
 
     if not is_loopback(host) and not key:
         raise SettingInvalid(
@@ -84,17 +86,29 @@ async def _serve(
             remedy=f"export {KEY}=$(python -c 'import secrets; print(secrets.token_urlsafe(24))')",
         )
     port = claim(host, port)
-    control = create_app(workspace, key=key, loopback=is_loopback(host), pages=PAGES)
+    hooks, streams = deliverer_of(workspace), Streams()
+    control = create_app(workspace, key=key, loopback=is_loopback(host), pages=PAGES, streams=streams, hooks=hooks)
     gatekeeper = Gatekeeper(Keyring(key), loopback=is_loopback(host))
-    app = front(workspace, control, gatekeeper, default_root=artifact_root)
+    app = front(workspace, control, gatekeeper, default_root=artifact_root, hooks=hooks)
     server = Server(app, address=host, port=port, interface=Interfaces.ASGI, log_enabled=False, websockets=False)
     loop = asyncio.get_running_loop()
+
+    stop: Callable[[], None] = server.stop
+
+    def leave_all() -> None:
+        streams.closing = True
+        stop()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, server.stop)
+        loop.add_signal_handler(number, leave_all)
     running = asyncio.create_task(server.serve())
     await _answering(host, port, running)
     announce(f"http://{_shown(host)}:{port}")
-    await running
+    hooks.start()
+    try:
+        await running
+    finally:
+        hooks.stop()
 
 
 def claim(host: str, port: int) -> int:
@@ -156,7 +170,7 @@ def main(arguments: list[str] | None = None) -> int:
         settings, home = resolve(options.home.parent if options.home else None)
         settings = msgspec.structs.replace(settings, project=options.project or settings.project)
         with (
-            Workspace.ephemeral(settings.project)
+            Workspace.ephemeral(settings.project, settings=settings)
             if options.ephemeral
             else Workspace(settings, (options.home or home).absolute())
         ) as workspace:

@@ -17,7 +17,7 @@ from noria.domain.gate import GateReport
 from noria.domain.ledger import Break
 from noria.domain.model import AliasMove, Field
 from noria.domain.prediction import Scalar
-from noria.domain.run import Artifact, CodeVersion, ParamValue, RunStatus
+from noria.domain.run import Artifact, CodeVersion, DatasetUse, ParamValue, RunStatus
 from noria.registry.stable import PassedOver
 
 
@@ -157,8 +157,19 @@ class DatasetRef(msgspec.Struct, frozen=True, kw_only=True):
     passed: bool | None = None
 
 
+class RunName(msgspec.Struct, frozen=True, kw_only=True):
+    """A run by its name."""
+
+    id: str
+    name: str
+    status: RunStatus
+
+
 class RunPage(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything known of one run. series: metrics with more than one point. causes: what led to it, oldest first."""
+    """Everything known of one run. series: metrics with more than one point. causes: what led to it, oldest first.
+
+    children: runs within it, the newest first, at most a hundred of children_total. artifact_root: where its files are below the files' own route.
+    """
 
     id: str
     name: str
@@ -178,8 +189,16 @@ class RunPage(msgspec.Struct, frozen=True, kw_only=True):
     environment: Environment | None
     error: str
     parent: str | None
+    parent_name: str
     causes: list[EventView]
     versions: list[str]
+    user: str
+    note: str
+    artifact_root: str
+    inputs: list[DatasetUse]
+    children: list[RunName]
+    children_total: int
+    trashed_at: datetime | None
 
 
 class MetricPoint(msgspec.Struct, frozen=True, kw_only=True):
