@@ -18,6 +18,14 @@ const queries = new QueryClient({
 /** The one that the content security policy of this answer names; Mantine's style elements carry it (vite.config.ts). */
 const nonce = document.querySelector<HTMLMetaElement>("meta[property=csp-nonce]")?.nonce ?? "";
 
+/** Clients of MLflow's protocol print addresses of its own pages: they lead to the page here that shows the same. */
+const theirs = /^#\/(?:experiments\/(\d+)(?:\/runs\/([^/?]+))?|models\/([^/?]+)(?:\/versions\/(\d+))?)/.exec(window.location.hash);
+if (theirs !== null) {
+  const [, experiment, run, model, version] = theirs;
+  const here = run ? `/runs/${run}` : experiment ? `/runs?where=${encodeURIComponent(`experiment_id = '${experiment}'`)}` : `/models/${model ?? ""}${version ? `/versions/${version}` : ""}`;
+  window.location.replace(here);
+}
+
 const root = document.getElementById("root");
 if (root === null) throw new Error("index.html has no #root");
 

@@ -11,6 +11,7 @@ export interface RunsAsked {
   experiment?: string;
   status?: string;
   search?: string;
+  where?: string;
   metric?: string;
   order: string;
   limit: number;

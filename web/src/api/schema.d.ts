@@ -24,6 +24,29 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/changes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * StreamChanges
+         * @description Changes as they become durable, as server-sent events: `id` is the number, `event` the kind, `data` the change as JSON.
+         *
+         *     A reader that comes again says in `Last-Event-ID` (browsers do by themselves) what it has seen, and misses nothing. An event `gap` tells that
+         *     changes in between were forgotten meanwhile.
+         */
+        get: operations["ApiV1ChangesStreamChanges"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/deployments": {
         parameters: {
             query?: never;
@@ -328,6 +351,78 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/webhooks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Asynccallable
+         * @description Wrap a given callable to be called in a thread pool using
+         *     ``anyio.to_thread.run_sync``, keeping a reference to the original callable as
+         *     :attr:`func`
+         */
+        get: operations["ApiV1WebhooksAsynccallable"];
+        put?: never;
+        /**
+         * MakeWebhook
+         * @description Make a webhook; it is told of what happens from now on. Without a secret one is made; the answer is the only place that shows it.
+         */
+        post: operations["ApiV1WebhooksMakeWebhook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/webhooks/{webhook_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * DropWebhook
+         * @description Forget a webhook.
+         */
+        delete: operations["ApiV1WebhooksWebhookIdDropWebhook"];
+        options?: never;
+        head?: never;
+        /**
+         * Asynccallable
+         * @description Wrap a given callable to be called in a thread pool using
+         *     ``anyio.to_thread.run_sync``, keeping a reference to the original callable as
+         *     :attr:`func`
+         */
+        patch: operations["ApiV1WebhooksWebhookIdAsynccallable"];
+        trace?: never;
+    };
+    "/api/v1/webhooks/{webhook_id}/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * TryWebhook
+         * @description Send one example now, and say what came back.
+         */
+        post: operations["ApiV1WebhooksWebhookIdTestTryWebhook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/why/{prediction_id}": {
         parameters: {
             query?: never;
@@ -491,6 +586,22 @@ export interface components {
             /** @default  */
             source: string;
             until: string | null;
+        };
+        /** DatasetUse */
+        DatasetUse: {
+            digest: string;
+            name: string;
+            /** @default  */
+            profile: string;
+            /** @default  */
+            schema: string;
+            /** @default  */
+            source: string;
+            /** @default  */
+            source_type: string;
+            tags: {
+                [key: string]: string;
+            };
         };
         /** DeploymentPage */
         DeploymentPage: {
@@ -836,10 +947,20 @@ export interface components {
             started_at: string;
             verdict: components["schemas"]["Verdict"] | null;
         };
+        /** RunName */
+        RunName: {
+            id: string;
+            name: string;
+            /** @enum {string} */
+            status: "scheduled" | "running" | "finished" | "failed" | "killed";
+        };
         /** RunPage */
         RunPage: {
+            artifact_root: string;
             artifacts: components["schemas"]["Artifact"][];
             causes: components["schemas"]["EventView"][];
+            children: components["schemas"]["RunName"][];
+            children_total: number;
             code: components["schemas"]["CodeVersion"] | null;
             datasets: components["schemas"]["DatasetRef"][];
             environment: components["schemas"]["Environment"] | null;
@@ -847,14 +968,17 @@ export interface components {
             experiment: string;
             finished_at: string | null;
             id: string;
+            inputs: components["schemas"]["DatasetUse"][];
             metrics: {
                 [key: string]: number | null;
             };
             name: string;
+            note: string;
             params: {
                 [key: string]: string | number | boolean | null;
             };
             parent: string | null;
+            parent_name: string;
             seconds: number | null;
             seed: number | null;
             series: string[];
@@ -865,6 +989,8 @@ export interface components {
             tags: {
                 [key: string]: string;
             };
+            trashed_at: string | null;
+            user: string;
             versions: string[];
         };
         /** RunRow */
@@ -1019,6 +1145,55 @@ export interface components {
             version: string;
             version_reason: string;
         };
+        /** WebhookIn */
+        WebhookIn: {
+            /** @default  */
+            description: string;
+            kinds: string[];
+            name: string;
+            /** @default  */
+            secret: string;
+            url: string;
+        };
+        /** WebhookMade */
+        WebhookMade: {
+            secret: string;
+            webhook: components["schemas"]["WebhookView"];
+        };
+        /** WebhookPatch */
+        WebhookPatch: {
+            active: boolean | null;
+            description: string | null;
+            kinds: string[] | null;
+            name: string | null;
+            secret: string | null;
+            url: string | null;
+        };
+        /** WebhookTried */
+        WebhookTried: {
+            body: string;
+            problem: string;
+            status: number | null;
+            taken: boolean;
+        };
+        /** WebhookView */
+        WebhookView: {
+            active: boolean;
+            /** Format: date-time */
+            created_at: string;
+            description: string;
+            failing_since: string | null;
+            form: string;
+            id: string;
+            kinds: string[];
+            name: string;
+            note: string;
+            signed: boolean;
+            told: number;
+            /** Format: date-time */
+            updated_at: string;
+            url: string;
+        };
         /** WhyView */
         WhyView: {
             /** Format: date-time */
@@ -1077,6 +1252,46 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["AuditView"];
+                };
+            };
+        };
+    };
+    ApiV1ChangesStreamChanges: {
+        parameters: {
+            query?: {
+                /** @description Changes with a higher number; without it those from now on. */
+                after?: number | null;
+                /** @description Only these, with commas between. */
+                kinds?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Stream Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": unknown;
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
                 };
             };
         };
@@ -1610,6 +1825,178 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["StatusView"];
+                };
+            };
+        };
+    };
+    ApiV1WebhooksAsynccallable: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookView"][];
+                };
+            };
+        };
+    };
+    ApiV1WebhooksMakeWebhook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WebhookIn"];
+            };
+        };
+        responses: {
+            /** @description Document created, URL follows */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookMade"];
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
+    ApiV1WebhooksWebhookIdDropWebhook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                webhook_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, nothing follows */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
+    ApiV1WebhooksWebhookIdAsynccallable: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                webhook_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WebhookPatch"];
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookView"];
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
+    ApiV1WebhooksWebhookIdTestTryWebhook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                webhook_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookTried"];
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
                 };
             };
         };

@@ -16,6 +16,7 @@ export type MonthFigures = Schemas["MonthFigures"];
 export type QualityView = Schemas["QualityView"];
 export type Rollout = Schemas["Rollout"];
 export type RunPageView = Schemas["RunPage"];
+export type RunsPageView = Schemas["RunsPage"];
 export type RunRow = Schemas["RunRow"];
 export type Session = Schemas["Session"];
 export type Station = Schemas["Station"];

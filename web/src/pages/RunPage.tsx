@@ -1,6 +1,6 @@
 import { SegmentedControl } from "@mantine/core";
-import { useMemo, useState } from "react";
-import { useParams } from "react-router";
+import { type ReactNode, useMemo, useState } from "react";
+import { Link, useParams } from "react-router";
 import type { MetricPoint, RunPageView } from "../api/types";
 import { useRun, useSeries } from "../api/queries";
 import { type Line, LineChart } from "../charts/LineChart";
@@ -30,9 +30,19 @@ function Whole({ run }: { run: RunPageView }) {
     { what: "run", name: run.name, note: "here" },
     { what: "version", name: run.versions.length === 0 ? "none" : <VersionLink of={run.versions[0] ?? ""} />, ...(run.versions.length === 0 ? { note: "did not become one" } : {}) },
   ];
+  const tags = Object.entries(run.tags).filter(([key]) => !key.startsWith("mlflow.") && key !== "noria.note");
   return (
     <div className="stack">
       <Lineage stops={stops} />
+      {run.trashed_at === null ? null : (
+        <div role="note" className="failed">
+          <p className="failed-problem">In the trash</p>
+          <p>
+            since <When at={run.trashed_at} />; <code>noria gc</code> forgets it when its time has come
+          </p>
+        </div>
+      )}
+      {run.note === "" ? null : <p className="note">{run.note}</p>}
       {run.error === "" ? null : (
         <div role="note" className="failed">
           <p className="failed-problem">The run failed</p>
@@ -72,16 +82,31 @@ function Whole({ run }: { run: RunPageView }) {
                 ["id", <Digest key="id" of={run.id} />],
                 ["started", <When key="at" at={run.started_at} />],
                 ["duration", duration(run.seconds)],
-                ["tags", Object.keys(run.tags).length === 0 ? "none" : <span className="chips" key="tags">{Object.entries(run.tags).map(([k, v]) => <Chip key={k}>{`${k}: ${v}`}</Chip>)}</span>],
+                ...(run.user === "" ? [] : ([["user", run.user]] as [string, ReactNode][])),
+                ...(run.parent === null ? [] : ([["part of", <Link key="parent" to={`/runs/${encodeURIComponent(run.parent)}`}>{run.parent_name || run.parent}</Link>]] as [string, ReactNode][])),
+                ["tags", tags.length === 0 ? "none" : <span className="chips" key="tags">{tags.map(([k, v]) => <Chip key={k}>{`${k}: ${v}`}</Chip>)}</span>],
               ]}
             />
           </div>
         </Section>
       </div>
+      {run.children.length === 0 ? null : (
+        <Section title="Runs within it">
+          <ul className="within">
+            {run.children.map((child) => (
+              <li key={child.id}>
+                <StateMark state={runState(child.status)} word={child.status} hidden /> <Link to={`/runs/${encodeURIComponent(child.id)}`}>{child.name}</Link>
+              </li>
+            ))}
+          </ul>
+          {run.children.length < run.children_total ? <p className="muted small">{count(run.children_total)} in all; the newest are shown</p> : null}
+        </Section>
+      )}
       <Section title="Data">
         <Datasets of={run.datasets} />
+        {run.inputs.length === 0 ? null : <Inputs of={run.inputs} />}
       </Section>
-      <Section title="Artifacts">{run.artifacts.length === 0 ? <p className="muted">No artifacts were attached.</p> : <Artifacts of={run.artifacts} />}</Section>
+      <Section title="Artifacts">{run.artifacts.length === 0 ? <p className="muted">No artifacts were attached.</p> : <Artifacts of={run.artifacts} root={run.artifact_root} />}</Section>
       <Section title="What led to it">
         <Events events={run.causes} empty="This run was started by hand; no event of the loop caused it." />
       </Section>
@@ -89,7 +114,40 @@ function Whole({ run }: { run: RunPageView }) {
   );
 }
 
-function Artifacts({ of }: { of: RunPageView["artifacts"] }) {
+function Inputs({ of }: { of: RunPageView["inputs"] }) {
+  return (
+    <Grid label="Datasets that the run read" dense>
+      <thead>
+        <tr>
+          <th scope="col">Dataset</th>
+          <th scope="col">Used for</th>
+          <th scope="col">Source</th>
+          <th scope="col">Digest</th>
+        </tr>
+      </thead>
+      <tbody>
+        {of.map((input) => (
+          <tr key={`${input.name} ${input.digest}`}>
+            <th scope="row">{input.name}</th>
+            <td>{Object.values(input.tags).join(", ") || "not said"}</td>
+            <td>{input.source_type}</td>
+            <td>
+              <code>{input.digest}</code>
+            </td>
+          </tr>
+        ))}
+      </tbody>
+    </Grid>
+  );
+}
+
+/** Where the server gives a file; null for files that are kept outside of it. */
+function place(root: string, path: string): string | null {
+  if (root === "" || root.includes("://")) return null;
+  return `/api/2.0/mlflow-artifacts/artifacts/${`${root}/${path}`.split("/").map(encodeURIComponent).join("/")}`;
+}
+
+function Artifacts({ of, root }: { of: RunPageView["artifacts"]; root: string }) {
   return (
     <Grid label="Artifacts" dense>
       <thead>
@@ -105,7 +163,13 @@ function Artifacts({ of }: { of: RunPageView["artifacts"] }) {
         {of.map((artifact) => (
           <tr key={artifact.path}>
             <th scope="row">
-              <code>{artifact.path}</code>
+              {place(root, artifact.path) === null ? (
+                <code>{artifact.path}</code>
+              ) : (
+                <a href={place(root, artifact.path) ?? undefined} download={artifact.path.split("/").pop()}>
+                  <code>{artifact.path}</code>
+                </a>
+              )}
             </th>
             <td className="num">{bytes(artifact.size)}</td>
             <td>

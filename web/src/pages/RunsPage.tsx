@@ -1,11 +1,11 @@
 import { Button, NativeSelect, SegmentedControl, TextInput } from "@mantine/core";
 import { useDebouncedValue } from "@mantine/hooks";
-import { useEffect, useState } from "react";
+import { type ReactNode, useEffect, useState } from "react";
 import { Link, useNavigate, useSearchParams } from "react-router";
-import type { RunRow } from "../api/types";
+import type { RunRow, RunsPageView } from "../api/types";
 import { useRuns } from "../api/queries";
 import { count, duration, metric, number, short, value } from "../format";
-import { Loaded } from "../parts/Loaded";
+import { Failed, Loaded } from "../parts/Loaded";
 import { Arrow, Star } from "../parts/Signs";
 import { Chip, runState, StateMark } from "../parts/State";
 import { Grid, When } from "../parts/Texts";
@@ -21,6 +21,8 @@ export default function RunsPage() {
   const read = (name: string) => address.get(name) ?? "";
   const [typed, setTyped] = useState(read("search"));
   const [search] = useDebouncedValue(typed, 250);
+  const [written, setWritten] = useState(read("where"));
+  const [where] = useDebouncedValue(written, 400);
   const [chosen, setChosen] = useState<string[]>([]);
   const go = useNavigate();
   const set = (changes: Record<string, string>) =>
@@ -37,10 +39,13 @@ export default function RunsPage() {
   useEffect(() => {
     if (search !== read("search")) set({ search });
   }, [search]);
+  useEffect(() => {
+    if (where !== read("where")) set({ where });
+  }, [where]);
 
   const offset = Number(read("offset")) || 0;
   const order = read("order") || "metric";
-  const runs = useRuns({ ...only(address, ["experiment", "status", "search", "metric"]), order, limit: SIZE, offset });
+  const runs = useRuns({ ...only(address, ["experiment", "status", "search", "metric", "where"]), order, limit: SIZE, offset });
   const choose = (id: string) => setChosen((former) => (former.includes(id) ? former.filter((other) => other !== id) : [...former, id]));
 
   return (
@@ -52,17 +57,28 @@ export default function RunsPage() {
         </Button>
       }
     >
-      <Loaded of={runs}>
-        {(data) => {
-          const unfiltered = ["experiment", "status", "search"].every((name) => read(name) === "");
+      <Standing of={runs}>
+        {(data, error) => {
+          const unfiltered = ["experiment", "status", "search", "where"].every((name) => read(name) === "");
           if (data.total === 0 && unfiltered) return <Empty command="noria run pipeline.py">No runs yet. A run is one training that is worth remembering.</Empty>;
           const others = data.metric_keys.filter((key) => key !== data.primary).slice(0, OTHER_METRICS);
           return (
             <>
               <div className="filters">
                 <TextInput size="xs" label="Search" placeholder="name, param or tag" value={typed} onChange={(event) => setTyped(event.currentTarget.value)} />
+                <TextInput
+                  size="xs"
+                  className="where"
+                  label="Where"
+                  placeholder="metrics.auc > 0.8 and (params.depth >= 6 or not tags.team = 'x')"
+                  value={written}
+                  onChange={(event) => setWritten(event.currentTarget.value)}
+                  error={error === null ? undefined : error.message}
+                  spellCheck={false}
+                  autoComplete="off"
+                />
                 <NativeSelect size="xs" label="Experiment" value={read("experiment")} onChange={(event) => set({ experiment: event.currentTarget.value })} data={[{ value: "", label: "all" }, ...data.experiments]} />
-                <NativeSelect size="xs" label="Status" value={read("status")} onChange={(event) => set({ status: event.currentTarget.value })} data={[{ value: "", label: "any" }, "finished", "running", "failed"]} />
+                <NativeSelect size="xs" label="Status" value={read("status")} onChange={(event) => set({ status: event.currentTarget.value })} data={[{ value: "", label: "any" }, "finished", "running", "failed", "killed", "scheduled"]} />
                 <NativeSelect size="xs" label="Primary metric" value={data.primary} onChange={(event) => set({ metric: event.currentTarget.value })} data={data.metric_keys.map((key) => ({ value: key, label: metric(key) }))} />
                 <div>
                   <span className="label" id="order">
@@ -80,7 +96,8 @@ export default function RunsPage() {
                   />
                 </div>
               </div>
-              {data.total === 0 ? (
+              {error === null ? null : <Failed error={error} />}
+              {error !== null ? null : data.total === 0 ? (
                 <Empty>No run matches. {count(data.experiments.length)} experiments are there; loosen the filters.</Empty>
               ) : (
                 <>
@@ -91,9 +108,20 @@ export default function RunsPage() {
             </>
           );
         }}
-      </Loaded>
+      </Standing>
     </Page>
   );
+}
+
+/** What was shown last stays, filters and all, while a question that cannot be answered is corrected. */
+function Standing({ of, children }: { of: ReturnType<typeof useRuns>; children: (data: RunsPageView, error: Error | null) => ReactNode }) {
+  const [held, setHeld] = useState<RunsPageView>();
+  useEffect(() => {
+    if (of.data !== undefined) setHeld(of.data);
+  }, [of.data]);
+  const data = of.data ?? held;
+  if (of.error === null || data === undefined) return <Loaded of={of}>{(loaded) => children(loaded, null)}</Loaded>;
+  return <>{children(data, of.error)}</>;
 }
 
 interface TableProps {

@@ -22,10 +22,14 @@ from noria.ports.models import ModelStore
 from noria.ports.series import SeriesStore
 from noria.registry.lineage import causes
 from noria.server.control import reading, telling
-from noria.server.control.views import DatasetName, MetricPoint, MetricSeries, RunPage, RunRow, RunsPage
+from noria.server.control.views import DatasetName, MetricPoint, MetricSeries, RunName, RunPage, RunRow, RunsPage
 from noria.wire.query import parse_filter, parse_order
 
 STRIDE = 1000
+MOST_CHILDREN = 100
+PARENT_TAGS = ("noria.parent", "mlflow.parentRunId")
+"""By which Noria's own recorder, and clients of MLflow's protocol, say within which run another one is."""
+NOTE_TAGS = ("noria.note", "mlflow.note.content")
 LARGEST = sys.float_info.max
 
 
@@ -171,6 +175,8 @@ def row(run: Run, names: Mapping[str, DatasetName], *, best: bool = False, versi
 def page(workspace: Workspace, run_id: RunId) -> RunPage:
     """A run as its own page shows it. Raises NotFound."""
     run = workspace.runs.get(run_id)
+    parent = run.parent or next((run.tags[tag] for tag in PARENT_TAGS if tag in run.tags), None)
+    children = q.Query(where=_within(run_id), limit=MOST_CHILDREN)
     return RunPage(
         id=run.id,
         name=run.name,
@@ -189,10 +195,37 @@ def page(workspace: Workspace, run_id: RunId) -> RunPage:
         code=run.code,
         environment=environment(workspace.blobs, run.environment),
         error=run.error,
-        parent=run.parent,
+        parent=parent,
+        parent_name=_name(workspace, parent),
         causes=[telling.view(entry) for entry in causes(workspace.ledger, run.cause)] if run.cause else [],
         versions=list(versions_by_run(workspace.models, [run_id]).values()),
+        user=run.user,
+        note=next((run.tags[tag] for tag in NOTE_TAGS if tag in run.tags), ""),
+        artifact_root=run.artifact_root,
+        inputs=list(run.inputs),
+        children=[
+            RunName(id=child.id, name=child.name, status=child.status)
+            for child in workspace.index.search(children).items
+        ],
+        children_total=workspace.index.count(children),
+        trashed_at=run.trashed_at,
     )
+
+
+def _within(run_id: RunId) -> q.Condition:
+    """Runs that say this one is their parent."""
+    fields = (q.Field(scope="tag", key=tag) for tag in PARENT_TAGS)
+    return q.Or(tuple(q.Comparison(field=field, operator="=", value=str(run_id)) for field in fields))
+
+
+def _name(workspace: Workspace, run_id: str | None) -> str:
+    """A run's name, if there is such a run."""
+    if run_id is None:
+        return ""
+    try:
+        return workspace.runs.get(RunId(run_id)).name
+    except NotFound:
+        return ""
 
 
 def environment(blobs: BlobStore, digest: Digest | None) -> Environment | None:
