@@ -5,6 +5,7 @@ The columns are explained in run_tables.py. Called by the files of ports that wr
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from math import isnan
 from typing import Any
 
 import msgspec
@@ -82,8 +83,14 @@ def param_rows(project: int, run: int, params: Mapping[str, ParamValue], *, firs
     for place, (key, value) in enumerate(params.items(), start=first):
         text = param_text(value)
         head, whole = (None, None) if text is None else split(text)
-        rows.append((project, run, key, place, _KINDS[type(value)], head, whole, param_number(value)))
+        rows.append((project, run, key, place, _kind(value), head, whole, param_number(value)))
     return rows
+
+
+def _kind(value: ParamValue) -> str:
+    """A param's type as a letter; of a NaN with its bits, of which there are many that all read 'nan'."""
+    kind = _KINDS[type(value)]
+    return f"{kind}{rules.float_bits(value)}" if isinstance(value, float) and isnan(value) else kind
 
 
 def param_of(kind: str, text: str | None) -> ParamValue:
@@ -95,6 +102,8 @@ def param_of(kind: str, text: str | None) -> ParamValue:
             return float(str(text))
         if kind == "i":
             return int(str(text))
+        if kind.startswith("f"):
+            return rules.bits_float(int(kind[1:]))
     except ValueError as error:
         raise StoreCorrupt("a stored param cannot be read", cause=str(error)) from error
     return text == "True" if kind == "b" else None

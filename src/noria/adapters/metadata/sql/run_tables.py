@@ -134,7 +134,7 @@ params = Table(
     ),
     sqlite_with_rowid=False,
 )
-"""kind: one letter for the type: (s)tr, (i)nt, (f)loat, (b)ool, (n)one. head: null for None, which has no text."""
+"""kind: one letter for the type: (s)tr, (i)nt, (f)loat, (b)ool, (n)one; of a NaN with its bits behind it. head: null for None, which has no text."""
 
 tags = Table(
     "tags",

@@ -4,6 +4,7 @@ Revision 0002, after 0001. Documents are read as plain dicts here: what a Run is
 """
 
 import re
+import struct
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from math import isnan
@@ -290,7 +291,10 @@ def _said(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _param(value: Any) -> dict[str, Any]:
     texts = {"head": None, "text": None} if value is None else _split(str(value))
-    return {"kind": _KINDS[type(value)], **texts, "number": _number(value)}
+    kind = _KINDS[type(value)]
+    if isinstance(value, float) and isnan(value):
+        kind += str(struct.unpack("<q", struct.pack("<d", value))[0])
+    return {"kind": kind, **texts, "number": _number(value)}
 
 
 def _split(whole: str) -> dict[str, Any]:
