@@ -15,6 +15,7 @@ from noria.errors import DiskFull
 from noria.governance import audit
 from noria.testing.ledger_suite import NOON, a_draft, names
 from noria.testing.runs_suite import a_point, a_run
+from noria.testing.series_suite import a_walk
 from noria.wire import chain
 
 pytestmark = pytest.mark.faults
@@ -75,9 +76,9 @@ def test_a_batch_of_points_that_does_not_fit_leaves_no_point(small_disk):
     store.runs.log_metrics(a_run().id, [a_point(1.0)])
 
     with pytest.raises(DiskFull):
-        store.runs.log_metrics(a_run().id, [a_point(step / 7, step=step) for step in range(1, 60_000)])
+        store.runs.log_metrics(a_run().id, a_walk(300_000, first_step=1))
 
-    assert len(store.runs.history(a_run().id, "loss")) == 1
+    assert len(store.series.history(a_run().id, "loss")) == 1
     assert store.runs.get(a_run().id).metrics == {"loss": 1.0}
     store.close()
 
@@ -109,7 +110,7 @@ from noria.adapters.metadata.sqlite import open_store
 from noria.errors import DiskFull
 from noria.testing.ledger_suite import a_draft
 store = open_store(sys.argv[1], project="p")
-resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, resource.RLIM_INFINITY))
+resource.setrlimit(resource.RLIMIT_FSIZE, (1_500_000, resource.RLIM_INFINITY))
 for number in range(1000):
     try:
         store.ledger.append([a_draft(f"{number}" + "x" * 20_000)])

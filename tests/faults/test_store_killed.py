@@ -51,7 +51,7 @@ def test_after_a_kill_every_answered_append_is_there_and_the_cursor_agrees(tmp_p
     store = open_store(path, project="p")
     head, entries, cursor = store.ledger.head(), store.ledger.read(limit=100_000), store.ledger.cursor("loop")
     breaks = chain.verify(store.ledger.stored(), project="p", head=head)
-    steps = [point.step for point in store.runs.history("a", "loss")]
+    steps = [point.step for point in store.series.history("a", "loss")]
     store.close()
 
     answered = int(printed[-1])
