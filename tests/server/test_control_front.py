@@ -133,11 +133,56 @@ def test_a_project_on_disk_knows_no_reset(tmp_path: Path) -> None:
         assert kept.ok("GET", "experiments/get", made)["experiment"]["name"] == "e"
 
 
-def test_foreign_files_are_left_to_clients_where_the_server_was_told_so(tmp_path: Path) -> None:
-    root = (tmp_path / "files").as_uri()
-    with noria_server("--artifact-root", root) as started:
-        made = started.ok("POST", "runs/create", {"experiment_id": "0", "start_time": 1})
-        uri = made["run"]["info"]["artifact_uri"]
+def test_clients_files_stay_where_the_server_was_told_and_can_be_seen_there(tmp_path: Path) -> None:
+    root = tmp_path / "files"
+    with noria_server("--artifact-root", root.as_uri()) as started:
+        info = started.ok("POST", "runs/create", {"experiment_id": "0", "start_time": 1})["run"]["info"]
+        run = {"run_id": info["run_id"]}
+        own = Path(info["artifact_uri"].removeprefix("file://"))
+        assert own.is_relative_to(root)
+        assert not root.exists(), "it is made by who puts the first file"
 
-    assert uri.startswith(root)
-    assert not (tmp_path / "files").exists()
+        up = {"run_uuid": info["run_id"], "path": "notes/n.md"}
+        assert started.ask("POST", "/ajax-api/2.0/mlflow/upload-artifact", b"hello", query=up).status == 200
+        assert (own / "notes" / "n.md").read_bytes() == b"hello"
+        assert [path.name for path in (own / "notes").iterdir()] == ["n.md"]
+        (own / "a.txt").write_text("0123", encoding="utf-8")
+        assert started.ok("GET", "artifacts/list", run)["files"] == [
+            {"path": "a.txt", "is_dir": False, "file_size": 4},
+            {"path": "notes", "is_dir": True},
+        ]
+        got = started.ask("GET", "/get-artifact", query={**run, "path": "a.txt"}, headers={"range": "bytes=1-2"})
+        assert (got.status, got.body) == (206, b"12")
+        assert started.ask("GET", "/get-artifact", query={**run, "path": "b.txt"}).status == 404
+
+
+def test_no_link_and_no_location_leads_out_of_that_folder(tmp_path: Path) -> None:
+    root, secret = tmp_path / "files", tmp_path / "secret"
+    secret.mkdir()
+    (secret / "s.txt").write_text("hunter2", encoding="utf-8")
+    with noria_server("--artifact-root", root.as_uri()) as started:
+        info = started.ok("POST", "runs/create", {"experiment_id": "0", "start_time": 1})["run"]["info"]
+        own = Path(info["artifact_uri"].removeprefix("file://"))
+        own.mkdir(parents=True)
+        (own / "out").symlink_to(secret)
+        (own / "one.txt").symlink_to(secret / "s.txt")
+        runs = [info["run_id"]]
+        for name, location in (("a", secret.as_uri()), ("b", f"{root.as_uri()}/../secret"), ("c", "file:///")):
+            given = {"name": name, "artifact_location": location}
+            experiment = started.api("POST", "experiments/create", given)
+            if experiment.status == 200:
+                made = {"experiment_id": experiment.json["experiment_id"], "start_time": 1}
+                runs.append(started.ok("POST", "runs/create", made)["run"]["info"]["run_id"])
+
+        for run in runs:
+            for path in ("out/s.txt", "one.txt", "s.txt", "secret/s.txt", "../s.txt"):
+                got = started.ask("GET", "/get-artifact", query={"run_id": run, "path": path})
+                put = {"run_uuid": run, "path": path}
+                up = started.ask("POST", "/ajax-api/2.0/mlflow/upload-artifact", b"evil", query=put)
+                assert b"hunter2" not in got.body
+                assert up.status >= 400 or (run == runs[0] and path in ("s.txt", "secret/s.txt"))
+            listed = started.api("GET", "artifacts/list", {"run_id": run, "path": "out"})
+            assert b"s.txt" not in listed.body
+
+    assert [path.name for path in secret.iterdir()] == ["s.txt"]
+    assert (secret / "s.txt").read_text(encoding="utf-8") == "hunter2"

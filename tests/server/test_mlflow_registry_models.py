@@ -473,7 +473,7 @@ def test_a_trained_model_becomes_a_version_and_is_told(server: Server) -> None:
     where = server.ok("GET", "model-versions/get-download-uri", {"name": "churn", "version": "1"})["artifact_uri"]
     assert where == model["artifact_uri"]
     tags = server.ok("GET", f"logged-models/{model['model_id']}")["model"]["info"]["tags"]
-    assert {"key": "mlflow.modelVersions", "value": '[{"name": "churn", "version": "1"}]'} in tags
+    assert {"key": "mlflow.modelVersions", "value": '[{"name": "churn", "version": 1}]'} in tags
 
 
 def test_who_asks_is_in_the_history(server: Server) -> None:

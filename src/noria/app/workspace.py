@@ -11,6 +11,8 @@ from types import TracebackType
 from typing import Self, cast
 from weakref import finalize
 
+from msgspec import structs
+
 from noria.app.plugins import BUILT_IN, load
 from noria.app.settings import Settings, resolve
 from noria.app.stores import open_blobs
@@ -69,13 +71,19 @@ class Workspace(AbstractContextManager["Workspace"]):
         return cls(settings, home, clock=clock)
 
     @classmethod
-    def ephemeral(cls, project: str = "default", *, clock: Clock | None = None) -> Self:
-        """A project that lives in memory (opened bundles in a temporary folder) and is gone when it is closed. For trying out and for tests."""
+    def ephemeral(
+        cls, project: str = "default", *, clock: Clock | None = None, settings: Settings | None = None
+    ) -> Self:
+        """A project that lives in memory (opened bundles in a temporary folder) and is gone when it is closed. For trying out and for tests.
+
+        settings: what holds besides the project's name and its stores.
+        """
         from noria.app.settings import Stores
 
         stores = Stores(metadata="memory", blobs="memory", tables="memory", predictions="memory")
         scratch = mkdtemp(prefix="noria-")
-        workspace = cls(Settings(project=project, stores=stores), Path(scratch), clock=clock)
+        settings = structs.replace(settings or Settings(), project=project, stores=stores)
+        workspace = cls(settings, Path(scratch), clock=clock)
         workspace._scratch = finalize(workspace, rmtree, scratch, ignore_errors=True)
         return workspace
 

@@ -73,7 +73,7 @@ def _serve_from_memory(options: argparse.Namespace) -> None:
     settings, _ = resolve()
     host = options.host or settings.serving.host
     port = settings.serving.port if options.port is None else options.port
-    with Workspace.ephemeral(settings.project) as workspace:
+    with Workspace.ephemeral(settings.project, settings=settings) as workspace:
         import_module("noria.server.control.run").serve(
             workspace, host=host, port=port, artifact_root=options.artifact_root
         )

@@ -35,6 +35,8 @@ BODY_LIMIT = 64 << 20
 THREADS = 64
 """More than one disk can keep busy: writers wait together for one commit (group commit), so that many of them cost one."""
 EMPTY = Response(b"{}")
+TOLD = ("/api/2.0/mlflow/registered-models/", "/api/2.0/mlflow/model-versions/")
+"""Where changes are made that webhooks of this protocol are told of: at once, and not when the deliverer looks next."""
 
 
 NOUNS = (artifacts, model_versions, multipart, registered_models, server_info, webhooks)
@@ -106,6 +108,8 @@ class MlflowApp:
             result = route.handler(request, self.context)
         except Exception as error:  # noqa: BLE001  a server answers whatever happens, and logs it
             return respond(error, f"{request.method} {request.path}")
+        if self.context.hooks is not None and request.method != "GET" and request.path.startswith(TOLD):
+            self.context.hooks.wake()
         if isinstance(result, Response):
             return result
         return EMPTY if result is None else Response(encode(result))

@@ -6,8 +6,6 @@ Only what is in this store is ever opened by the server; every other location is
 import re
 from urllib.parse import unquote, urlsplit
 
-from noria.domain.run import Run
-from noria.domain.trained import TrainedModel
 from noria.errors import PathRefused
 from noria.server.mlflow.errors import Refused
 from noria.wire.paths import checked_path
@@ -62,24 +60,7 @@ def checked(path: str) -> str:
         clean = checked_path(path)
     except PathRefused:
         raise Refused("Invalid path") from None
-    if (
-        clean.split("/", 1)[0] == HIDDEN or "\ufffd" in clean
-    ):  # what stands for bytes that are no text would name two files at once
+    # U+FFFD stands for bytes that are no text: two files would have one name.
+    if clean.split("/", 1)[0] == HIDDEN or "\ufffd" in clean:
         raise Refused("Invalid path")
     return clean
-
-
-def within(root: str, path: str) -> str:
-    """A client's path below an artifact root of this store; '' is the root itself. Raises Refused."""
-    return f"{root}/{checked(path)}" if path else root
-
-
-def root_of(owner: Run | TrainedModel) -> str:
-    """Where the files of a run or a trained model are in this store. Raises Refused if they are outside of it."""
-    if not is_stored(owner.artifact_root):
-        raise Refused(
-            f"The artifacts are at {owner.artifact_root!r}, outside of this server, which opens no foreign location. "
-            "A client that can reach the location lists and reads them itself.",
-            "NOT_IMPLEMENTED",
-        )
-    return owner.artifact_root

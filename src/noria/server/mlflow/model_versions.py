@@ -285,7 +285,7 @@ def _tell_trained(context: Context, trained: TrainedModel, made: ModelVersion) -
         known = msgspec.json.decode(trained.tags.get(VERSIONS_TAG, "[]"), type=list[dict[str, object]])
     except msgspec.DecodeError:
         known = []
-    version = {"name": made.model, "version": str(made.number)}
+    version = {"name": made.model, "version": made.number}
     if version in known:
         return
     note = json.dumps([*known, version])

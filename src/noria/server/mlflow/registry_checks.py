@@ -161,7 +161,8 @@ def _is_local(uri: str) -> bool:
     if host and host != "." and not host.startswith(("localhost", "127.0.0.1")):
         raise Refused(
             f"{uri} is not a valid remote uri. For remote access on windows, please consider using a different scheme "
-            "such as SMB (e.g. smb://<hostname>/<path>)."
+            "such as SMB (e.g. smb://<hostname>/<path>).",
+            "INTERNAL_ERROR",
         )
     return True
 

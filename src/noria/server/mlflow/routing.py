@@ -8,9 +8,10 @@ import re
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import parse_qs
 
+from noria.domain.change import ChangeKind, Webhook
 from noria.ports.blobs import BlobStore
 from noria.ports.clock import Clock
 from noria.ports.metadata import Metadata
@@ -23,12 +24,25 @@ BATCH = 512 * 1024
 TEXT: Headers = [(b"content-type", b"text/plain; charset=utf-8")]
 
 
+class Hooks(Protocol):
+    """Who tells webhooks (app/webhooks)."""
+
+    def deliver_test(self, webhook: Webhook, kind: ChangeKind) -> Any:
+        """Send one example now; gives status and body of what was answered. Raises SettingInvalid, StoreUnavailable."""
+        ...
+
+    def wake(self) -> None:
+        """There may be news."""
+        ...
+
+
 @dataclass
 class Context:
     """What a handler works with. One for the whole server; `metadata` is replaced when an ephemeral server is reset.
 
     default_root: a URI below which new experiments keep their files, for clients that reach it themselves (as `mlflow server
-    --default-artifact-root`); empty: in this store.
+    --default-artifact-root`); empty: in this store. hooks: who tells webhooks; None if nobody does.
+    schemes: what a webhook's address may begin with.
     """
 
     metadata: Metadata
@@ -36,6 +50,8 @@ class Context:
     clock: Clock
     actor: str = "mlflow"
     default_root: str = ""
+    hooks: Hooks | None = None
+    schemes: tuple[str, ...] = ("https",)
 
 
 class Request:

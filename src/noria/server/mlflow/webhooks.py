@@ -5,6 +5,7 @@ Only webhooks that were made over this protocol are shown here; their secrets ne
 
 import os
 import re
+from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 import msgspec
@@ -12,7 +13,7 @@ from msgspec.structs import replace
 
 from noria.domain.change import ChangeKind, Webhook
 from noria.domain.ids import WebhookId, fresh
-from noria.errors import NotFound
+from noria.errors import NotFound, SettingInvalid, StoreUnavailable
 from noria.server.mlflow import wire
 from noria.server.mlflow.errors import Refused, missing
 from noria.server.mlflow.registered_models import TEXT
@@ -21,7 +22,7 @@ from noria.server.mlflow.routing import Context, Request, Route
 from noria.server.mlflow.webhook_events import EVENTS, FORM, NAMES
 
 SCHEMES = "MLFLOW_WEBHOOK_ALLOWED_SCHEMES"
-"""A variable of MLflow's own: which schemes an address may have, with commas between; https alone by default."""
+"""A variable of MLflow's own: which schemes an address may have, with commas between; by default what the server's settings allow."""
 PAGE = 100
 LARGEST_PAGE = 1000
 NAME = re.compile(r"(?=.{1,63}$)[a-z0-9]([a-z0-9._-]*[a-z0-9])?", re.IGNORECASE)
@@ -64,6 +65,27 @@ class Listed(msgspec.Struct):
 
     max_results: wire.Int64 | None = None
     page_token: str | None = None
+
+
+class Test(msgspec.Struct):
+    """What test takes."""
+
+    event: Event | None = None
+
+
+class TestResult(msgspec.Struct, omit_defaults=True):
+    """What came of a test."""
+
+    success: bool
+    response_status: int | None = None
+    response_body: str | None = None
+    error_message: str | None = None
+
+
+class TestAnswer(msgspec.Struct):
+    """The answer to a test."""
+
+    result: TestResult
 
 
 class WebhookView(msgspec.Struct, omit_defaults=True):
@@ -110,6 +132,7 @@ UPDATE = wire.Form(
     secret=(wire.string,),
     status=(wire.string,),
 )
+TEST = wire.Form(Test)
 LIST = wire.Form(Listed, max_results=(wire.intlike,), page_token=(wire.string,))
 
 
@@ -121,7 +144,7 @@ def create(request: Request, context: Context) -> WebhookAnswer:
     made = Webhook(
         id=WebhookId(fresh()),
         name=_name(given.name or ""),
-        url=_url(given.url or ""),
+        url=_url(given.url or "", context.schemes),
         kinds=kinds,
         description=given.description or "",
         active=_active(given.status, default=True),
@@ -161,7 +184,7 @@ def update(request: Request, context: Context) -> WebhookAnswer:
     changed = replace(
         found,
         name=_name(given.name) if given.name else found.name,
-        url=_url(given.url) if given.url else found.url,
+        url=_url(given.url, context.schemes) if given.url else found.url,
         kinds=_kinds(given.events) if given.events else found.kinds,
         description=given.description or found.description,
         secret=given.secret or found.secret,
@@ -176,6 +199,21 @@ def update(request: Request, context: Context) -> WebhookAnswer:
 def delete(request: Request, context: Context) -> None:
     """Forget a webhook."""
     context.metadata.feed.drop_webhook(_find(request, context).id)
+
+
+def try_webhook(request: Request, context: Context) -> TestAnswer:
+    """Send an example of an event, by default of the webhook's first; what came of it is the answer."""
+    given = TEST.read(request)
+    found = _find(request, context)
+    kind = kind_of(given.event) if given.event is not None else found.kinds[0]
+    if context.hooks is None:
+        raise Refused("This server tells no webhooks.", "NOT_IMPLEMENTED")
+    try:
+        answer = context.hooks.deliver_test(found, kind)
+    except (SettingInvalid, StoreUnavailable) as error:
+        why = f"{error.problem}: {error.cause}" if error.cause else error.problem
+        return TestAnswer(TestResult(success=False, error_message=f"Failed to test webhook: {why}"))
+    return TestAnswer(TestResult(success=answer.status < 400, response_status=answer.status, response_body=answer.body))
 
 
 def _find(request: Request, context: Context) -> Webhook:
@@ -212,14 +250,15 @@ def _name(name: str) -> str:
     return name
 
 
-def _url(url: str) -> str:
+def _url(url: str, schemes: Sequence[str]) -> str:
     if not url.strip():
         raise Refused(f"Webhook URL cannot be empty or just whitespace: {url!r}")
     try:
         scheme = urlsplit(url).scheme
     except ValueError as error:
         raise Refused(f"Invalid webhook URL {url!r}: {error!r}") from None
-    allowed = [each.strip() for each in os.environ.get(SCHEMES, "https").split(",")]
+    named = os.environ.get(SCHEMES)
+    allowed = [each.strip() for each in named.split(",")] if named else schemes
     if scheme not in allowed:
         raise Refused(f"Invalid webhook URL scheme: {scheme!r}. Allowed schemes are: {', '.join(allowed)}.")
     return url
@@ -266,4 +305,5 @@ ROUTES = [
     Route("GET", ONE, get),
     Route("PATCH", ONE, update),
     Route("DELETE", ONE, delete),
+    Route("POST", ONE + "/test", try_webhook),
 ]
