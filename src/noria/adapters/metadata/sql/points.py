@@ -6,7 +6,7 @@ that come in any order stay exact. Reading is series.py; bytes are wire/points; 
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from operator import lt
 from typing import NamedTuple
@@ -38,7 +38,6 @@ CHUNK_COLUMNS = (
 )
 _COLUMNS = CHUNK_COLUMNS.split(", ")
 _BY_FIRST = "first_step, first_at, first_bits"
-
 
 Batch = dict[str, list[Point]]
 """New points by key, each list sorted and without repetitions: what `keyed` gives."""
@@ -105,8 +104,10 @@ def pack(connection: Connection, series: int, tail: int, fresh: list[Point]) -> 
     """Pack the tail and some new points into chunks. Gives how many points are left in the tail."""
     points = fresh
     if tail:
-        rows = connection.execute("SELECT step, at, bits FROM tails WHERE series = ?", (series,)).fetchall()
-        points = sorted([*map(tuple, rows), *fresh])
+        rows: list[Point] = connection.execute(
+            "SELECT step, at, bits FROM tails WHERE series = ?", (series,)
+        ).fetchall()
+        points = sorted([*rows, *fresh])
         connection.execute("DELETE FROM tails WHERE series = ?", (series,))
     groups = _groups(connection, series, points)
     left: list[Point] = []
@@ -142,24 +143,15 @@ def opened(connection: Connection, series: int, chunk: Chunk) -> list[Point]:
 
 def read_body(connection: Connection, series: int, chunk: Chunk, body: bytes | None) -> list[Point]:
     """The points in a chunk's bytes. Raises StoreCorrupt, naming run and key."""
-
-    def read() -> list[Point]:
+    try:
         if body is None:
             raise StoreCorrupt("its bytes are missing")
         points = unpack_points(body, what="a chunk")
         if (len(points), points[0], points[-1]) != (chunk.size, chunk.first, chunk.last):
             raise StoreCorrupt("its bytes are those of other points")
-        return points
-
-    return named(connection, series, read)
-
-
-def named(connection: Connection, series: int, read: Callable[[], list[Point]]) -> list[Point]:
-    """What `read` gives; damage is reported with the run and key of the series."""
-    try:
-        return read()
     except StoreCorrupt as error:
         raise damaged(connection, series, error) from error
+    return points
 
 
 def damaged(connection: Connection, series: int, error: StoreCorrupt) -> StoreCorrupt:
