@@ -54,7 +54,7 @@ test: setup $(BROWSER) $(PEERS) ## every test but the slow ones, in a real brows
 test-all: setup $(BROWSER) $(PEERS) ## every test
 	$(PYTEST)
 
-test-oldest: ## the tests on the oldest supported dependencies, in their own environment
+test-oldest: $(PEERS) ## the tests on the oldest supported dependencies, in their own environment
 	$(PYTHON) -m venv .make/oldest
 	.make/oldest/bin/python -m pip install --quiet --require-hashes --no-deps -r requirements-oldest.lock
 	.make/oldest/bin/python -m pip install --quiet --no-build-isolation --no-deps -e .

@@ -110,9 +110,14 @@ def differences(store) -> list[object]:
     try:
         with engine.connect() as connection:
             context = MigrationContext.configure(connection, opts={"compare_type": True})
-            return compare_metadata(context, METADATA)
+            found = compare_metadata(context, METADATA)
     finally:
         engine.dispose()
+    if engine.dialect.name == "sqlite":  # where old Alembics look for identities, which SQLite has none of
+        found = [
+            one for one in found if not (isinstance(one, list) and {part[0] for part in one} == {"modify_default"})
+        ]
+    return found
 
 
 def test_the_known_revisions_are_those_that_are_shipped():
