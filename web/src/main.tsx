@@ -8,11 +8,12 @@ import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 import { RouterProvider } from "react-router/dom";
+import { ApiError } from "./api/client";
 import { router } from "./routes";
 import { theme, variables } from "./theme/theme";
 
 const queries = new QueryClient({
-  defaultOptions: { queries: { staleTime: 5_000, retry: 1, refetchOnWindowFocus: true } },
+  defaultOptions: { queries: { staleTime: 5_000, retry: (times, error) => times < 1 && !(error instanceof ApiError && error.status < 500), refetchOnWindowFocus: true } },
 });
 
 /** The one that the content security policy of this answer names; Mantine's style elements carry it (vite.config.ts). */

@@ -7,7 +7,7 @@ import { Gates } from "../parts/Gates";
 import { Loaded } from "../parts/Loaded";
 import { Datasets, deploymentPath, Params, runPath } from "../parts/RunParts";
 import { Chip, StateMark } from "../parts/State";
-import { datasetName, Digest, Facts, Figures, Grid, Lineage, Section, type Stop, When } from "../parts/Texts";
+import { datasetName, Digest, Facts, Figures, Grid, Lineage, Section, type Stop, When, ownTags } from "../parts/Texts";
 import { Aliases, AliasHistory } from "../parts/Versions";
 import { Page } from "../shell/Page";
 
@@ -41,7 +41,7 @@ function Whole({ version }: { version: VersionPageView }) {
                 ["registered", <When key="at" at={version.created_at} />],
                 ["flavor", version.flavor],
                 ["description", version.description || "none"],
-                ["tags", Object.keys(version.tags).length === 0 ? "none" : <span key="tags" className="chips">{Object.entries(version.tags).map(([k, v]) => <Chip key={k}>{`${k}: ${v}`}</Chip>)}</span>],
+                ["tags", Object.keys(ownTags(version.tags)).length === 0 ? "none" : <span key="tags" className="chips">{Object.entries(ownTags(version.tags)).map(([k, v]) => <Chip key={k}>{`${k}: ${v}`}</Chip>)}</span>],
               ]}
             />
           </div>
@@ -61,7 +61,7 @@ function Whole({ version }: { version: VersionPageView }) {
         <Datasets of={version.datasets} />
       </Section>
       <Section title="Signature">
-        <Fields of={version} />
+        {version.inputs.length + version.outputs.length === 0 ? <p className="muted">No signature was recorded.</p> : <Fields of={version} />}
       </Section>
       <Section title="Alias history">
         <AliasHistory moves={version.alias_history} />

@@ -9,7 +9,7 @@ import { Events } from "../parts/Events";
 import { Loaded } from "../parts/Loaded";
 import { Datasets, Origin, Params, VersionLink } from "../parts/RunParts";
 import { Chip, runState, StateMark } from "../parts/State";
-import { datasetName, Digest, Facts, Figures, Grid, Lineage, Section, type Stop, When } from "../parts/Texts";
+import { datasetName, Digest, Facts, Figures, Grid, Lineage, ownTags, Section, type Stop, When } from "../parts/Texts";
 import { Page } from "../shell/Page";
 import "./runs.css";
 
@@ -26,11 +26,11 @@ export default function RunPage() {
 
 function Whole({ run }: { run: RunPageView }) {
   const stops: Stop[] = [
-    { what: "data", name: run.datasets.map(datasetName).join(", ") || "none recorded" },
+    { what: "data", name: [...run.datasets.map(datasetName), ...run.inputs.map((input) => input.name)].join(", ") || "none recorded" },
     { what: "run", name: run.name, note: "here" },
     { what: "version", name: run.versions.length === 0 ? "none" : <VersionLink of={run.versions[0] ?? ""} />, ...(run.versions.length === 0 ? { note: "did not become one" } : {}) },
   ];
-  const tags = Object.entries(run.tags).filter(([key]) => !key.startsWith("mlflow.") && key !== "noria.note");
+  const tags = Object.entries(ownTags(run.tags));
   return (
     <div className="stack">
       <Lineage stops={stops} />
@@ -103,7 +103,7 @@ function Whole({ run }: { run: RunPageView }) {
         </Section>
       )}
       <Section title="Data">
-        <Datasets of={run.datasets} />
+        {run.datasets.length === 0 && run.inputs.length > 0 ? null : <Datasets of={run.datasets} />}
         {run.inputs.length === 0 ? null : <Inputs of={run.inputs} />}
       </Section>
       <Section title="Artifacts">{run.artifacts.length === 0 ? <p className="muted">No artifacts were attached.</p> : <Artifacts of={run.artifacts} root={run.artifact_root} />}</Section>

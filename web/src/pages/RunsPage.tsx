@@ -8,7 +8,7 @@ import { count, duration, metric, number, short, value } from "../format";
 import { Failed, Loaded } from "../parts/Loaded";
 import { Arrow, Star } from "../parts/Signs";
 import { Chip, runState, StateMark } from "../parts/State";
-import { Grid, When } from "../parts/Texts";
+import { Grid, ownTags, When } from "../parts/Texts";
 import { Empty, Page } from "../shell/Page";
 import "./runs.css";
 
@@ -120,8 +120,27 @@ function Standing({ of, children }: { of: ReturnType<typeof useRuns>; children: 
     if (of.data !== undefined) setHeld(of.data);
   }, [of.data]);
   const data = of.data ?? held;
+  if (of.error !== null && data === undefined)
+    return (
+      <>
+        <Failed error={of.error} />
+        <Link to="/runs" reloadDocument>
+          Show all runs
+        </Link>
+      </>
+    );
   if (of.error === null || data === undefined) return <Loaded of={of}>{(loaded) => children(loaded, null)}</Loaded>;
   return <>{children(data, of.error)}</>;
+}
+
+/** A quiet dash: the eye passes over it to what is there. */
+function Absent() {
+  return (
+    <span className="absent">
+      <span aria-hidden="true">–</span>
+      <span className="unseen">none</span>
+    </span>
+  );
 }
 
 interface TableProps {
@@ -181,23 +200,23 @@ function RunTable({ rows, primary, better, sorted, others, chosen, choose }: Tab
             {primary === "" ? null : (
               <td className="num primary">
                 {run.best ? <Star said="best: " /> : null}
-                {run.metrics[primary] === undefined ? <span className="muted">none</span> : number(run.metrics[primary])}
+                {run.metrics[primary] === undefined ? <Absent /> : number(run.metrics[primary])}
               </td>
             )}
             {others.map((key) => (
               <td key={key} className="num">
-                {run.metrics[key] === undefined ? <span className="muted">none</span> : number(run.metrics[key])}
+                {run.metrics[key] === undefined ? <Absent /> : number(run.metrics[key])}
               </td>
             ))}
             <td>
               <Pairs of={run.params} />
             </td>
             <td>
-              <Pairs of={run.tags} />
+              <Pairs of={ownTags(run.tags)} />
             </td>
             <td>
               {run.datasets.length === 0 ? (
-                <span className="muted">none</span>
+                <Absent />
               ) : (
                 run.datasets.map((data) => (
                   <span key={data.digest} title={data.digest} className="dataset">
@@ -220,7 +239,7 @@ function RunTable({ rows, primary, better, sorted, others, chosen, choose }: Tab
 /** The first pairs of a map; the rest is counted, and all of it is in the title. */
 function Pairs({ of }: { of: Record<string, string | number | boolean | null> }) {
   const pairs = Object.entries(of).map(([name, given]) => `${name}=${value(given)}`);
-  if (pairs.length === 0) return <span className="muted">none</span>;
+  if (pairs.length === 0) return <Absent />;
   const rest = pairs.length - 2;
   return (
     <div className="clip" title={pairs.join("\n")}>

@@ -115,3 +115,8 @@ export function Lineage({ stops }: { stops: Stop[] }) {
 }
 
 export const datasetName = (data: DatasetRef): string => (data.dataset === "" ? short(data.digest) : `${data.dataset} v${data.number}`);
+
+/** Tags as people set them: those by which clients and protocols keep their own books are left out. */
+export function ownTags(tags: Record<string, string>): Record<string, string> {
+  return Object.fromEntries(Object.entries(tags).filter(([key]) => !/^(mlflow\.|noria\.(mlflow\.|note$|parent$))/.test(key)));
+}
