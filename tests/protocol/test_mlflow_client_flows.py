@@ -48,7 +48,7 @@ def run(flow: str, server: Server, *arguments: str, **environment: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("flow", ["registry_of_mlflow", "scikit_learn"])
+@pytest.mark.parametrize("flow", ["registry_of_mlflow", "scikit_learn", "tracking_of_mlflow"])
 def test_the_client_notices_no_difference(server: Server, flow: str) -> None:
     run(flow, server)
 
