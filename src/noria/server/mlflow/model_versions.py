@@ -15,6 +15,7 @@ from noria.domain.query import And, Comparison, Query
 from noria.domain.run import Run
 from noria.domain.trained import TrainedModel
 from noria.errors import NotFound
+from noria.registry.promote import delete_version
 from noria.registry.register import register_external
 from noria.server.mlflow import registry_checks as checks
 from noria.server.mlflow import registry_views as views
@@ -160,7 +161,15 @@ def transition_stage(request: Request, context: Context) -> VersionAnswer:
 def delete(request: Request, context: Context) -> None:
     """Forget a version; aliases to it go with it, its number is never given again."""
     found = _find(ONE.read(request), context)
-    context.metadata.models.delete(found.model, found.number, at=views.now(context))
+    delete_version(
+        context.metadata.models,
+        context.metadata.ledger,
+        model=found.model,
+        number=found.number,
+        at=views.now(context),
+        actor=views.user(request) or context.actor,
+        reason="asked for by an MLflow client",
+    )
 
 
 def get_download_uri(request: Request, context: Context) -> UriAnswer:

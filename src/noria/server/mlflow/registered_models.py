@@ -2,9 +2,9 @@
 
 import msgspec
 
-from noria.domain.model import AliasMove
 from noria.domain.query import Query
 from noria.errors import AlreadyExists
+from noria.registry.promote import delete_model, move_by_hand
 from noria.server.mlflow import registry_checks as checks
 from noria.server.mlflow import registry_views as views
 from noria.server.mlflow import wire
@@ -155,7 +155,15 @@ def delete(request: Request, context: Context) -> None:
     """Forget a model with its versions."""
     name = NAMED.read(request).name
     views.model(context, name)
-    context.metadata.catalog.delete(name, at=views.now(context))
+    delete_model(
+        context.metadata.catalog,
+        context.metadata.models,
+        context.metadata.ledger,
+        model=name,
+        at=views.now(context),
+        actor=views.user(request) or context.actor,
+        reason="asked for by an MLflow client",
+    )
 
 
 def search(request: Request, context: Context) -> ModelsAnswer:
@@ -210,7 +218,7 @@ def set_alias(request: Request, context: Context) -> None:
     views.version(context, given.name, number, shown=given.version)
     before = context.metadata.models.alias(given.name, given.alias)
     if before != number:
-        _move(request, context, given, number=number, previous=before)
+        _move(request, context, given, number=number)
 
 
 def delete_alias(request: Request, context: Context) -> None:
@@ -218,9 +226,7 @@ def delete_alias(request: Request, context: Context) -> None:
     given = ALIAS.read(request)
     checks.check_alias(given.alias)
     views.model(context, given.name)
-    before = context.metadata.models.alias(given.name, given.alias)
-    if before is not None:
-        _move(request, context, given, number=None, previous=before)
+    _move(request, context, given, number=None)
 
 
 def get_by_alias(request: Request, context: Context) -> VersionAnswer:
@@ -242,17 +248,17 @@ def get_by_alias(request: Request, context: Context) -> VersionAnswer:
     )
 
 
-def _move(request: Request, context: Context, given: AliasOf, *, number: int | None, previous: int | None) -> None:
-    context.metadata.models.move_alias(
-        AliasMove(
-            model=given.name,
-            alias=given.alias,
-            number=number,
-            previous=previous,
-            at=context.clock.now(),
-            actor=views.user(request) or context.actor,
-            reason="asked for by an MLflow client",
-        )
+def _move(request: Request, context: Context, given: AliasOf, *, number: int | None) -> None:
+    """Move an alias, or take it away; the ledger has it too."""
+    move_by_hand(
+        context.metadata.models,
+        context.metadata.ledger,
+        model=given.name,
+        alias=given.alias,
+        number=number,
+        at=context.clock.now(),
+        actor=views.user(request) or context.actor,
+        reason="asked for by an MLflow client",
     )
 
 
