@@ -91,7 +91,8 @@ def settings_page() -> str:
         "# Settings",
         MADE,
         f"In `{settings.FILE}` at the root of a project. Every key has a default, an unknown key is an error. "
-        "The environment variables `NORIA_HOME` and `NORIA_PROJECT` go before the file; `NORIA_WEBHOOKS_ALLOW` (`http`, `private`) adds to `[webhooks]`.",
+        "The environment variables `NORIA_HOME` and `NORIA_PROJECT` go before the file; "
+        "`NORIA_WEBHOOKS_ALLOW` (`http`, `private`) adds to `[webhooks]`.",
     ]
     written = classes(settings)
     nested = {"Settings": "", "Stores": "stores", "Serving": "serving", "Notify": "notify", "Webhooks": "webhooks"}
