@@ -184,16 +184,22 @@ def create(request: Request, context: Context) -> ModelAnswer:
         params=mapping(form.params or []),
         tags=mapping(form.tags or []),
     )
+    return ModelAnswer(shape_of(_kept(model, context)))
+
+
+def _kept(model: TrainedModel, context: Context) -> TrainedModel:
+    """Keep a new model; one whose source run this store does not hold remembers it by a tag."""
     trained = context.metadata.trained
     try:
-        return ModelAnswer(shape_of(trained.create(model)))
+        return trained.create(model)
     except (NotFound, Conflict):
-        active(find(context, experiment_id))
+        active(find(context, model.experiment_id))
+    try:
+        return trained.create(model)  # an emptied store: it has the default experiment again now
+    except NotFound:
         if model.run_id is None:
             raise
-    # The experiment is there, so it is the run that this store does not hold.
-    elsewhere = replace(model, run_id=None, tags={**model.tags, SOURCE: model.run_id})
-    return ModelAnswer(shape_of(trained.create(elsewhere)))
+    return trained.create(replace(model, run_id=None, tags={**model.tags, SOURCE: model.run_id}))
 
 
 def get(request: Request, context: Context) -> ModelAnswer:
