@@ -1,10 +1,11 @@
-"""What every metadata adapter must decide alike: when a write repeats an earlier one, when it contradicts it, who holds a step. Pure.
+"""What every metadata adapter must decide alike: times and bits, deployments, who holds a step, windows of counts. Pure.
 
-Keeping what was decided is memory.py and sqlite/; the chain of the ledger is wire/chain. Called by both adapters, inside their transactions.
+Runs are rules_runs.py, trained models rules_trained.py, registered models and the feed rules_registry.py; the chain of the ledger is wire/chain.
+Called by the adapters, inside their transactions.
 """
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from msgspec.structs import replace
@@ -12,11 +13,9 @@ from msgspec.structs import replace
 from noria.domain.deployment import Deployment, Rollout
 from noria.domain.ids import Digest
 from noria.domain.ledger import Cursor, Head
-from noria.domain.model import AliasMove, ModelVersion
 from noria.domain.pipeline import JournalEntry, StepTask
 from noria.domain.profile import WindowCounts
-from noria.domain.run import Artifact, Metric, ParamValue, Run, RunStatus
-from noria.errors import AlreadyExists, Conflict, InputInvalid, LeaseLost, NotFound, StaleWrite
+from noria.errors import AlreadyExists, Conflict, InputInvalid, LeaseLost, StaleWrite
 from noria.wire.nouns import fingerprint
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -58,14 +57,7 @@ def check_advance(advance: Cursor, head: Head) -> None:
         )
 
 
-# Runs
-
-
-def point_key(point: Metric) -> tuple[int, int, int]:
-    """What makes a point of a series: step, time and the bits of the value; also the order of the series. Raises InputInvalid."""
-    if not -_INT64 <= point.step < _INT64:
-        raise InputInvalid(f"metric '{point.key}' has step {point.step}, beyond 64 bits")
-    return point.step, micros(point.at, what=f"metric '{point.key}'"), float_bits(point.value)
+# Values
 
 
 def float_bits(value: float) -> int:
@@ -78,98 +70,6 @@ def bits_float(bits: int) -> float:
     """The double that `float_bits` gave."""
     value: float = struct.unpack("<d", struct.pack("<q", bits))[0]
     return value
-
-
-def new_run(run: Run) -> tuple[Run, list[Metric]]:
-    """A run as it is kept: without its metrics, which become the first points of their series. Raises InputInvalid."""
-    if not run.id:
-        raise InputInvalid("a run has no id", remedy="use noria.domain.ids.fresh()")
-    micros(run.started_at, what=f"run '{run.id}'")
-    points = [Metric(key=key, value=value, at=run.started_at) for key, value in run.metrics.items()]
-    return replace(run, metrics={}), points
-
-
-def same_run(made: Run, run: Run) -> None:
-    """A repeated `create` must bring what the first one brought. made: the run as it was created. Raises AlreadyExists."""
-    if fingerprint(run) != fingerprint(made):
-        raise AlreadyExists(
-            f"run '{run.id}' exists, and it began differently", remedy="give the new run an id of its own"
-        )
-
-
-def with_params(run: Run, params: Mapping[str, ParamValue]) -> Run:
-    """A run with more params. Raises AlreadyExists if one has another value already (1, 1.0 and True are three values)."""
-    for key, value in params.items():
-        if key in run.params and fingerprint(run.params[key]) != fingerprint(value):
-            raise AlreadyExists(
-                f"param '{key}' of run '{run.id}' is {run.params[key]!r} and cannot become {value!r}",
-                cause="a param says what a run was started with",
-                remedy="start another run, or log a tag",
-            )
-    return replace(run, params={**run.params, **params})
-
-
-def with_tags(run: Run, tags: Mapping[str, str]) -> Run:
-    """A run with tags set; the last value counts."""
-    return replace(run, tags={**run.tags, **tags})
-
-
-def with_artifacts(run: Run, artifacts: Sequence[Artifact]) -> Run:
-    """A run with files attached, one a path. Raises AlreadyExists if a path holds other content already."""
-    held = {artifact.path: artifact for artifact in run.artifacts}
-    for artifact in artifacts:
-        if held.setdefault(artifact.path, artifact) != artifact:
-            raise AlreadyExists(
-                f"run '{run.id}' has another artifact at '{artifact.path}'", remedy="choose another path"
-            )
-    return replace(run, artifacts=tuple(held.values()))
-
-
-def finished(run: Run, *, status: RunStatus, at: datetime, error: str) -> Run:
-    """A run that has ended. Ending it the same way again changes nothing, not even the time. Raises Conflict, InputInvalid."""
-    if status == "running":
-        raise InputInvalid("a run cannot end as 'running'", remedy="use 'finished' or 'failed'")
-    micros(at, what=f"the end of run '{run.id}'")
-    if run.status == "running":
-        return replace(run, status=status, finished_at=at, error=error)
-    if (run.status, run.error) != (status, error):
-        raise Conflict(f"run '{run.id}' has {run.status} already and cannot end as '{status}'", cause=run.error)
-    return run
-
-
-# Models
-
-
-def check_version(version: ModelVersion) -> None:
-    """Numbers count from 1. Raises InputInvalid."""
-    if version.number < 1:
-        raise InputInvalid(f"a version of model '{version.model}' has number {version.number}", remedy="count from 1")
-    micros(version.created_at, what=f"version {version.ref}")
-
-
-def same_version(stored: ModelVersion, version: ModelVersion) -> ModelVersion:
-    """A repeated `register` must bring the same version. Raises AlreadyExists."""
-    if fingerprint(stored) == fingerprint(version):
-        return stored
-    if stored.number == version.number:
-        raise AlreadyExists(f"version {stored.ref} exists, and it differs", remedy="register it under the next number")
-    raise AlreadyExists(
-        f"run '{version.run_id}' is registered already, as {stored.ref}", remedy="use that version, or train again"
-    )
-
-
-def same_move(earlier: AliasMove, move: AliasMove) -> bool:
-    """Whether a move was made before: by its cause, or without one by all it says. Raises AlreadyExists if the cause moved it elsewhere."""
-    if move.cause is None:
-        return replace(earlier, previous=None) == replace(move, previous=None)
-    if earlier.cause != move.cause:
-        return False
-    if earlier.number != move.number:
-        raise AlreadyExists(
-            f"event '{move.cause}' pointed alias '{move.alias}' of '{move.model}' to {earlier.number}, not to {move.number}",
-            cause="a cause moves an alias once",
-        )
-    return True
 
 
 # Deployments
@@ -280,8 +180,3 @@ def check_windows(windows: Sequence[WindowCounts]) -> None:
                 f"a window of '{window.deployment}' ends at {window.until.isoformat()}, not after its beginning",
                 cause=f"it begins at {window.since.isoformat()}",
             )
-
-
-def missing_run(run_id: str) -> NotFound:
-    """What to say when there is no such run."""
-    return NotFound.of("run", run_id, remedy="noria runs")
