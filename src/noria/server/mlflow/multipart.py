@@ -19,14 +19,17 @@ from noria.server.mlflow.locations import HIDDEN, checked
 from noria.server.mlflow.routing import Context, Request, Response, Route
 
 MOST_PARTS = 10_000
+LONGEST_MS = 7 * 24 * 3600 * 1000
+"""After a week an upload that was never completed is given up, as its client did."""
 PARTS = "/mlflow-artifacts/mpu/part/{upload_id}/{number}"
 
 
 class Note(msgspec.Struct, frozen=True):
-    """What an upload is for."""
+    """What an upload is for. begun: when, in ms since 1970."""
 
     path: str
     parts: int
+    begun: int
 
 
 class Create(msgspec.Struct):
@@ -87,7 +90,9 @@ def create(request: Request, context: Context) -> Created:
     if not 1 <= parts <= MOST_PARTS:
         raise Refused(f"num_parts must be between 1 and {MOST_PARTS}, got {parts}.")
     upload_id = secrets.token_hex(16)
-    _put(context, f"{HIDDEN}/{upload_id}/note", msgspec.json.encode(Note(target, parts)))
+    begun = wire.to_ms(context.clock.now())
+    _forget_old(context, begun - LONGEST_MS)
+    _put(context, f"{HIDDEN}/{upload_id}/note", msgspec.json.encode(Note(target, parts, begun)))
     shown = request.header("authorization")
     headers = {"Authorization": shown} if shown else {}
     base = f"{request.header('x-forwarded-proto') or 'http'}://{request.header('host')}/api/2.0"
@@ -142,6 +147,18 @@ def abort(request: Request, context: Context) -> None:
     upload_id = given.upload_id or ""
     if upload_id.isalnum():
         context.metadata.artifacts.delete(f"{HIDDEN}/{upload_id}")
+
+
+def _forget_old(context: Context, before: int) -> None:
+    """Give up uploads that were begun before a moment; collecting unused content frees their space."""
+    for path, _ in context.metadata.artifacts.children(HIDDEN):
+        upload_id = path.rpartition("/")[2]
+        try:
+            is_old = _note(context, upload_id).begun < before
+        except Refused:  # completed meanwhile
+            continue
+        if is_old:
+            context.metadata.artifacts.delete(path)
 
 
 def _target(request: Request, path: str) -> str:
