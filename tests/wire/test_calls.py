@@ -1,22 +1,31 @@
 """The calls are the ports: each method of each port, and each error, crosses the wire as itself."""
 
 import inspect
+from datetime import UTC, datetime
+from typing import get_type_hints
 
 import pytest
 
 from noria import errors
+from noria.domain.ids import RunId
+from noria.domain.run import Metric, RunBatch
 from noria.errors import NoriaError, StoreUnavailable
-from noria.ports.ledger import Ledger
 from noria.ports.metadata import Metadata
-from noria.ports.runs import RunStore
 from noria.wire.calls import Refusal, calls_of, raised, refusal
 from noria.wire.frames import ROWS_A_FRAME, read_frames, write_frames
 from noria.wire.nouns import unpack
 
+NOON = datetime(2013, 3, 1, 12, tzinfo=UTC)
 CLASSES = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, NoriaError)]
 
 
-@pytest.mark.parametrize(("name", "port"), [("ledger", Ledger), ("runs", RunStore)])
+PORTS = [
+    (name, get_type_hints(member.fget)["return"])
+    for name, member in inspect.getmembers(Metadata, lambda item: isinstance(item, property))
+]
+
+
+@pytest.mark.parametrize(("name", "port"), PORTS)
 def test_every_method_of_a_port_is_a_call_with_its_parameters(name, port):
     calls = calls_of(Metadata)
 
@@ -26,8 +35,34 @@ def test_every_method_of_a_port_is_a_call_with_its_parameters(name, port):
             assert calls[f"{name}.{verb}"].arguments.__struct_fields__ == parameters
 
 
-def test_only_the_stored_rows_stream():
-    assert [name for name, call in calls_of(Metadata).items() if call.streams] == ["ledger.stored"]
+def test_what_gives_an_iterator_streams():
+    streams = {name for name, call in calls_of(Metadata).items() if call.streams}
+
+    assert streams == {"ledger.stored", "artifacts.digests", "journal.outputs"}
+
+
+def test_the_database_is_asked_as_a_port_of_its_own_and_never_closed_from_afar():
+    assert [name for name in calls_of(Metadata) if name.startswith("metadata.")] == ["metadata.projects"]
+
+
+def test_a_batch_crosses_with_its_points_as_columns():
+    call = calls_of(Metadata)["runs.log"]
+    points = [Metric(key=f"k{step % 2}", value=step / 7, step=step, at=NOON) for step in range(100)]
+    batch = RunBatch(run_id=RunId("a"), metrics=points, params={"lr": 0.1, "depth": 3}, tags={"a": "b"})
+
+    body = call.ask({"batch": batch})
+    there = call.asked(body)["batch"]
+
+    assert len(body) < 100 * 30 + 100
+    assert (list(there.metrics), there.params, there.tags) == (points, batch.params, batch.tags)
+
+
+def test_a_history_crosses_as_columns_too():
+    call = calls_of(Metadata)["series.history"]
+    points = [Metric(key="loss", value=float("inf"), step=step, at=NOON) for step in range(3)]
+
+    assert call.answered(call.answer(points)) == points
+    assert call.answered(call.answer([])) == []
 
 
 @pytest.mark.parametrize("kind", CLASSES)

@@ -97,7 +97,11 @@ class MetricColumns(Sequence[Metric]):
         sizes = {len(steps), len(times), len(held), len(steps) if which is None else len(which)}
         one_key = len(columns.names) == 1 or not steps
         fits = len(sizes) == 1 and (one_key if which is None else not which or max(which) < len(columns.names))
-        if not fits or (times and not (min(times) in _TIMES and max(times) in _TIMES)):
+        if (
+            not fits
+            or not all(0 <= place < len(steps) for place in columns.subjects)
+            or (times and not (min(times) in _TIMES and max(times) in _TIMES))
+        ):
             raise RequestInvalid("metric points cannot be read", cause="their columns do not fit together")
         return cls(columns.names, which, steps=steps, times=times, bits=held, subjects=columns.subjects)
 
@@ -118,7 +122,7 @@ class MetricColumns(Sequence[Metric]):
 
     def measuring(self) -> list[Metric]:
         """Those points that measure a trained model."""
-        return [self[place] for place in sorted(self.subjects) if 0 <= place < len(self)]
+        return [self[place] for place in sorted(self.subjects)]
 
     def __len__(self) -> int:
         return len(self.steps)
