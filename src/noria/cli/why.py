@@ -71,7 +71,7 @@ def _print(told: Why) -> None:
         ["deployment", f"{told.deployment.name}, generation {told.deployment.generation}"],
         ["rollout", f"{told.rollout.id} ({told.rollout.outcome})" if told.rollout else "none was running"],
         ["version", f"{version.ref} = {version.version} ({version.version_reason}), as {version.flavor}"],
-        ["bundle", version.bundle],
+        ["bundle", version.bundle or "not packaged"],
         ["run", f"{told.run.name} {told.run.id}, seed {told.run.seed}"],
         ["code", _code(told)],
         ["environment", told.run.environment or "not recorded"],
