@@ -51,3 +51,10 @@ def test_postgres_finds_the_same_in_the_same_order(filled: law.Named, kind: Kind
 @given(query=law.queries("runs"))
 def test_postgres_counts_the_same(filled: law.Named, query: Query) -> None:
     assert filled.stores["postgres"].index.count(query) == filled.reference.index.count(query)
+
+
+@pytest.mark.parametrize("name", law.the_largest())
+def test_postgres_answers_the_largest_queries(filled: law.Named, name: str) -> None:
+    query = law.the_largest()[name]
+
+    assert law.pages(filled.stores["postgres"], "runs", query) == law.pages(filled.reference, "runs", query)

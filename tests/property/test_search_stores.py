@@ -25,7 +25,17 @@ from noria.domain.run import DatasetUse, Metric, Run, Subject
 from noria.domain.trained import TrainedModel
 from noria.errors import QueryInvalid
 from noria.ports.metadata import Metadata
-from noria.wire.query_fields import ATTRIBUTES, DATASET_KEYS, Kind
+from noria.wire.query_fields import (
+    ATTRIBUTES,
+    DATASET_KEYS,
+    MAX_COMPARISONS,
+    MAX_LEVELS,
+    MAX_LIMIT,
+    MAX_ORDERS,
+    MAX_PATTERN,
+    MAX_VALUES,
+    Kind,
+)
 
 NOON = datetime(2013, 3, 1, 12, tzinfo=UTC)
 KEYS = ("a", "a b", "mlflow.x", "É", "`", "loss")
@@ -381,6 +391,54 @@ def test_not_finds_exactly_what_is_left_over(filled: Named, condition: Condition
     for store in filled.stores.values():
         every = store.index.count(Query())
         assert store.index.count(Query(where=condition)) + store.index.count(Query(where=Not(condition))) == every
+
+
+def the_largest() -> dict[str, Query]:
+    """Queries at the limits of what is answered."""
+    field = Field(scope="tag", key="a")
+    leaf = Comparison(field=Field(scope="param", key="a"), operator="not in", value=("x" * 70, "a", 1.0, math.nan))
+    deep: list[Condition] = [leaf, leaf, leaf]
+    for level in range(MAX_LEVELS // 2):
+        deep[0] = Not(Or((leaf, deep[0])))
+        deep[1] = And((leaf, Or((deep[1], leaf))))
+        deep[2] = And((deep[2], Or((deep[2],)))) if level < 7 else Or((leaf, And((leaf, deep[2]))))
+    many = tuple(Comparison(field=field, operator="like", value=f"a%{number}") for number in range(MAX_COMPARISONS))
+    ids = tuple(f"a{number}" for number in range(MAX_VALUES - 10))
+    orders = tuple(Order(field=Field(scope="param", key=str(number))) for number in range(MAX_ORDERS - 1))
+    first = Order(field=Field(scope="metric", key="loss"))
+    return {
+        "deep in not": Query(where=deep[0]),
+        "deep in turns": Query(where=deep[1]),
+        "deep on both sides": Query(where=deep[2]),
+        "and": Query(where=And(many)),
+        "or": Query(where=Or(many)),
+        "run ids": Query(where=Comparison(field=Field(scope="attribute", key="run_id"), operator="in", value=ids)),
+        "tag in": Query(where=Comparison(field=field, operator="in", value=ids)),
+        "tag not in": Query(where=Comparison(field=field, operator="not in", value=ids)),
+        "metric not in": Query(
+            where=Comparison(field=first.field, operator="not in", value=tuple(float(n) for n in range(20, MAX_VALUES)))
+        ),
+        "param in": Query(
+            where=Comparison(
+                field=Field(scope="param", key="a"), operator="in", value=tuple(n / 2 for n in range(MAX_VALUES - 20))
+            )
+        ),
+        "experiments": Query(experiments=tuple(ExperimentId(str(number)) for number in range(MAX_VALUES - 10))),
+        "pattern": Query(where=Comparison(field=field, operator="like", value="[" * MAX_PATTERN)),
+        "wide pattern": Query(where=Comparison(field=field, operator="ilike", value="\U0001f600" * MAX_PATTERN)),
+        "order": Query(order=(first, *orders), limit=3),
+        "limit": Query(limit=MAX_LIMIT, skip=3),
+    }
+
+
+@pytest.mark.parametrize("name", the_largest())
+def test_the_largest_queries_are_answered(filled: Named, name: str) -> None:
+    query = the_largest()[name]
+
+    expected = pages(filled.reference, "runs", query)
+
+    for store in filled.stores.values():
+        assert pages(store, "runs", query) == expected
 
 
 @pytest.mark.parametrize("name", ["memory", "sqlite"])

@@ -17,13 +17,17 @@ FieldType = Literal["text", "number", "time", "serial", "param", "all"]
 all: every text of a thing at once, only for `like` and `ilike`."""
 Reason = Literal["syntax", "scope", "field", "operator", "value", "list", "size", "page"]
 
-MAX_DEPTH = 100
+MAX_DEPTH = 18
+"""Levels of parentheses and NOT in a text."""
+MAX_LEVELS = 2 * MAX_DEPTH + 4
+"""The same in a condition, where a parenthesis may hold an OR of ANDs: what SQLite's parser has room for."""
 MAX_COMPARISONS = 500
 MAX_VALUES = 30_000
 """Values of a query together: SQLite binds 32,766, PostgreSQL 65,535."""
 MAX_PATTERN = 10_000
 """Characters of a pattern: SQLite takes 50,000 bytes."""
 MAX_ORDERS = 16
+MAX_LIMIT = 2**53
 
 ATTRIBUTES: dict[Kind, dict[str, FieldType]] = {
     "runs": {
@@ -181,8 +185,12 @@ def _unknown(key: str, of: str, known: list[str]) -> QueryInvalid:
 def check(query: Query, kind: Kind) -> None:
     """Raises QueryInvalid for what cannot be asked of this kind: unknown fields, operators and values that do not fit them, and more than can be
     answered at once."""
-    if query.limit < 0 or query.skip < 0:
-        raise fault(f"a page cannot hold {min(query.limit, query.skip)} things", reason="size")
+    if not (0 <= query.limit <= MAX_LIMIT and 0 <= query.skip <= MAX_LIMIT):
+        raise fault(
+            f"a page cannot hold {query.limit} things after {query.skip}",
+            reason="size",
+            cause=f"from 0 to {MAX_LIMIT:,}",
+        )
     if query.experiments is not None and kind in ("versions", "models"):
         raise fault(f"{kind} belong to no experiment", reason="field", token="experiments")
     if len(query.order) > MAX_ORDERS:
@@ -191,12 +199,12 @@ def check(query: Query, kind: Kind) -> None:
         _check_key(order.field)
         if type_of(order.field, kind) == "all" or order.field.scope == "dataset":
             raise fault(f"{kind} cannot be sorted by '{order.field.key}'", reason="field", token=order.field.key)
-    check_condition(query.where, kind)
+    check_condition(query.where, kind, more=len(query.experiments or ()))
 
 
-def check_condition(condition: Condition | None, kind: Kind) -> None:
-    """The same for a condition alone."""
-    values = 0
+def check_condition(condition: Condition | None, kind: Kind, *, more: int = 0) -> None:
+    """The same for a condition alone. more: values that the query has besides."""
+    values = more
     for comparisons, comparison in enumerate(comparisons_of(condition), 1):
         values += _check_comparison(comparison, kind)
         if comparisons > MAX_COMPARISONS or values > MAX_VALUES:
@@ -212,7 +220,7 @@ def comparisons_of(condition: Condition | None) -> Iterator[Comparison]:
     waiting: list[tuple[Condition, int]] = [] if condition is None else [(condition, 0)]
     while waiting:
         term, depth = waiting.pop()
-        if depth > 3 * MAX_DEPTH:  # an OR in parentheses under NOT is three deep
+        if depth > MAX_LEVELS:
             raise fault("the query is nested too deep", reason="size", cause=f"at most {MAX_DEPTH} levels")
         match term:
             case Comparison():

@@ -15,6 +15,7 @@ from noria.domain.query import And, Comparison, Condition, Field, Not, Operator,
 HEAD = 64
 """Characters of a text in its head."""
 TRUE, FALSE = "1 = 1", "1 = 0"
+GROUP = 100
 _EDGE = 9.2e15
 """Milliseconds beyond which microseconds leave 64 bits."""
 
@@ -31,26 +32,45 @@ def compiled(condition: Condition, shape: Shape, dialect: Dialect) -> Sql:
     match condition:
         case Comparison():
             return _comparison(condition, shape, dialect)
-        case And():
-            return joined("AND", [compiled(term, shape, dialect) for term in condition.terms])
-        case Or():
-            return joined("OR", [compiled(term, shape, dialect) for term in condition.terms])
+        case And() | Or():
+            # SQLite's parser keeps what stands to the left of an open parenthesis: the deepest term goes first, and little is kept.
+            deepest_first = sorted(condition.terms, key=_depth, reverse=True)
+            parts = [compiled(term, shape, dialect) for term in deepest_first]
+            return joined("AND" if isinstance(condition, And) else "OR", parts)
         case Not():
+            if isinstance(condition.term, Not):
+                return compiled(condition.term.term, shape, dialect)
             inner = compiled(condition.term, shape, dialect)
             return Sql(f"NOT ({inner.text})", inner.values)
         case _:
             assert_never(condition)
 
 
+def _depth(condition: Condition) -> int:
+    match condition:
+        case Comparison():
+            return 0
+        case And() | Or():
+            return 1 + max((_depth(term) for term in condition.terms), default=0)
+        case Not():
+            return 1 + _depth(condition.term)
+        case _:
+            assert_never(condition)
+
+
 def joined(word: str, parts: list[Sql]) -> Sql:
-    """Parts with AND or OR between, as a balanced tree: SQLite takes expressions that are 1000 deep at most."""
+    """Parts with AND or OR between, many of them in groups: SQLite takes expressions that are 1000 deep, and each sign goes one deeper."""
     if not parts:
         return Sql(TRUE if word == "AND" else FALSE)
-    if len(parts) == 1:
-        return parts[0]
-    middle = len(parts) // 2
-    left, right = joined(word, parts[:middle]), joined(word, parts[middle:])
-    return Sql(f"({left.text} {word} {right.text})", left.values + right.values)
+    while len(parts) > 1:
+        groups = [parts[start : start + GROUP] for start in range(0, len(parts), GROUP)]
+        parts = [
+            Sql(f"({f' {word} '.join(one.text for one in group)})", tuple(v for one in group for v in one.values))
+            if len(group) > 1
+            else group[0]
+            for group in groups
+        ]
+    return parts[0]
 
 
 def row_condition(comparison: Comparison, shape: Shape, dialect: Dialect) -> tuple[Keyed, Sql] | None:
@@ -104,7 +124,7 @@ def _of_row(comparison: Comparison, dialect: Dialect) -> Sql:
     field, operator = comparison.field, comparison.operator
     match field.scope:
         case "metric":
-            return Sql(TRUE) if operator == "is not null" else _each(comparison, _metric)
+            return Sql(TRUE) if operator == "is not null" else _numbers(comparison, "x.value", _metric)
         case "dataset":
             if operator == "is not null":
                 return Sql(f"x.{field.key} IS NOT NULL")
@@ -126,6 +146,22 @@ def _each(comparison: Comparison, one: Callable[[Operator, float], Sql]) -> Sql:
     return one(operator, float(value)) if value is not None else Sql(FALSE)
 
 
+def _numbers(comparison: Comparison, column: str, one: Callable[[Operator, float], Sql]) -> Sql:
+    """The same for a nullable column of numbers: long lists stay lists."""
+    operator, value = comparison.operator, comparison.value
+    if not isinstance(value, tuple):
+        return _each(comparison, one)
+    numbers = tuple(number for each in value if not math.isnan(number := float(each)))
+    odd = [one("=" if operator == "in" else "!=", math.nan)] if len(numbers) < len(value) else []
+    if not numbers:
+        return odd[0]
+    listed = Sql(f"({column} IS NOT NULL AND {column} {_in(numbers)})", numbers)
+    if operator == "in":
+        return joined("OR", [listed, *odd])
+    there = one("!=", numbers[0])  # what lacks a number, or is NaN, is treated as for one value
+    return joined("AND", [there, Sql(f"NOT {listed.text}", listed.values), *odd])
+
+
 def _metric(operator: Operator, value: float) -> Sql:
     if math.isnan(value):
         return Sql("x.value IS NULL" if operator == "=" else "x.value IS NOT NULL")
@@ -140,12 +176,12 @@ def _param(comparison: Comparison, dialect: Dialect) -> Sql:
     if isinstance(value, str):
         return _headed(comparison, dialect)
     if not isinstance(value, tuple):
-        return _each(comparison, _param_number)
+        return _numbers(comparison, "x.number", _param_number)
     texts = tuple(one for one in value if isinstance(one, str))
     numbers = tuple(one for one in value if not isinstance(one, str))
     parts = [_headed(_with(comparison, texts), dialect)] if texts else []
     if numbers:
-        parts.append(_each(_with(comparison, numbers), _param_number))
+        parts.append(_numbers(_with(comparison, numbers), "x.number", _param_number))
     return joined("OR" if comparison.operator == "in" else "AND", parts)
 
 

@@ -2,7 +2,8 @@
 
 A page goes on after the sort keys of the last thing of the page before, never by counting, so writers do not move it. What a query means is
 matching.py. An order by a metric, param or tag is walked in its stages (values, NaN or texts, then those without), each along an index.
-SQLite has no statistics, so it is told where to begin: with a condition that few rows fulfil, with the things of a small scope, or along the order.
+Where to begin is looked up rather than guessed: with a condition that few rows fulfil, with the things of a small scope, or along the order. SQLite
+has no statistics and is held to it; PostgreSQL chooses for itself between the last two.
 """
 
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from typing import NamedTuple
 
 from noria.adapters.metadata import page_tokens
 from noria.adapters.metadata.page_tokens import Place, Rank
-from noria.adapters.metadata.sql.conditions import FALSE, TRUE, Sql, compiled, row_condition, serial_number
+from noria.adapters.metadata.sql.conditions import FALSE, TRUE, Sql, compiled, joined, row_condition, serial_number
 from noria.adapters.metadata.sql.connection import Connection, Dialect
 from noria.adapters.metadata.sql.shapes import SHAPES, Keyed, Shape
 from noria.domain.query import And, Comparison, Condition, Order, Query
@@ -21,6 +22,8 @@ FEW = 5_000
 """Rows that are looked at one by one rather than finding them along an order."""
 
 
+MOST_JOINED = 6
+"""Subqueries that PostgreSQL may turn into joins: planning many takes it minutes, evaluating them one after the other does not."""
 NOTHING = Sql("")
 
 
@@ -81,10 +84,12 @@ class _Search:
         self._dialect = dialect
         self._scope = self._scoped()
         self._narrow = _all(
-            [self._scope, *(compiled(each, shape, dialect) for each in _conjuncts(query.where) if _narrows(each))]
+            [self._scope, *(compiled(term, shape, dialect) for term in _terms(query.where) if _narrows(term))]
         )
-        self._condition = Sql(TRUE) if query.where is None else compiled(query.where, shape, dialect)
-        self._driver = self._selective() if dialect == "sqlite" else None
+        self._driver, rest = self._selective()
+        self._condition = _all([compiled(term, shape, dialect) for term in rest])
+        if dialect == "postgres" and self._condition.text.count("EXISTS") > MOST_JOINED:
+            self._condition = Sql(f"({self._condition.text}) IS TRUE", self._condition.values)
 
     def source(self) -> Sql:
         """FROM, beginning where few rows are; CROSS JOIN keeps SQLite to that order."""
@@ -205,17 +210,21 @@ class _Search:
             Sql(f"{self.shape.source} WHERE {self._narrow.text}", self._narrow.values)
         )
 
-    def _selective(self) -> Sql | None:
-        """The numbers of the things for which a condition holds that only few rows of an index fulfil; None if there is no such condition."""
-        for comparison in _conjuncts(self._query.where):
-            found = row_condition(comparison, self.shape, self._dialect) if _is_indexed(comparison) else None
+    def _selective(self) -> tuple[Sql | None, list[Condition]]:
+        """The numbers of the things that fulfil the first term for which an index has few rows, if there is one; and the other terms."""
+        terms = _terms(self._query.where)
+        for place, term in enumerate(terms):
+            if not (isinstance(term, Comparison) and _is_indexed(term)):
+                continue
+            found = row_condition(term, self.shape, self._dialect)
             if found is None:
                 continue
             table, condition = found
             rows = Sql(f"{table.table} x WHERE x.project = ? AND {condition.text}", (self._project, *condition.values))
             if self._few(rows):
-                return Sql(f"(SELECT DISTINCT x.{table.owner} AS number FROM {rows.text}) few", rows.values)
-        return None
+                numbers = Sql(f"(SELECT DISTINCT x.{table.owner} AS number FROM {rows.text}) few", rows.values)
+                return numbers, [*terms[:place], *terms[place + 1 :]]
+        return None, terms
 
     def _few(self, rows: Sql) -> bool:
         row = self._connection.execute(
@@ -229,15 +238,16 @@ def _all(parts: list[Sql]) -> Sql:
     return Sql(" AND ".join(part.text for part in kept), tuple(value for part in kept for value in part.values))
 
 
-def _conjuncts(where: Condition | None) -> list[Comparison]:
-    terms = where.terms if isinstance(where, And) else (where,)
-    return [term for term in terms if isinstance(term, Comparison)]
+def _terms(where: Condition | None) -> list[Condition]:
+    """Conditions that all hold."""
+    return list(where.terms) if isinstance(where, And) else [where] if where is not None else []
 
 
-def _narrows(comparison: Comparison) -> bool:
+def _narrows(term: Condition) -> bool:
     """Whether an index of the things themselves leads to those that fulfil it."""
-    key = comparison.field.key if comparison.field.scope == "attribute" else ""
-    return comparison.operator in ("=", "in") and key in ("experiment", "experiment_id", "run_id", "model_id")
+    if not isinstance(term, Comparison) or term.field.scope != "attribute":
+        return False
+    return term.operator in ("=", "in") and term.field.key in ("experiment", "experiment_id", "run_id", "model_id")
 
 
 def _is_indexed(comparison: Comparison) -> bool:
@@ -310,16 +320,14 @@ def _measured(order: Order, row: str, table: Keyed, number: str) -> _Ranked:
 
 
 def _after(orders: list[_Ranked], place: Place, shape: Shape) -> Sql:
-    """That a thing stands after a place, with a plain bound on the first key in front that an index can use."""
+    """That a thing stands after a place: beyond it by one key and at it by those before. In front a plain bound that an index can use."""
     keys = [_key_after(ranked, rank) for ranked, rank in zip(orders, place.ranks, strict=True)]
     keys.append((Sql(f"{shape.newest} < ?", (place.newest,)), Sql(f"{shape.newest} = ?", (place.newest,))))
     for column, value in zip(shape.ids, place.id, strict=True):
         keys.append((Sql(f"{column} > ?", (value,)), Sql(f"{column} = ?", (value,))))
-    last, _ = keys.pop()
-    for beyond, equal in reversed(keys):
-        last = Sql(f"({beyond.text} OR ({equal.text} AND {last.text}))", beyond.values + equal.values + last.values)
+    ways = [_all([*(equal for _, equal in keys[:index]), beyond]) for index, (beyond, _) in enumerate(keys)]
     bound = _bound(orders, place, shape)
-    return _all([bound, last])
+    return _all([bound, joined("OR", ways)])
 
 
 def _key_after(ranked: _Ranked, rank: Rank) -> tuple[Sql, Sql]:
