@@ -178,7 +178,7 @@ def search(request: Request, context: Context) -> ModelsAnswer:
                 after=given.page_token or "",
             )
         )
-    return ModelsAnswer([views.show_model(context, model) for model in page.items], page.next)
+    return ModelsAnswer(views.show_models(context, page.items), page.next)
 
 
 def get_latest_versions(request: Request, context: Context) -> VersionsAnswer:

@@ -34,6 +34,9 @@ NAME = Field(scope="attribute", key="name")
 VERSION = Field(scope="attribute", key="version")
 CREATED = Field(scope="attribute", key="created_at")
 UPDATED = Field(scope="attribute", key="updated_at")
+NEWEST = (Order(field=VERSION, descending=True),)
+AT_ONCE = 1000
+"""Versions that are read for a page of models in one go."""
 SORTABLE = {"models": (NAME, UPDATED, CREATED), "versions": (NAME, VERSION, CREATED, UPDATED)}
 
 
@@ -127,12 +130,32 @@ def show_with_aliases(context: Context, found: ModelVersion) -> VersionView:
 
 def show_model(context: Context, found: RegisteredModel) -> ModelView:
     """A model as it is answered."""
+    return _shown(context, found, latest_versions(context, found.name))
+
+
+def show_models(context: Context, found: Sequence[RegisteredModel]) -> list[ModelView]:
+    """Models as they are answered: their versions are read together, if they are not too many."""
+    names = tuple(model.name for model in found)
+    if not names:
+        return []
+    page = context.metadata.models.search(
+        Query(where=Comparison(field=NAME, operator="in", value=names), order=NEWEST, limit=AT_ONCE)
+    )
+    if page.next:
+        return [show_model(context, model) for model in found]
+    latest: dict[str, dict[str, ModelVersion]] = {name: {} for name in names}
+    for each in page.items:
+        latest[each.model].setdefault(stage(each), each)
+    return [_shown(context, model, list(latest[model.name].values())) for model in found]
+
+
+def _shown(context: Context, found: RegisteredModel, latest: Sequence[ModelVersion]) -> ModelView:
     return ModelView(
         name=found.name,
         creation_timestamp=wire.to_ms(found.created_at),
         last_updated_timestamp=wire.to_ms(found.updated_at),
         description=found.description,
-        latest_versions=[show_version(latest) for latest in latest_versions(context, found.name)],
+        latest_versions=[show_version(version) for version in latest],
         tags=_tags(found.tags),
         aliases=[AliasView(alias, str(where)) for alias, where in context.metadata.models.aliases(found.name).items()],
     )
@@ -142,10 +165,9 @@ def latest_versions(context: Context, name: str) -> list[ModelVersion]:
     """The newest version of each stage. Reads those that have a stage, which are few, and one of those that have none."""
     models = context.metadata.models
     mine = Comparison(field=NAME, operator="=", value=name)
-    newest = (Order(field=VERSION, descending=True),)
-    bare = models.search(Query(where=_all(mine, Comparison(field=STAGED, operator="is null")), order=newest, limit=1))
+    bare = models.search(Query(where=_all(mine, Comparison(field=STAGED, operator="is null")), order=NEWEST, limit=1))
     staged = models.search(
-        Query(where=_all(mine, Comparison(field=STAGED, operator="is not null")), order=newest, limit=10_000)
+        Query(where=_all(mine, Comparison(field=STAGED, operator="is not null")), order=NEWEST, limit=10_000)
     )
     found: dict[str, ModelVersion] = {}
     for each in (*bare.items, *staged.items):
