@@ -5,11 +5,13 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
+import psycopg
 import pytest
 from msgspec.structs import replace
 
 from noria.adapters.metadata.postgres import open_store
 from noria.adapters.metadata.postgres.open import open_metadata
+from noria.adapters.metadata.postgres.writer import LOCKS
 from noria.adapters.metadata.sql import migrations
 from noria.errors import AlreadyExists, Conflict, InputInvalid, SettingInvalid, StoreNewer, StoreUnavailable
 from noria.testing.ledger_suite import a_draft, a_move, names
@@ -244,6 +246,23 @@ def test_a_run_put_into_the_trash_while_it_is_logged_keeps_what_was_answered(sto
     assert [point.step for point in store.series.history("a", "loss")] == answered
 
 
+def test_a_writer_that_hangs_is_not_waited_for_for_ever(url, server):
+    store = open_metadata(url + "?options=-c%20lock_timeout%3D100ms", project="p")
+    with psycopg.connect(server.url("shop")) as other:
+        other.execute(f"SELECT pg_advisory_xact_lock({LOCKS}, {store._database.project})")
+
+        with ThreadPoolExecutor(8) as pool:
+            jobs = [pool.submit(store.ledger.append, [a_draft(str(number))]) for number in range(8)]
+            errors = [job.exception() for job in jobs]
+
+        assert {type(error) for error in errors} == {StoreUnavailable}
+        assert "held by another" in str(errors[0])
+        assert store.ledger.head().seq == 0  # reading goes on meanwhile
+
+    assert store.ledger.append([a_draft("a")])[0].seq == 1
+    store.close()
+
+
 def test_many_readers_take_turns(store):
     store.ledger.append([a_draft("a")])
 
@@ -365,3 +384,16 @@ def test_times_of_a_run_come_back_to_the_microsecond(store):
     store.runs.create(replace(a_run(), started_at=at))
 
     assert store.runs.get(a_run().id).started_at == at
+
+
+def test_without_the_driver_it_says_what_to_install():
+    program = (
+        "import sys; sys.modules['psycopg'] = None\n"
+        "from noria.adapters.metadata.postgres import open_store; from noria.errors import ExtraMissing\n"
+        "try: open_store('postgresql:///x', project='p')\n"
+        "except ExtraMissing as error: print(error.remedy)"
+    )
+
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "pip install 'noria[postgres]'"

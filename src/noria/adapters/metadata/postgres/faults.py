@@ -85,6 +85,9 @@ def _unavailable(error: psycopg.Error, state: str, store: str, said: str) -> Nor
     if state == "25006":
         remedy = "give the address of the primary, or all hosts: postgresql://HOST1,HOST2/..."
         return StoreUnavailable(f"{store} only reads", cause=said, remedy=remedy)
+    if state == "55P03":
+        remedy = "look into pg_stat_activity and pg_locks for who holds it (a hanging server, a backup during an upgrade?), then repeat the command"
+        return StoreUnavailable(f"{store} is held by another", cause=said, remedy=remedy)
     if isinstance(error, psycopg.OperationalError) or state[:2] in {"08", "40", "53", "55", "57", "58"}:
         return StoreUnavailable(
             f"{store} does not answer",

@@ -95,15 +95,17 @@ class Writer:
     def _durably(self, jobs: Sequence[Job[Any]]) -> None:
         """Repeat the transaction while it is only others who are in its way, or the connection is lost. Raises what remains after that."""
         patience = Patience(self._patience_s)
-        transaction = ""
+        transaction, begun = "", False
         while True:
             try:
                 if transaction and self._was_committed(transaction):
                     return
                 transaction = ""
                 connection = self._connection = self._connection or self._connect()
+                begun = False
                 found = connection.begin(self._begin)
                 check_revision(found[0] if found else "", self._location, known=self._revision)
+                begun = True
                 self._run(connection, jobs)
                 transaction = found[1]
                 connection.end("COMMIT")
@@ -112,7 +114,9 @@ class Writer:
                 if is_lost(error, self._connection.raw if self._connection else None):
                     self._drop()
                 elif not can_repeat(error):
-                    raise
+                    if begun:
+                        raise
+                    raise translate(error, self._location) from error  # it is nothing that a job has done
                 else:
                     transaction = ""
                     self._roll_back()

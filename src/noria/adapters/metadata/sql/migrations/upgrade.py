@@ -35,7 +35,9 @@ def upgrade_postgres(connection: Any, *, lock: int, still_ours: Callable[[], obj
     """
 
     def prepare(bound: Connection) -> None:
+        bound.exec_driver_sql("SET LOCAL lock_timeout = 0")  # another server's migration takes its time
         bound.exec_driver_sql(f"SELECT pg_advisory_xact_lock({lock}, 0)")
+        bound.exec_driver_sql("SET LOCAL lock_timeout = '30s'")  # while this waits, everybody waits behind it
         if still_ours() is not None:
             bound.exec_driver_sql("LOCK TABLE alembic_version IN ACCESS EXCLUSIVE MODE")
 
