@@ -79,7 +79,7 @@ class ActiveRun:
         self._loose: list[bytes] = []
         self._loose_bytes = 0
         self._lost = 0
-        self._waiting = 0  # points since the last delivery
+        self._waiting = 0  # points since the thread was woken
         self._lock = threading.Lock()  # over the journal's end, the loose records and `_params`
         self._sending = threading.Lock()  # over the store; taken before `_lock`, never while holding it
         self._wake = threading.Event()
@@ -265,9 +265,10 @@ class ActiveRun:
             self._check_open()
             self._write(body)
             self._waiting += points
-            is_much = self._waiting >= BATCH_POINTS
-        if is_much:
-            self._wake.set()
+            if self._waiting < BATCH_POINTS:
+                return
+            self._waiting = 0
+        self._wake.set()
 
     def _write(self, body: bytes) -> None:
         """Into the journal; while no file can take it, into memory, as far as there is room. The caller holds `_lock`."""
@@ -287,8 +288,7 @@ class ActiveRun:
         """Send everything in order; from the first that the store cannot take, the rest stays where it is. The caller holds `_sending`."""
         try:
             with self._lock:
-                segments, self._waiting = self._journal.cut(), 0
-                loose = list(self._loose)
+                segments, loose = self._journal.cut(), list(self._loose)
             for segment in segments:
                 self._delivery.send(read(segment))
                 if self._delivery.run_refused:  # `sync` will put the journal aside
