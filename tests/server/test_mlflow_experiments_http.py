@@ -112,6 +112,21 @@ def test_a_location_outside_is_kept_as_a_text_and_runs_stand_below_it(server: Se
     assert run["artifact_uri"] == f"s3://bucket/x/{run['run_id']}/artifacts?region=eu"
 
 
+def test_an_experiment_may_choose_its_place_in_this_store(server: Server) -> None:
+    experiment = an_experiment(server, artifact_location="mlflow-artifacts:/chosen/place")
+    run = server.ok("POST", "runs/create", {"experiment_id": experiment})["run"]["info"]
+    root = f"chosen/place/{run['run_id']}/artifacts"
+
+    server.ask("PUT", f"/api/2.0/mlflow-artifacts/artifacts/{root}/notes/a.txt", b"hello")
+
+    listed = server.ok("GET", "artifacts/list", {"run_id": run["run_id"], "path": "notes"})
+    assert listed["files"] == [{"path": "notes/a.txt", "is_dir": False, "file_size": 5}]
+    assert run["artifact_uri"] == listed["root_uri"] == f"mlflow-artifacts:/{root}"
+    elsewhere = an_experiment(server, "other", artifact_location="mlflow-artifacts://host:80/x")
+    other = server.ok("POST", "runs/create", {"experiment_id": elsewhere})["run"]["info"]["run_id"]
+    assert server.refusal("GET", "artifacts/list", {"run_id": other})[:2] == (501, "NOT_IMPLEMENTED")
+
+
 def test_a_name_is_taken_until_its_experiment_is_deleted(server: Server) -> None:
     first = an_experiment(server)
     taken = server.refusal("POST", "experiments/create", {"name": "churn"})

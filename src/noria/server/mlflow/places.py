@@ -18,7 +18,7 @@ from noria.domain.run import Artifact, Run
 from noria.domain.trained import TrainedModel
 from noria.errors import NotFound, StoreUnavailable
 from noria.server.mlflow.errors import Refused, missing
-from noria.server.mlflow.locations import is_stored
+from noria.server.mlflow.locations import SCHEME, checked, is_stored, stored_path
 from noria.server.mlflow.routing import Context
 
 PIECE = 1 << 20
@@ -60,6 +60,8 @@ def place_at(root: str, context: Context) -> Place:
     """The tree at an artifact root. Raises Refused."""
     if is_stored(root):
         return Stored(context, root)
+    if root.startswith(f"{SCHEME}:/") and not urlsplit(root).netloc:  # an experiment's own place in this store
+        return Stored(context, checked(stored_path(root) or ""))
     chosen = _folder(context.default_root)
     folder = _folder(root)
     if chosen is not None and folder is not None and _is_inside(folder, chosen):
