@@ -227,6 +227,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/models/{name}/aliases/{alias}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * ReadAlias
+         * @description Which version an alias pointed to, who put it there, when, why and on which evidence.
+         */
+        get: operations["ApiV1ModelsNameAliasesReadAlias"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/models/{name}/versions/{number}": {
         parameters: {
             query?: never;
@@ -662,6 +682,15 @@ export interface components {
             events: components["schemas"]["EventView"][];
             head: number;
         };
+        /** Evidence */
+        Evidence: {
+            /** Format: date-time */
+            at: string;
+            id: string;
+            kind: string;
+            sentence: string;
+            seq: number;
+        };
         /** Expectation */
         Expectation: {
             /** @default  */
@@ -1045,6 +1074,24 @@ export interface components {
             passed_over: components["schemas"]["PassedOver"][];
             version: string;
             why: string;
+        };
+        /** Standing */
+        Standing: {
+            actor: string;
+            alias: string;
+            events: components["schemas"]["Evidence"][];
+            gates: components["schemas"]["GateReport"] | null;
+            model: string;
+            number: number;
+            /** Format: date-time */
+            on: string;
+            previous: number | null;
+            reason: string;
+            /** Format: date-time */
+            since: string;
+            until: string | null;
+            version: string | null;
+            version_reason: string;
         };
         /** Station */
         Station: {
@@ -1568,6 +1615,47 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ModelView"];
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
+    ApiV1ModelsNameAliasesReadAlias: {
+        parameters: {
+            query?: {
+                /** @description As it was at this moment; without it, now. */
+                on?: string | null;
+            };
+            header?: never;
+            path: {
+                name: string;
+                alias: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Standing"];
                 };
             };
             /** @description Bad request syntax or unsupported method */

@@ -46,6 +46,7 @@ ROUTES: tuple[ControllerRouterHandler, ...] = (
     runs.read_series,
     models.list_models,
     models.read_model,
+    models.read_alias,
     models.read_version,
     deployments.list_deployments,
     deployments.read_deployment,

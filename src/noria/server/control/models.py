@@ -1,12 +1,15 @@
 """Models over HTTP: the list, one model, one version with its lineage and gates. Registering is registry/. Called by app.py."""
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Annotated
 
 import msgspec
 from litestar import get
 from litestar.di import NamedDependency
-from litestar.params import FromPath
+from litestar.params import FromPath, QueryParameter
 
+from noria.app.standing import Standing, standing
 from noria.app.workspace import Workspace
 from noria.domain.bundle import Bundle
 from noria.domain.deployment import Deployment
@@ -64,6 +67,19 @@ def read_model(workspace: NamedDependency[Workspace], name: FromPath[str]) -> Mo
         tags=model.tags,
         stable=_stable(workspace, name),
     )
+
+
+@get("/api/v1/models/{name:str}/aliases/{alias:str}", sync_to_thread=True, tags=["models"])
+def read_alias(
+    workspace: NamedDependency[Workspace],
+    name: FromPath[str],
+    alias: FromPath[str],
+    on: Annotated[datetime | None, QueryParameter(description="As it was at this moment; without it, now.")] = None,
+) -> Standing:
+    """Which version an alias pointed to, who put it there, when, why and on which evidence."""
+    if on is not None and on.tzinfo is None:
+        on = on.replace(tzinfo=UTC)
+    return standing(workspace, name, alias, on=on or workspace.clock.now())
 
 
 @get("/api/v1/models/{name:str}/versions/{number:int}", sync_to_thread=True, tags=["models"])
