@@ -26,7 +26,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
 LAST_MS = (datetime.max.replace(tzinfo=UTC) - EPOCH) // MILLISECOND
 DOCS = " See the API docs for more information about request parameters."
-UNSET = msgspec.UNSET
+TOO_DEEP = "Invalid request: it is nested without end."
 
 encode = msgspec.json.Encoder().encode
 
@@ -130,6 +130,8 @@ class Form(Generic[T]):
                 message = self._decoder.decode(request.body)
             except (msgspec.DecodeError, UnicodeDecodeError) as error:
                 message = self._second_look(request.body, error)
+            except RecursionError:
+                raise Refused(TOO_DEEP) from None
         for name, check in self._beyond_types:
             value = getattr(message, name)
             if value is None and check is not required:
@@ -161,6 +163,8 @@ class Form(Generic[T]):
                 raw = json.loads(raw)
         except ValueError:
             raw = {}
+        except RecursionError:
+            raise Refused(TOO_DEEP) from None
         if not isinstance(raw, dict):
             raw = {}
         try:
@@ -198,7 +202,7 @@ def invalid(path: str, value: Any, why: str = "") -> str:
     >>> invalid("step", "foo")
     'Invalid value "foo" for parameter \\'step\\' supplied.'
     """
-    shown = msgspec.json.encode(value, order="deterministic").decode()
+    shown = json.dumps(value, sort_keys=True, separators=(",", ":"))
     return f"Invalid value {shown} for parameter '{path}' supplied{': ' + why if why else '.'}"
 
 
