@@ -1,6 +1,7 @@
 """Recording runs: what is logged is in the store, and a store that is away stops no training."""
 
 import logging
+import os
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
@@ -446,6 +447,26 @@ def test_two_processes_of_one_run_have_journals_of_their_own(
 
     assert runs.get(RunId("a")).metrics == {"loss": 1.0, "auc": 0.5}
     assert kept(tmp_path) == []
+
+
+def test_a_forked_process_is_told_to_record_for_itself(recorder: Recorder, runs: Cut) -> None:
+    with recorder.run("churn") as run:
+        run.log(loss=1.0)
+        reading, writing = os.pipe()
+        child = os.fork()
+        if child == 0:
+            try:
+                run.log(loss=2.0)
+                os.write(writing, b"logged")
+            except Conflict:
+                os.write(writing, b"told")
+            os._exit(0)
+        os.waitpid(child, 0)
+        assert os.read(reading, 10) == b"told"
+        os.close(reading)
+        os.close(writing)
+
+    assert runs.get(run.id).metrics == {"loss": 1.0}
 
 
 def test_a_param_that_is_refused_takes_nothing_else_with_it(

@@ -4,6 +4,7 @@ So memory stays small however long a store is away, and a process that is killed
 """
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Mapping
@@ -80,6 +81,7 @@ class ActiveRun:
         self._loose_bytes = 0
         self._lost = 0
         self._waiting = 0  # points since the thread was woken
+        self._pid = os.getpid()
         self._lock = threading.Lock()  # over the journal's end, the loose records and `_params`
         self._sending = threading.Lock()  # over the store; taken before `_lock`, never while holding it
         self._wake = threading.Event()
@@ -333,6 +335,12 @@ class ActiveRun:
         self._keys.update(points)
 
     def _check_open(self) -> None:
+        if os.getpid() != self._pid:
+            raise Conflict(
+                f"run {self.name!r} is recorded by process {self._pid}",
+                cause="a forked process shares its journal's memory, not its thread",
+                remedy=f"with noria.run(resume={self.id!r}) as run: ... in this process",
+            )
         if self._over:
             raise Conflict(f"run {self.name!r} is over", remedy="record inside the `with` block")
 
