@@ -19,6 +19,8 @@ _WIDE = re.compile(r"%u([0-9a-f]{4})", re.IGNORECASE)
 _SCHEME = re.compile(r"[a-z]:|[a-z][a-z0-9+.-]*:$|file:", re.IGNORECASE)
 _SLASHES = re.compile("[\\\\\u2044\u2215\u2216\u29f5\u29f8\u29f9\ufe68\uff0f\uff3c]")
 """Backslash, and characters that some program takes for a slash or a backslash."""
+_PLAIN = re.compile(r"\w[\w.-]*(?:/\w[\w.-]*)*", re.ASCII)
+"""What nearly every path is, and nothing can be wrong with."""
 _UNSEEN = frozenset(("Cc", "Cs", "Zl", "Zp"))
 _TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 """They make a name look like another one."""
@@ -38,6 +40,8 @@ def checked_path(text: str) -> str:
       cause:  it has a part '..' when it is decoded
       remedy: use a relative path of plain names, such as 'model/MLmodel'
     """
+    if len(text) <= MAX_PART_BYTES and _PLAIN.fullmatch(text):
+        return text
     if len(text) > MAX_BYTES:  # before any work that grows with it
         raise _refused(text, f"it is longer than {MAX_BYTES} bytes")
     cause = _fault(text)

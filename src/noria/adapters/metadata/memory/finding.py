@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from noria.adapters.metadata import charting, matching
+from noria.adapters.metadata.matching import View
 from noria.adapters.metadata.memory.record import Points, Record
 from noria.adapters.metadata.memory.views import lives, run_view
 from noria.domain.ids import ExperimentId, RunId
@@ -19,18 +20,19 @@ class MemoryIndex:
 
     def search(self, query: Query) -> Page[Run]:
         with self._lock:
-            return matching.page(
+            found = matching.page(
                 self._of(query),
                 query,
                 kind="runs",
-                view_of=run_view,
+                view_of=self._view,
                 id_of=lambda run: run.id,
                 newest_of=lambda run: run.started_at,
             )
+            return Page([self._record.run(run.id) for run in found.items], found.next)
 
     def count(self, query: Query) -> int:
         with self._lock:
-            return len(matching.chosen(self._of(query), query, kind="runs", view_of=run_view))
+            return len(matching.chosen(self._of(query), query, kind="runs", view_of=self._view))
 
     def keys(self, experiments: Sequence[ExperimentId] | None = None) -> RunKeys:
         metrics: set[str] = set()
@@ -38,20 +40,30 @@ class MemoryIndex:
         tags: set[str] = set()
         with self._lock:
             for run in self._of(Query(experiments=None if experiments is None else tuple(experiments))):
-                metrics |= run.metrics.keys()
+                metrics |= self._record.series[run.id].keys()
                 params |= run.params.keys()
                 tags |= run.tags.keys()
         return RunKeys(metrics=sorted(metrics), params=sorted(params), tags=sorted(tags))
 
     def _of(self, query: Query) -> list[Run]:
+        """The runs that a query looks at, as they are kept: without their metrics."""
         record = self._record
         chosen = record.of_experiment if query.experiments is None else dict.fromkeys(query.experiments)
         return [
-            record.run(run_id)
+            run
             for experiment_id in chosen
             for run_id in record.of_experiment.get(experiment_id, ())
-            if lives(query, record.runs[run_id].trashed_at)
+            if lives(query, (run := record.runs[run_id]).trashed_at)
         ]
+
+    def _view(self, run: Run) -> View:
+        series = self._record.series[run.id]
+
+        def metric_of(key: str) -> float | None:
+            points = series.get(key)
+            return None if points is None else points.last_value
+
+        return run_view(run, metric_of)
 
 
 class MemorySeries:

@@ -1,5 +1,6 @@
 """What a search sees of each noun: a view answers a field with its value, several values, or None. Called by the ports in memory that search."""
 
+from collections.abc import Callable
 from datetime import datetime
 
 from noria.adapters.metadata.matching import Value, View, param_text
@@ -15,13 +16,13 @@ def lives(query: Query, trashed_at: datetime | None) -> bool:
     return query.life == "all" or (query.life == "trashed") == (trashed_at is not None)
 
 
-def run_view(run: Run) -> View:
-    """Fields of a run."""
+def run_view(run: Run, metric_of: Callable[[str], float | None]) -> View:
+    """Fields of a run. metric_of: the last value of a series, by its key."""
 
     def view(field: Field) -> Value:
         match field.scope:
             case "metric":
-                return run.metrics.get(field.key)
+                return metric_of(field.key)
             case "param":
                 return run.params.get(field.key)
             case "tag":
