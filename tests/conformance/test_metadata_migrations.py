@@ -33,7 +33,6 @@ from noria.testing.runs_suite import NOON, a_run
 from noria.wire import chain
 from tests.peers.postgres import fixture
 
-pytestmark = pytest.mark.xdist_group("postgres")
 server = fixture()
 TABLES = (point_tables, registry_tables, run_tables)  # imported for what they add to METADATA
 OLD = json.loads(Path(__file__).with_name("store_0001.json").read_text(encoding="utf-8"))

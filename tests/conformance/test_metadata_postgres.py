@@ -9,7 +9,6 @@ from noria.testing.ledger_suite import PROJECT
 from tests.conformance.metadata_suites import *  # noqa: F403
 from tests.peers.postgres import fixture
 
-pytestmark = pytest.mark.xdist_group("postgres")  # one server serves them all
 server = fixture()
 _earlier = itertools.count(1)
 

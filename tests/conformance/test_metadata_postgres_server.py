@@ -19,7 +19,6 @@ from noria.testing.runs_suite import NOON, a_point, a_run
 from noria.wire import chain
 from tests.peers.postgres import fixture, free_port
 
-pytestmark = pytest.mark.xdist_group("postgres")
 server = fixture()
 
 

@@ -31,7 +31,7 @@ from noria.wire import chain
 from tests.peers.cut import Line
 from tests.peers.postgres import fixture
 
-pytestmark = [pytest.mark.faults, pytest.mark.xdist_group("postgres-faults")]
+pytestmark = pytest.mark.faults
 server = fixture(fsync=True, deadlock_timeout="50ms")
 WRITERS = 8
 

@@ -19,8 +19,6 @@ from noria.errors import SettingInvalid, StoreNewer
 
 _SETTINGS = (
     "SELECT current_setting('server_encoding'), current_setting('server_version_num')::int,"
-    # An answer means durable, whatever the database's default is; stricter settings are left as they are.
-    " CASE current_setting('synchronous_commit') WHEN 'off' THEN set_config('synchronous_commit', 'on', false) END,"
     # Nobody waits for ever behind a server that hangs in the middle of a transaction.
     " CASE current_setting('lock_timeout') WHEN '0' THEN set_config('lock_timeout', '30s', false) END"
 )

@@ -33,7 +33,10 @@ _BEGIN = (
     "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; {lock}"
     # Held until the end of the transaction: a migration waits for it, and it for a migration.
     " LOCK TABLE alembic_version IN ACCESS SHARE MODE;"
-    " SELECT version_num, pg_current_xact_id()::text FROM alembic_version"
+    # An answer means durable, whatever the database's default is; stricter settings are left as they are.
+    " SELECT version_num, pg_current_xact_id()::text,"
+    " CASE current_setting('synchronous_commit') WHEN 'off' THEN set_config('synchronous_commit', 'on', true) END"
+    " FROM alembic_version"
 )
 
 
