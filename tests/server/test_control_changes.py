@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from noria.app.workspace import Workspace
+from noria.server.control.changes import Streams, events
 from tests.app.receiver import Receiver
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 class Server:
@@ -216,3 +222,26 @@ def test_addresses_and_kinds_that_cannot_be_are_refused(tmp_path: Path) -> None:
     assert status == 201
     assert (tried["taken"], tried["status"]) == (False, None)
     assert "private network" in tried["problem"]
+
+
+def test_a_stream_says_that_it_lives_and_what_it_could_not_tell() -> None:
+    with Workspace.ephemeral("p") as workspace:
+        for name in ("a", "b", "c"):
+            workspace.catalog.create(name, at=NOON)
+        workspace.feed.forget(until=2)
+
+        async def first(count: int) -> list[bytes]:
+            streams = Streams(heartbeat_s=0.0)
+            found = []
+            async for block in events(workspace, streams, after=0, kinds=None):
+                found.append(block)
+                if len(found) == count:
+                    streams.closing = True
+            assert streams.count == 0
+            return found
+
+        opened, told, alive = asyncio.run(first(3))
+
+    assert opened == b"retry: 2000\n: changes after 0\n\n"
+    assert told.startswith(b'event: gap\ndata: {"after":0,"next":3}\n\nid: 3\nevent: model.created\n')
+    assert alive == b": still here\n\n"

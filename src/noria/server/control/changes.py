@@ -79,15 +79,16 @@ async def stream_changes(
             f"{MOST_STREAMS} streams of changes are open", cause="each holds a connection", remedy="close some of them"
         )
     return Stream(
-        _events(workspace, streams, after=start, kinds=chosen),
+        events(workspace, streams, after=start, kinds=chosen),
         media_type="text/event-stream",
         headers={"cache-control": "no-store", "x-accel-buffering": "no"},
     )
 
 
-async def _events(
+async def events(
     workspace: Workspace, streams: Streams, *, after: int, kinds: tuple[ChangeKind, ...] | None
 ) -> AsyncIterator[bytes]:
+    """The stream's bytes, until it is left or the server closes."""
     streams.count += 1
     try:
         yield f"retry: {RETRY_MS}\n: changes after {after}\n\n".encode()
