@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import socket
 import threading
@@ -298,6 +299,23 @@ def test_an_upload_that_breaks_off_leaves_nothing(on_disk: Server, tmp_path: Pat
     assert listed(on_disk) == [("a", False, 4), ("b", False, 5)]
     objects = [p for p in (tmp_path / ".noria" / "blobs" / "objects").rglob("*") if p.is_file()]
     assert len(objects) == 2
+
+
+def test_senders_that_take_their_time_keep_nobody_else_waiting(server: Server) -> None:
+    head = f"PUT {FILES}/slow HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 2\r\n\r\n0".encode()
+    with contextlib.ExitStack() as held:
+        lines = [held.enter_context(socket.create_connection(("127.0.0.1", server.port))) for _ in range(100)]
+        for line in lines:
+            line.sendall(head)
+
+        assert listed(server) == []
+        assert server.ok("POST", "experiments/create", {"name": "meanwhile"})
+        for line in lines:
+            line.sendall(b"1")
+        for line in lines:
+            assert line.recv(100).startswith(b"HTTP/1.1 200")
+
+    assert server.ask("GET", f"{FILES}/slow").body == b"01"
 
 
 def test_large_files_pass_in_constant_memory(on_disk: Server) -> None:

@@ -34,6 +34,8 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 BODY_LIMIT = 64 << 20
 THREADS = 64
 """More than one disk can keep busy: writers wait together for one commit (group commit), so that many of them cost one."""
+UPLOADS = 32
+"""Files that come at once; each keeps a thread for as long as its sender takes, so they have threads of their own."""
 EMPTY = Response(b"{}")
 TOLD = ("/api/2.0/mlflow/registered-models/", "/api/2.0/mlflow/model-versions/")
 """Where changes are made that webhooks of this protocol are told of: at once, and not when the deliverer looks next."""
@@ -61,6 +63,7 @@ class MlflowApp:
         self.context = context
         self._table = table
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="mlflow")
+        self._uploads = ThreadPoolExecutor(UPLOADS, thread_name_prefix="mlflow-files")
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """One request."""
@@ -90,7 +93,8 @@ class MlflowApp:
         except RequestTooLarge as error:
             await _send(send, respond(error, f"{method} {path}"))
             return
-        response = await loop.run_in_executor(self._pool, self._answer, route, request)
+        pool = self._uploads if route.streams else self._pool
+        response = await loop.run_in_executor(pool, self._answer, route, request)
         if head:
             response = _headers_only(response)
         if isinstance(response.body, bytes):
@@ -101,6 +105,7 @@ class MlflowApp:
     def close(self) -> None:
         """End the threads once they have answered what they hold."""
         self._pool.shutdown(wait=True)
+        self._uploads.shutdown(wait=True)
 
     def _answer(self, route: Route, request: Request) -> Response:
         """What a handler says, as a response; in a thread."""
