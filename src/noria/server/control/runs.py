@@ -1,5 +1,6 @@
 """Runs over HTTP: the list with its primary metric, one run, one series. Recording is tracking/. Called by app.py."""
 
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Annotated
@@ -61,7 +62,11 @@ def list_runs(
     higher = reading.better(primary)
     query = q.Query(where=q.And(terms), order=ordered(order, primary, higher=higher), limit=limit, skip=offset)
     shown = index.search(query).items
-    best = best_of(index, terms, primary, higher=higher)
+    first = shown[0] if shown and order == "metric" and offset == 0 else None
+    if first is not None and reading.finite(first.metrics.get(primary, math.nan)) is not None:
+        best: RunId | None = first.id
+    else:
+        best = best_of(index, terms, primary, higher=higher)
     versions = versions_by_run(workspace.models, [run.id for run in shown])
     tables = reading.dataset_names(workspace.tables, (digest for run in shown for digest in run.datasets))
     return RunsPage(

@@ -204,8 +204,7 @@ def _headed(comparison: Comparison, dialect: Dialect) -> Sql:
         parts = [Sql("(x.head = ? AND coalesce(x.text, x.head) = ?)", (t[:HEAD], t)) for t in wanted if len(t) >= HEAD]
         if short:
             parts.append(Sql(f"x.head {_in(short)}", short))
-        found = joined("OR", parts)
-        return Sql(f"(x.head IS NOT NULL AND {found.text})", found.values)
+        return joined("OR", parts)
     if operator in ("like", "ilike") and isinstance(value, str) and "%" not in value and len(value) < HEAD:
         # As long as the text itself: the head decides.
         return _text("x.head", comparison, dialect)
@@ -213,16 +212,14 @@ def _headed(comparison: Comparison, dialect: Dialect) -> Sql:
 
 
 def _text(column: str, comparison: Comparison, dialect: Dialect) -> Sql:
-    """A comparison of a column of text, which may be null."""
-    there = f"{column} IS NOT NULL AND "
+    """A comparison of a column of text; NULL where that is NULL, which a WHERE takes for false."""
     operator, value = comparison.operator, comparison.value
     if isinstance(value, tuple):
         word = "" if operator == "in" else "NOT "
-        return Sql(f"({there}{column} {word}{_in(value)})", tuple(str(one) for one in value))
+        return Sql(f"{column} {word}{_in(value)}", tuple(str(one) for one in value))
     if operator in ("like", "ilike"):
-        alike = _like(column, str(value), dialect, cased=operator == "like")
-        return Sql(f"({there}{alike.text})", alike.values)
-    return Sql(f"({there}{column} {_sign(operator)} ?)", (str(value),))
+        return _like(column, str(value), dialect, cased=operator == "like")
+    return Sql(f"{column} {_sign(operator)} ?", (str(value),))
 
 
 def _in(values: tuple[object, ...]) -> str:
@@ -256,9 +253,9 @@ def _attribute(comparison: Comparison, column: Column, dialect: Dialect) -> Sql:
             if column.lookup:
                 inner = _text("x.name", comparison, dialect)
                 return Sql(column.lookup.format(inner.text), inner.values)
-            return _text(column.sql, comparison, dialect)
+            found = _text(column.sql, comparison, dialect)
         case "serial":
-            return _serial(comparison, column.sql, dialect)
+            found = _serial(comparison, column.sql, dialect)
         case "time":
             found = _each(comparison, lambda op, value: _time(column.sql, op, value))
         case "number":
@@ -309,7 +306,7 @@ def serial_number(text: str) -> int | None:
 
 def _any_text(comparison: Comparison, shape: Shape, dialect: Dialect) -> Sql:
     """Any text of a thing, its params and tags as 'key=value'."""
-    parts = [_text(column, comparison, dialect) for column in shape.texts]
+    parts = [_attribute(comparison, shape.attributes[key], dialect) for key in shape.texts]
     for table in shape.keyed_texts:
         inner = _text("""x."key" || '=' || coalesce(x.text, x.head)""", comparison, dialect)
         parts.append(Sql(f"EXISTS (SELECT 1 FROM {table.rows(shape.number)} AND {inner.text})", inner.values))

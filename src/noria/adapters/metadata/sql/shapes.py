@@ -39,7 +39,7 @@ class Keyed:
 class Shape:
     """A kind of thing. source: FROM; newest: what breaks ties, in microseconds; ids: what breaks the last ones.
 
-    measured: metrics of which one thing has several. texts, keyed_texts: what the attribute `text` sees.
+    measured: metrics of which one thing has several. texts, keyed_texts: attributes and tables that the attribute `text` sees.
     """
 
     kind: Kind
@@ -86,7 +86,7 @@ RUNS = Shape(
     metrics=Keyed("series", "run"),
     experiment="t.experiment",
     trashed="t.trashed_at",
-    texts=("t.id", "t.name", "t.who", _NAME_OF_EXPERIMENT),
+    texts=("run_id", "name", "user", "experiment"),
     keyed_texts=(Keyed("params", "run"), Keyed("tags", "run")),
 )
 EXPERIMENTS = Shape(
