@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from noria.adapters.metadata import memory, postgres
-from noria.domain.query import Query
+from noria.adapters.metadata.page_tokens import Place, written
+from noria.domain.query import Field, Order, Query
+from noria.errors import QueryInvalid
 from noria.wire.query_fields import Kind
 from tests.peers.postgres import Server
 from tests.property import test_search_stores as law
@@ -58,3 +63,13 @@ def test_postgres_answers_the_largest_queries(filled: law.Named, name: str) -> N
     query = law.the_largest()[name]
 
     assert law.pages(filled.stores["postgres"], "runs", query) == law.pages(filled.reference, "runs", query)
+
+
+def test_postgres_takes_a_forged_token_for_what_it_is(filled: law.Named) -> None:
+    query = Query(order=(Order(field=Field(scope="tag", key="a")), Order(field=Field(scope="metric", key="loss"))))
+    for first in (None, 1, math.nan, 2**63, "a\0", "x", -math.inf):
+        for second in (None, 1.5, "x", math.nan, 2**64 - 1):
+            for stage in (-1, 0, 1, 2):
+                place = Place(((stage, first), (stage, second)), -(2**63), ("a\0" if first is None else "a",))
+                with suppress(QueryInvalid):
+                    filled.stores["postgres"].index.search(replace(query, after=written(place, query, "runs")))

@@ -6,6 +6,7 @@ import math
 import random
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from noria.adapters.metadata import memory, sqlite
+from noria.adapters.metadata.page_tokens import Place, written
 from noria.adapters.metadata.sql.connection import Connection
 from noria.adapters.metadata.sql.search import Found, count, find
 from noria.adapters.metadata.sqlite.database import Database
@@ -23,7 +25,7 @@ from noria.domain.model import ModelVersion, SemanticVersion
 from noria.domain.query import And, Comparison, Condition, Field, Not, Or, Order, Page, Query
 from noria.domain.run import DatasetUse, Metric, Run, Subject
 from noria.domain.trained import TrainedModel
-from noria.errors import QueryInvalid
+from noria.errors import InputInvalid, QueryInvalid
 from noria.ports.metadata import Metadata
 from noria.wire.query_fields import (
     ATTRIBUTES,
@@ -461,6 +463,27 @@ def test_a_page_token_belongs_to_its_query(filled: Named, name: str) -> None:
             index.search(replace(query, after=after))
         assert refused.value.reason == "page"
     assert token.replace("-", "").replace("_", "").isalnum()
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(data=st.data())
+def test_a_forged_token_is_refused_or_gives_a_page(filled: Named, data: st.DataObject) -> None:
+    """Tokens are no secret: whatever place somebody writes into one, nothing else than a page or a refusal comes of it."""
+    kind = data.draw(st.sampled_from(list(SEARCHES)))
+    query = data.draw(queries(kind))
+    value = st.one_of(
+        st.none(), st.floats(), st.integers(-(2**63), 2**64 - 1), st.text(max_size=3), st.sampled_from(TEXTS)
+    )
+    rank = st.tuples(st.integers(-1, 3), value)
+    size = len(query.order)
+    ranks = data.draw(st.lists(rank, min_size=size, max_size=data.draw(st.sampled_from([size, size + 1]))))
+    parts = st.one_of(st.text(max_size=3), st.integers(-(2**63), 2**64 - 1))
+    identity = data.draw(st.lists(parts, min_size=1, max_size=2))
+    place = Place(tuple(ranks), data.draw(st.integers(-(2**63), 2**63 - 1)), tuple(identity))
+    for store in filled.stores.values():
+        with suppress(QueryInvalid, InputInvalid):
+            after = written(place, query, kind)
+            assert SEARCHES[kind](store)(replace(query, after=after)).items is not None
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 A token carries a digest of its query, so that it cannot be used with another one. It is no secret and is trusted in nothing but its place.
 """
 
+import math
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as NotBase64
 
@@ -31,6 +32,14 @@ class _Token(msgspec.Struct, frozen=True, array_like=True):
     place: Place
 
 
+IDS: dict[Kind, tuple[type, ...]] = {
+    "runs": (str,),
+    "experiments": (int,),
+    "trained": (str,),
+    "versions": (str, int),
+    "models": (str,),
+}
+"""What an id is made of."""
 _DECODER = msgspec.msgpack.Decoder(_Token)
 
 
@@ -47,10 +56,12 @@ def read(query: Query, kind: Kind) -> Place:
         raise _refused("it was not made by this server", token=query.after) from error
     if token.query != _digest(query, kind):
         raise _refused("it belongs to a query with another filter, order or scope", token=query.after)
+    place = token.place
     types = [type_of(order.field, kind) for order in query.order]
-    if len(types) != len(token.place.ranks) or not all(map(_fits, token.place.ranks, types)):
+    ranked = len(types) == len(place.ranks) and all(map(_fits, place.ranks, types))
+    if not ranked or tuple(map(type, place.id)) != IDS[kind] or not all(map(_is_kept, (place.newest, *place.id))):
         raise _refused("it does not fit the order", token=query.after)
-    return token.place
+    return place
 
 
 def _refused(cause: str, *, token: str) -> QueryInvalid:
@@ -72,8 +83,12 @@ def _fits(rank: Rank, kind_of_value: FieldType) -> bool:
     stage, value = rank
     if stage == 2 or (stage == 1 and kind_of_value != "param"):
         return value is None
-    if stage == 1:
-        return isinstance(value, str)
-    if kind_of_value == "text":
-        return stage == 0 and isinstance(value, str)
-    return stage == 0 and isinstance(value, int | float) and value == value  # noqa: PLR0124 - NaN is no number
+    textual = stage == 1 or kind_of_value == "text"
+    return stage in (0, 1) and isinstance(value, str if textual else int | float) and _is_kept(value)
+
+
+def _is_kept(value: str | int | float) -> bool:
+    """Whether a store could hold a value: no zero character, 64 bits, no NaN where numbers are sorted."""
+    if isinstance(value, str):
+        return "\0" not in value
+    return not math.isnan(value) and (isinstance(value, float) or -(2**63) <= value < 2**63)
