@@ -9,12 +9,17 @@ CPU is that of the whole process, the commit (and its fsync) included.
 
 import argparse
 import json
+import lzma
 import math
 import tempfile
 import time
+import zlib
+from array import array
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from importlib import import_module
+from operator import xor
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -28,7 +33,7 @@ BATCH = 1000
 START = datetime(2026, 1, 1, tzinfo=UTC)
 SHAPES: dict[str, Callable[[float, int], float]] = {
     "random walk, doubles": lambda value, _: value,
-    "random walk, as float32": lambda value, _: wire.array("f", [value])[0],
+    "random walk, as float32": lambda value, _: array("f", [value])[0],
     "random walk, 4 decimals": lambda value, _: round(value, 4),
     "learning rate by cosine": lambda _, step: 0.0005 * (1 + math.cos(step / 3000)),
     "constant": lambda *_: 0.001,
@@ -157,6 +162,44 @@ def chunk_sizes() -> dict[str, Any]:
     return found
 
 
+def choices() -> dict[str, Any]:
+    """Ways to write 1024 points that were thought of: bytes a point, and microseconds to compress them. The last line is what is done."""
+    found: dict[str, Any] = {}
+    for name in ("random walk, doubles", "random walk, as float32", "random walk, 4 decimals"):
+        points = [
+            (p.step, 1_700_000_000_000_000 + (p.at - START) // timedelta(microseconds=1), wire.bits([p.value])[0])
+            for p in a_curve(1024, shape=SHAPES[name])
+        ]
+        steps, times, values = zip(*points, strict=True)
+        columns = wire._column(steps) + wire._column(times)
+        plain, crossed = (array("q", some).tobytes() for some in (values, [values[0], *map(xor, values[1:], values)]))
+        by_byte = columns + b"".join(plain[place::8] for place in range(8))
+        ways: dict[str, tuple[bytes, Callable[[bytes], bytes]]] = {
+            "24 bytes a point, zlib 1": (
+                array("q", [*steps, *times]).tobytes() + plain,
+                lambda data: zlib.compress(data, 1),
+            ),
+            "columns, not compressed": (columns + plain, bytes),
+            "columns, zlib 1": (columns + plain, lambda data: zlib.compress(data, 1)),
+            "columns, values byte by byte, zlib 1": (by_byte, lambda data: zlib.compress(data, 1)),
+            "columns, values byte by byte, zlib 6": (by_byte, lambda data: zlib.compress(data, 6)),
+            "columns, values byte by byte, lzma": (by_byte, lzma.compress),
+            "columns, XOR with the value before, byte by byte, zlib 1": (
+                columns + b"".join(crossed[place::8] for place in range(8)),
+                lambda data: zlib.compress(data, 1),
+            ),
+            "as it is done": (columns + wire._values(values), lambda data: zlib.compress(data, 1)),
+        }
+        found[name] = {
+            way: {
+                "bytes a point": round(len(pack(data)) / 1024, 2),
+                "us": round(cost(partial(pack, data), times=50)["cpu_ms"] * 1e3),
+            }
+            for way, (data, pack) in ways.items()
+        }
+    return found
+
+
 def begin(store: Metadata) -> None:
     """The one run."""
     store.runs.create(Run(id=RunId("r"), experiment="e", name="r", status="running", started_at=START))
@@ -179,7 +222,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=given.folder) as folder:
         store = opened(given.location or f"{folder}/meta.db")
         begin(store)
-        results: dict[str, Any] = {"store": name, "a chunk of so many points": chunk_sizes()}
+        results: dict[str, Any] = {
+            "store": name,
+            "ways to write 1024 points": choices(),
+            "a chunk of so many points": chunk_sizes(),
+        }
         if not given.location:
             results["bytes a point by shape, 100,000 points"] = shapes(opened)
         results["growth"] = growth(store, None if given.location else folder, most=int(given.most), keys=given.keys)
