@@ -13,6 +13,7 @@ import pytest
 from tests.peers.noria_server import Server, noria_server
 from tests.peers.postgres import Server as Postgres
 from tests.peers.postgres import fixture
+from tests.peers.s3 import CREDENTIALS, bucket, s3_server  # noqa: F401 (fixtures)
 
 FLOWS = Path(__file__).parent / "flows"
 PYTHON = Path(__file__).resolve().parents[2] / ".make" / "peers" / "bin" / "python"
@@ -57,6 +58,14 @@ def test_the_client_notices_no_difference(server: Server, flow: str) -> None:
 def test_large_files_go_in_one_piece_and_in_parts() -> None:
     with noria_server() as server:
         run("large_file", server, "20")
+
+
+@pytest.mark.slow
+def test_large_files_rest_in_an_object_store(bucket: str, tmp_path: Path) -> None:  # noqa: F811
+    settings = f'[stores]\nblobs = "object_store"\nblobs_location = "{bucket}"\n'
+    (tmp_path / "noria.toml").write_text(settings, encoding="utf-8")
+    with noria_server(home=tmp_path / ".noria", **CREDENTIALS) as server:
+        run("large_file", server, "40")
 
 
 @pytest.mark.slow

@@ -140,6 +140,14 @@ class BlobStoreSuite:
         assert store.put_chunks(iter(())) == (digest_of(b""), 0)
         assert list(store.chunks(digest_of(b""))) == []
 
+    def test_content_is_put_together_from_contents_of_the_same_store(self, store: BlobStore) -> None:
+        parts = [store.put(bytes([number]) * (6 << 20)) for number in range(2)]
+
+        digest, size = store.put_chunks(piece for part in parts for piece in store.chunks(part))
+
+        assert size == 12 << 20
+        assert digest == digest_of(bytes(6 << 20) + b"\x01" * (6 << 20))
+
     def test_any_stretch_can_be_read(self, store: BlobStore) -> None:
         content = os.urandom(2_500_001)
         digest = store.put(content)

@@ -11,6 +11,8 @@ import secrets
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from queue import Full, Queue
+from threading import Event, Thread
 from typing import Any, cast
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
@@ -36,6 +38,8 @@ from noria.errors import (
 CHUNK = 1 << 20
 PART = 8 << 20
 """Bytes of one part of an upload, and the most that is held in memory of content whose digest is not known yet."""
+AHEAD = 4
+"""Pieces of a source that may wait for their turn."""
 STILL_FRESH = timedelta(minutes=10)
 """Content put more recently than this is not written again when it is put once more."""
 OPTIONS = {"endpoint": "endpoint", "region": "region", "virtual_hosted": "virtual_hosted_style_request"}
@@ -210,7 +214,7 @@ class ObjectBlobStore:
                     size += len(chunk)
                     yield chunk
                 held.clear()
-                for chunk in rest:
+                for chunk in _beside(rest):
                     hasher.update(chunk)
                     size += len(chunk)
                     yield bytes(chunk)
@@ -300,6 +304,42 @@ class ObjectBlobStore:
             raise StoreUnavailable(
                 problem, cause=f"{self._name}: {cause}", remedy="check the address and the network"
             ) from exc
+
+
+def _beside(source: Iterator[bytes]) -> Iterator[bytes]:
+    """The source's pieces, pulled by a thread of its own. The library asks for pieces inside its runtime, where a source that reads from an
+    object store itself could not ask the library again."""
+    pieces: Queue[tuple[bytes, BaseException | None, bool]] = Queue(maxsize=AHEAD)
+    ended = Event()
+
+    def hand_over(piece: bytes, error: BaseException | None = None, *, more: bool) -> None:
+        while not ended.is_set():
+            with contextlib.suppress(Full):
+                pieces.put((piece, error, more), timeout=0.1)
+                return
+
+    def pull() -> None:
+        try:
+            for piece in source:
+                hand_over(bytes(piece), more=True)
+                if ended.is_set():
+                    return
+            hand_over(b"", more=False)
+        except BaseException as error:  # noqa: BLE001  it is raised where the pieces are used
+            hand_over(b"", error, more=False)
+
+    thread = Thread(target=pull, name="noria-upload", daemon=True)
+    thread.start()
+    try:
+        more = True
+        while more:
+            piece, error, more = pieces.get()
+            if error is not None:
+                raise error
+            if piece:
+                yield piece
+    finally:
+        ended.set()
 
 
 def _key(folder: str, digest: Digest) -> str:
