@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from noria.adapters.metadata.memory import open_store
 from noria.domain.deployment import CanaryPlan, Rollout, Verdict
-from noria.domain.events import AliasMoved, AliasRemoved
+from noria.domain.events import AliasMoved, AliasRemoved, ModelDeleted, ModelVersionDeleted
 from noria.domain.gate import Gate, GateReport, GateResult
 from noria.domain.ids import Digest, EventId, RolloutId, RunId
 from noria.domain.interval import Interval
@@ -159,6 +159,10 @@ def test_deleting_takes_the_aliases_away_with_their_events(store: Metadata) -> N
     gone = [event for event in events(store) if isinstance(event, AliasRemoved)]
     assert [(event.alias, event.previous) for event in gone] == [("champion", 2), ("shadow", 1)]
     assert "leak" in gone[0].reason
+    assert ModelVersionDeleted(model="churn", number=2, reason="leak") in events(store)
+    assert events(store)[-2] == ModelDeleted(model="churn", versions=2, reason="the end")
+    entries = store.ledger.read()
+    assert entries[-1].cause == entries[-2].id
     assert store.models.models() == []
 
 

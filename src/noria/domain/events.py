@@ -202,6 +202,22 @@ class AliasRemoved(Event, frozen=True, kw_only=True, tag=True):
     reason: str
 
 
+class ModelVersionDeleted(Event, frozen=True, kw_only=True, tag=True):
+    """Somebody deleted a version; its number is never given again."""
+
+    model: str
+    number: int
+    reason: str
+
+
+class ModelDeleted(Event, frozen=True, kw_only=True, tag=True):
+    """Somebody deleted a model with all of its versions. versions: how many there were."""
+
+    model: str
+    versions: int
+    reason: str
+
+
 class AlertOpened(Event, frozen=True, kw_only=True, tag=True):
     """Monitoring found something."""
 
@@ -243,6 +259,8 @@ AnyEvent = (
     | RolloutRolledBack
     | AliasMoved
     | AliasRemoved
+    | ModelVersionDeleted
+    | ModelDeleted
     | AlertOpened
     | AlertResolved
     | StageFailed

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 
-from noria.domain.events import AliasMoved, AliasRemoved
+from noria.domain.events import AliasMoved, AliasRemoved, ModelDeleted, ModelVersionDeleted
 from noria.domain.ids import EventId, fresh
 from noria.domain.ledger import Draft
 from noria.domain.model import AliasMove
@@ -81,21 +81,21 @@ def move_by_hand(
 def delete_version(
     models: ModelStore, ledger: Ledger, *, model: str, number: int, at: datetime, actor: str, reason: str
 ) -> None:
-    """Take away the aliases that point to a version, each with its event, and forget it. Raises NotFound; Conflict while it answers somewhere."""
+    """Forget a version; that it went, with the aliases to it, stands in the ledger. Raises NotFound; Conflict while it answers somewhere."""
     pointing = {alias: to for alias, to in models.aliases(model).items() if to == number}
     models.delete(model, number, at=at)
-    _append_removed(
-        ledger, model, pointing, at=at, actor=actor, reason=f"version {model}/{number} was deleted: {reason}"
-    )
+    gone = ModelVersionDeleted(model=model, number=number, reason=reason)
+    _append_deleted(ledger, gone, pointing, at=at, actor=actor, why=f"version {model}/{number} was deleted: {reason}")
 
 
 def delete_model(
     catalog: ModelCatalog, models: ModelStore, ledger: Ledger, *, model: str, at: datetime, actor: str, reason: str
 ) -> None:
     """Forget a model with all of its versions; the ledger keeps where its aliases pointed. Raises NotFound; Conflict while it is served."""
-    pointing = models.aliases(model)
+    pointing, versions = models.aliases(model), len(models.versions(model))
     catalog.delete(model, at=at)
-    _append_removed(ledger, model, pointing, at=at, actor=actor, reason=f"model '{model}' was deleted: {reason}")
+    gone = ModelDeleted(model=model, versions=versions, reason=reason)
+    _append_deleted(ledger, gone, pointing, at=at, actor=actor, why=f"model '{model}' was deleted: {reason}")
 
 
 def alias_on(models: ModelStore, *, model: str, alias: str, day: datetime) -> AliasMove | None:
@@ -115,12 +115,26 @@ def _append_missing(models: ModelStore, ledger: Ledger, model: str, alias: str) 
         _append(ledger, last, last.cause)
 
 
-def _append_removed(
-    ledger: Ledger, model: str, aliases: Mapping[str, int], *, at: datetime, actor: str, reason: str
+def _append_deleted(
+    ledger: Ledger,
+    gone: ModelVersionDeleted | ModelDeleted,
+    aliases: Mapping[str, int],
+    *,
+    at: datetime,
+    actor: str,
+    why: str,
 ) -> None:
-    events = [AliasRemoved(model=model, alias=alias, previous=to, reason=reason) for alias, to in aliases.items()]
-    if events:
-        ledger.append([Draft(id=EventId(fresh()), at=at, actor=actor, event=event) for event in events])
+    """The deletion, and what it did to aliases because of it."""
+    cause = EventId(fresh())
+    removed = [
+        AliasRemoved(model=gone.model, alias=alias, previous=to, reason=why) for alias, to in sorted(aliases.items())
+    ]
+    ledger.append(
+        [
+            Draft(id=cause, at=at, actor=actor, event=gone),
+            *[Draft(id=EventId(fresh()), at=at, actor=actor, event=event, cause=cause) for event in removed],
+        ]
+    )
 
 
 def _append(ledger: Ledger, move: AliasMove, event_id: EventId) -> None:
