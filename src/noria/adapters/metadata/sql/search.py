@@ -20,6 +20,8 @@ from noria.wire.query_fields import Kind, check
 
 FEW = 5_000
 """Rows that are looked at one by one rather than finding them along an order."""
+SORTED = 4
+"""Times as many things are sorted rather than walked along an order that they share with a million others."""
 
 
 MOST_JOINED = 6
@@ -207,7 +209,7 @@ class _Search:
         if self._dialect != "sqlite":
             return False
         return self._driver is not None or self._few(
-            Sql(f"{self.shape.source} WHERE {self._narrow.text}", self._narrow.values)
+            Sql(f"{self.shape.source} WHERE {self._narrow.text}", self._narrow.values), SORTED * self._most
         )
 
     def _selective(self) -> tuple[Sql | None, list[Condition]]:
@@ -221,16 +223,16 @@ class _Search:
                 continue
             table, condition = found
             rows = Sql(f"{table.table} x WHERE x.project = ? AND {condition.text}", (self._project, *condition.values))
-            if self._few(rows):
+            if self._few(rows, self._most):
                 numbers = Sql(f"(SELECT DISTINCT x.{table.owner} AS number FROM {rows.text}) few", rows.values)
                 return numbers, [*terms[:place], *terms[place + 1 :]]
         return None, terms
 
-    def _few(self, rows: Sql) -> bool:
+    def _few(self, rows: Sql, most: int) -> bool:
         row = self._connection.execute(
-            f"SELECT count(*) FROM (SELECT 1 FROM {rows.text} LIMIT {self._most + 1}) counted", rows.values
+            f"SELECT count(*) FROM (SELECT 1 FROM {rows.text} LIMIT {most + 1}) counted", rows.values
         ).fetchone()
-        return int(row[0]) <= self._most
+        return int(row[0]) <= most
 
 
 def _all(parts: list[Sql]) -> Sql:
