@@ -94,7 +94,7 @@ def test_keys_are_sorted_by_their_utf_16_units_as_section_3_2_3_says():
 def test_nouns_are_written_by_their_fields():
     noun = Metric(key="auc", value=1.0, step=2, at=datetime(2013, 3, 1, microsecond=10, tzinfo=UTC))
 
-    assert canonical(noun) == b'{"at":"2013-03-01T00:00:00.000010Z","key":"auc","step":2,"value":1}'
+    assert canonical(noun) == b'{"at":"2013-03-01T00:00:00.000010Z","key":"auc","step":2,"subject":null,"value":1}'
 
 
 def test_empty_things_keep_their_brackets():
