@@ -21,6 +21,8 @@ from noria.wire.frames import read_frames
 from noria.wire.nouns import unpack
 
 PATH = "/api/v1/store"
+CONNECT_S = 5.0
+"""A host that swallows what is sent to it holds nobody up for longer."""
 TIMEOUT_S = 60.0
 MOST_IDLE = 32
 """Connections kept when nobody calls."""
@@ -112,6 +114,8 @@ class Server:
             return response, response.read()
 
     def _send(self, connection: http.client.HTTPConnection, name: str, body: bytes) -> http.client.HTTPResponse:
+        if connection.sock is None:
+            _connect(connection)
         connection.request("POST", f"{self._path}/{name.replace('.', '/')}", body, self._headers)
         return connection.getresponse()
 
@@ -135,7 +139,7 @@ class Server:
 
     def _new(self) -> http.client.HTTPConnection:
         kind = http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
-        return kind(*self._host, timeout=TIMEOUT_S)
+        return kind(*self._host, timeout=CONNECT_S)
 
     def _away(self, error: Exception) -> StoreUnavailable:
         return StoreUnavailable(
@@ -155,6 +159,11 @@ class Server:
                 cause=f"its answer is not that of a Noria store: {content[:200].decode(errors='replace')!r}",
                 remedy="look at the address: is it `noria up` that answers there, of a version like this one?",
             )
+
+
+def _connect(connection: http.client.HTTPConnection) -> None:
+    connection.connect()
+    connection.sock.settimeout(TIMEOUT_S)
 
 
 def listed(kinds: Iterable[str] | None) -> list[str] | None:
