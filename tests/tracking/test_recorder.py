@@ -24,7 +24,7 @@ from noria.errors import (
 )
 from noria.testing.clock import FakeClock
 from noria.tracking import active_run
-from noria.tracking.journal import name_of
+from noria.tracking.journal import Journal, name_of
 from noria.tracking.naming import human_name
 from noria.tracking.recorder import Recorder
 from noria.tracking.sync import sync
@@ -447,6 +447,45 @@ def test_two_processes_of_one_run_have_journals_of_their_own(
 
     assert runs.get(RunId("a")).metrics == {"loss": 1.0, "auc": 0.5}
     assert kept(tmp_path) == []
+
+
+def test_what_stands_before_a_damage_is_sent_and_the_rest_is_kept(
+    recorder: Recorder, runs: Cut, series, blobs, tmp_path: Path
+) -> None:
+    runs.is_cut = True
+    with recorder.run("churn", run_id=RunId("a")) as run:
+        for step in range(10):
+            run.log(loss=float(step), step=step)
+    runs.is_cut = False
+    (segment,) = (tmp_path / "journal" / "a").glob("*.segment")
+    content = bytearray(segment.read_bytes())
+    content[-100] ^= 0xFF
+    segment.write_bytes(content)
+
+    (done,) = sync(tmp_path / "journal", runs, blobs=blobs)
+
+    assert (done.damaged, done.has_ended, done.put_aside) == (1, False, False)
+    assert 0 < done.points < 10
+    assert [point.step for point in series.history(RunId("a"), "loss")] == list(range(done.points))
+    assert [path.suffix for path in (tmp_path / "journal" / "a").iterdir()] == [".damaged"]
+    assert sync(tmp_path / "journal", runs, blobs=blobs) == []
+
+
+def test_words_of_another_version_are_kept_and_the_others_sent(
+    recorder: Recorder, runs: Cut, blobs, tmp_path: Path
+) -> None:
+    runs.is_cut = True
+    with recorder.run("churn", run_id=RunId("a")):
+        pass
+    runs.is_cut = False
+    journal = Journal(tmp_path / "journal", RunId("a"))
+    journal.append(b"\x92\x63\xa3new")
+    journal.release(remove=False)
+
+    (done,) = sync(tmp_path / "journal", runs, blobs=blobs)
+
+    assert (done.damaged, done.has_ended) == (1, True)
+    assert runs.get(RunId("a")).status == "finished"
 
 
 def test_a_forked_process_is_told_to_record_for_itself(recorder: Recorder, runs: Cut) -> None:

@@ -14,7 +14,7 @@ def configure(command: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Send every journal whose process is gone. Exit code 3 if the store refused something."""
+    """Send every journal whose process is gone. Exit code 3 if the store refused something or a journal is damaged."""
     with Workspace.open() as workspace:
         folder = workspace.home / "journal"
         if options.dry_run:
@@ -27,7 +27,7 @@ def run(options: argparse.Namespace) -> int:
         as_json({"runs": done, "waiting": left})
     else:
         _say(done, left)
-    return 3 if any(each.refused for each in done) else 0
+    return 3 if any(each.refused or each.damaged for each in done) else 0
 
 
 def _say_waiting(runs: Sequence[str], *, json: bool) -> None:
@@ -47,6 +47,10 @@ def _say(done: list[Synced], left: Sequence[str]) -> None:
         else:
             end = "" if each.has_ended else "; its end is not known: its process was killed"
             lines.append(f"✓ {each.run_id}: {each.records:,} records, {each.points:,} points{end}")
+        if each.damaged:
+            lines.append(
+                f"  {each.damaged} damaged files are kept in its journal, as .damaged; what stood before the damage was sent"
+            )
         lines += [f"  refused: {line}" for refusal in each.refused for line in refusal.splitlines()[:1]]
     lines += [f"· {run_id} is recorded by a living process, which sends it itself" for run_id in left]
     console().print("\n".join(lines) if lines else "✓ nothing waits")

@@ -32,6 +32,7 @@ from noria.tracking.delivery import (
     Params,
     Resume,
     Tags,
+    decode,
     encode,
 )
 from noria.tracking.journal import Journal, read
@@ -224,6 +225,8 @@ class ActiveRun:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if os.getpid() != self._pid:
+            return
         status: RunStatus = "finished" if error is None else "failed"
         said = "" if error is None else ascii_safe(f"{type(error).__name__}: {error}")
         with self._lock:
@@ -292,12 +295,12 @@ class ActiveRun:
             with self._lock:
                 segments, loose = self._journal.cut(), list(self._loose)
             for segment in segments:
-                self._delivery.send(read(segment))
+                self._delivery.send(map(decode, read(segment)[0]))
                 if self._delivery.run_refused:  # `sync` will put the journal aside
                     break
                 self._journal.drop(segment)
             if loose:
-                self._delivery.send(loose)
+                self._delivery.send(map(decode, loose))
                 with self._lock:
                     del self._loose[: len(loose)]
                     self._loose_bytes = sum(map(len, self._loose))

@@ -93,11 +93,10 @@ class Delivery:
         """The store holds another run of this id, or none: nothing may be added to that one."""
         self._clear()
 
-    def send(self, bodies: Iterable[bytes]) -> None:
-        """Send encoded operations in order. Raises what the stores raise, other than refusals; all of it may be sent again then."""
+    def send(self, operations: Iterable[Operation]) -> None:
+        """Send operations in order. Raises what the stores raise, other than refusals; all of it may be sent again then."""
         self._clear()
-        for body in bodies:
-            operation = decode(body)
+        for operation in operations:
             match operation:
                 case Measured():
                     self._add_points(operation)

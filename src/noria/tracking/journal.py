@@ -11,7 +11,6 @@ import mmap
 import os
 import struct
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
 
 from noria.domain.ids import RunId, derive
@@ -183,14 +182,18 @@ def put_aside(folder: Path) -> Path:
     return folder.rename(target)
 
 
-def read(segment: Path) -> Iterator[bytes]:
-    """The bodies of a segment, as far as they are whole."""
+def read(segment: Path) -> tuple[list[bytes], bool]:
+    """The bodies of a segment, and whether it is whole: one that a kill cut short is, one whose bytes have changed since is not."""
     content = memoryview(segment.read_bytes())
+    found: list[bytes] = []
     at = 0
     while at + _PREFIX.size <= len(content):
         length, check = _PREFIX.unpack_from(content, at)
+        if not length:
+            break
         body = content[at + _PREFIX.size : at + _PREFIX.size + length]
-        if not length or len(body) != length or zlib.crc32(body) != check:
-            return
-        yield bytes(body)
+        if len(body) != length or zlib.crc32(body) != check:
+            return found, False
+        found.append(bytes(body))
         at += _PREFIX.size + length
+    return found, True
