@@ -28,7 +28,7 @@ PAGES = {
     ],
     f"/compare?run={RUN}&run={derive('run', 'challenger-5')}": ["log loss", "−0.0126", "values are shown"],
     "/models": ["delay", "6 of 6 passed", "v2"],
-    f"/models/{MODEL}": ["the training data changed", "@champion", "won its canary"],
+    f"/models/{MODEL}": ["the training data changed", "@champion", "won its canary", "Latest stable"],
     f"/models/{MODEL}/versions/2": [
         "6 of 6 gates passed",
         "beats-champion",

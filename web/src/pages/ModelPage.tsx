@@ -18,6 +18,30 @@ export default function ModelPage() {
           const keys = [...new Set(data.versions.flatMap((version) => Object.keys(version.metrics)))].sort().slice(0, 4);
           return (
             <div className="stack">
+              {data.description !== "" && <p>{data.description}</p>}
+              <Section title="Latest stable">
+                <p>
+                  {data.stable.number === null ? (
+                    <span className="muted">none: {data.stable.why}</span>
+                  ) : (
+                    <>
+                      <Link to={versionPath(data.name, data.stable.number)}>
+                        <strong>v{data.stable.number}</strong>
+                      </Link>{" "}
+                      <span className="muted">({data.stable.version})</span>: {data.stable.why}
+                    </>
+                  )}
+                </p>
+                {data.stable.passed_over.length > 0 && (
+                  <ul>
+                    {data.stable.passed_over.map((over) => (
+                      <li key={over.number}>
+                        <Link to={versionPath(data.name, over.number)}>v{over.number}</Link> <span className="muted">({over.version})</span>: {over.why}
+                      </li>
+                    ))}
+                  </ul>
+                )}
+              </Section>
               <Section title="Versions">
                 <Grid label="Versions">
                   <thead>
@@ -43,7 +67,7 @@ export default function ModelPage() {
                             <strong>v{version.number}</strong>
                           </Link>{" "}
                           <span className="muted">({version.version})</span>
-                          <span className="sub">{version.flavor}</span>
+                          <span className="sub">{version.packaged ? version.flavor : "registered from outside, not packaged"}</span>
                         </th>
                         <td>
                           <Aliases of={version.aliases} />
