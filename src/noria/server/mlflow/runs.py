@@ -138,7 +138,7 @@ def create(request: Request, context: Context) -> RunAnswer:
         return RunAnswer(shape_of(context.metadata.runs.create(run), ()))
     except (NotFound, Conflict) as error:
         active(find(context, experiment_id))
-        if isinstance(error, NotFound) and experiment_id == DEFAULT:  # an emptied store: it has the experiment again now
+        if isinstance(error, NotFound) and experiment_id == DEFAULT:  # an emptied store: it has it again now
             return RunAnswer(shape_of(context.metadata.runs.create(run), ()))
         raise
 
