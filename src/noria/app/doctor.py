@@ -16,7 +16,8 @@ Level = Literal["ok", "warn", "bad"]
 
 # Distribution -> what needs it. An absent one is a warning: that part of Noria says ExtraMissing when it is used.
 OPTIONAL = {
-    "granian": "serving and the pages (noria[serve])",
+    "granian": "serving models (noria[serve])",
+    "uvicorn": "the pages, REST and MLflow's protocol (noria[serve])",
     "litestar": "the control server (noria[serve])",
     "onnxruntime": "serving converted models (noria[serve])",
     "polars": "data and monitoring (noria[train])",

@@ -44,7 +44,10 @@ def serve(
     them. port 0 takes a free one. Raises SettingInvalid when the address is not loopback and there is no key, or when the port is taken.
     """
     key = key or os.environ.get(KEY) or None
-    asyncio.run(_serve(workspace, host=host, port=port, key=key, artifact_root=artifact_root, announce=announce))
+    from noria.server.control.listener import new_loop
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(_serve(workspace, host=host, port=port, key=key, artifact_root=artifact_root, announce=announce))
 
 
 def is_loopback(host: str) -> bool:
@@ -70,13 +73,11 @@ async def _serve(
     artifact_root: str,
     announce: Callable[[str], None],
 ) -> None:
-    from granian.constants import Interfaces
-    from granian.server.embed import Server
-
     from noria.server.control.access import Gatekeeper, Keyring
     from noria.server.control.app import create_app
     from noria.server.control.changes import Streams
     from noria.server.control.front import front
+    from noria.server.control.listener import Listener
     from noria.server.control.webhooks import deliverer_of
 
     if not is_loopback(host) and not key:
@@ -90,7 +91,7 @@ async def _serve(
     control = create_app(workspace, key=key, loopback=is_loopback(host), pages=PAGES, streams=streams, hooks=hooks)
     gatekeeper = Gatekeeper(Keyring(key), loopback=is_loopback(host))
     app = front(workspace, control, gatekeeper, default_root=artifact_root, hooks=hooks)
-    server = Server(app, address=host, port=port, interface=Interfaces.ASGI, log_enabled=False, websockets=False)
+    server = Listener(app, host=host, port=port)
     loop = asyncio.get_running_loop()
 
     stop: Callable[[], None] = server.stop

@@ -5,7 +5,6 @@ Routes are in the nouns' files; who may ask is decided in front of this. Loaded 
 
 import asyncio
 from collections.abc import Awaitable, Callable, Generator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from noria.errors import RequestTooLarge
@@ -24,6 +23,7 @@ from noria.server.mlflow import (
     unsupported,
     webhooks,
 )
+from noria.server.mlflow.crew import Crew
 from noria.server.mlflow.errors import answer, respond
 from noria.server.mlflow.routing import Context, Headers, Request, Response, Route, Table
 from noria.server.mlflow.wire import encode
@@ -62,8 +62,8 @@ class MlflowApp:
     def __init__(self, context: Context, table: Table) -> None:
         self.context = context
         self._table = table
-        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="mlflow")
-        self._uploads = ThreadPoolExecutor(UPLOADS, thread_name_prefix="mlflow-files")
+        self._pool = Crew(THREADS, "mlflow")
+        self._uploads = Crew(UPLOADS, "mlflow-files")
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """One request."""
@@ -94,7 +94,7 @@ class MlflowApp:
             await _send(send, respond(error, f"{method} {path}"))
             return
         pool = self._uploads if route.streams else self._pool
-        response = await loop.run_in_executor(pool, self._answer, route, request)
+        response = await pool.run(self._answer, route, request)
         if head:
             response = _headers_only(response)
         if isinstance(response.body, bytes):
@@ -104,8 +104,8 @@ class MlflowApp:
 
     def close(self) -> None:
         """End the threads once they have answered what they hold."""
-        self._pool.shutdown(wait=True)
-        self._uploads.shutdown(wait=True)
+        self._pool.close()
+        self._uploads.close()
 
     def _answer(self, route: Route, request: Request) -> Response:
         """What a handler says, as a response; in a thread."""
@@ -130,11 +130,10 @@ class MlflowApp:
 
     async def _stream(self, send: Send, response: Response) -> None:
         """Send a body as its pieces come. An error after the first piece breaks the connection off, so that nobody takes a part for the whole."""
-        loop = asyncio.get_running_loop()
         pieces = iter(response.body)
         await send({"type": "http.response.start", "status": response.status, "headers": response.headers})
         while True:
-            piece = await loop.run_in_executor(self._pool, next, pieces, None)
+            piece = await self._pool.run(next, pieces, None)
             if piece is None:
                 break
             await send({"type": "http.response.body", "body": piece, "more_body": True})
