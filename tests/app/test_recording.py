@@ -39,6 +39,7 @@ def test_a_run_within_a_run_knows_its_parent(workspace):
 
     assert workspace.runs.get(inner.id).parent == outer.id
     assert workspace.runs.get(innermost.id).parent == inner.id
+    assert [found.id for found in noria.runs(f"tags.noria.parent = '{outer.id}'", workspace=workspace)] == [inner.id]
 
 
 def test_a_run_goes_on_under_its_own_name(workspace):

@@ -59,6 +59,10 @@ class Recorder:
         begins; a store that is away stops nothing.
         """
         chosen = run_id or RunId(fresh())
+        said = {
+            **({"noria.parent": parent} if parent else {}),
+            **(tags or {}),
+        }  # a tag can be searched for: so are children found
         begun = Run(
             id=chosen,
             experiment=checked_name(experiment),
@@ -66,7 +70,7 @@ class Recorder:
             status="running",
             started_at=self._clock.now(),
             params={checked_name(key): plain_param(key, value) for key, value in (params or {}).items()},
-            tags={checked_name(key): checked_text(str(value)) for key, value in (tags or {}).items()},
+            tags={checked_name(key): checked_text(str(value)) for key, value in said.items()},
             datasets=tuple(datasets),
             seed=seed,
             code=code,
