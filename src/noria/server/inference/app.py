@@ -11,7 +11,6 @@ from typing import Any
 
 import msgspec
 
-from noria import __version__
 from noria.errors import (
     InputInvalid,
     ModelNotReady,
@@ -21,27 +20,22 @@ from noria.errors import (
     RequestInvalid,
     RequestTooLarge,
 )
-from noria.server.inference import mlflow, v2
 from noria.server.inference.answering import Answering, Told
 from noria.server.inference.body import LIMIT_BYTES, read_body
+from noria.server.inference.codec import Call, Codec, Desk, Reply
+from noria.server.inference.protocols import by_root
 from noria.serving.live import Live
 
 log = logging.getLogger(__name__)
 
-Headers = list[tuple[str, str]]
-JSON: Headers = [("content-type", "application/json")]
-TEXT: Headers = [("content-type", "text/plain; charset=utf-8")]
-METRICS: Headers = [("content-type", "text/plain; version=0.0.4; charset=utf-8")]
-PREFIX = "/v2/models/"
-OPEN_PATHS = ("/v2/health/live", "/v2/health/ready", "/ping", "/health")
-"""Paths that orchestrators ask without a key."""
-MLFLOW_CODES = {
-    400: "BAD_REQUEST",
-    404: "RESOURCE_DOES_NOT_EXIST",
-    413: "BAD_REQUEST",
-    503: "TEMPORARILY_UNAVAILABLE",
-    500: "INTERNAL_ERROR",
-}
+METRICS = (("content-type", "text/plain; version=0.0.4; charset=utf-8"),)
+OWN = {"/metrics": "GET", "/noria/status": "GET", "/noria/flush": "POST"}
+MOST_LINES = 4096
+"""Request lines that are remembered."""
+KEY_WANTED = NoriaError("this worker asks for its API key", remedy="send Authorization: Bearer <key>")
+UNEXPECTED = NoriaError(
+    "this worker met an error that it did not expect", remedy="look into the worker's log, and report it"
+)
 
 _encode = msgspec.json.Encoder().encode
 
@@ -61,6 +55,9 @@ class InferenceApp:
         """status: what GET /noria/status shows. flush: waits until everything answered so far is in the log. api_key: '' asks for none."""
         self._answering = answering
         self._board = answering.board
+        self._desk = Desk(answering.board)
+        self._codecs = by_root()
+        self._calls: dict[tuple[str, str], tuple[Codec, Call]] = {}
         self._status = status
         self._flush = flush
         self._api_key = api_key.encode()
@@ -71,109 +68,79 @@ class InferenceApp:
         if scope.proto != "http":
             return
         path: str = scope.path
+        codec: Codec | None = None
+        call: Call | None = None
         try:
-            if self._api_key and path not in OPEN_PATHS and not self._knows_key(scope.headers):
-                body = _encode(
-                    {"error": "this worker asks for its API key\n  remedy: send Authorization: Bearer <key>"}
-                )
-                protocol.response_bytes(401, [*JSON, ("www-authenticate", "Bearer")], body)
-                return
-            if scope.method == "POST":
-                if path.startswith(PREFIX) and path.endswith("/infer"):
-                    name, version = _model(path[: -len("/infer")])
-                    body = await read_body(scope, protocol, limit=self._body_limit)
-                    await self._infer(protocol, scope.headers, body, name=name, version=version)
-                else:
-                    await self._post(path, scope, protocol)
-            elif scope.method in ("GET", "HEAD"):
-                self._get(path, scope, protocol)
+            known = self._calls.get((scope.method, path)) or self._understood(scope.method, path)
+            codec, call = known if known is not None else (self._codec_of(path), None)
+            if self._api_key and not (call and call.is_open) and not self._knows_key(scope.headers):
+                _send(protocol, self._error(codec, call, 401, KEY_WANTED), ("www-authenticate", "Bearer"))
+            elif codec is None or call is None:
+                await self._own(path, scope, protocol, codec)
             else:
-                protocol.response_bytes(
-                    405, [*JSON, ("allow", "GET, POST")], _encode({"error": f"{scope.method} is not answered here"})
-                )
+                headers = scope.headers
+                body = await read_body(scope, protocol, limit=self._body_limit) if scope.method == "POST" else b""
+                if call.does == "predict":
+                    await self._predict(protocol, codec, call, headers, body)
+                else:
+                    _send(protocol, await codec.tell(call, headers, body, self._desk))
         except NoriaError as error:
-            self._refuse(protocol, error, path)
+            self._refuse(protocol, codec, call, error, path)
         except Exception:
             log.exception("answering %s %s failed", scope.method, path)
-            problem = "this worker met an error that it did not expect"
-            protocol.response_bytes(
-                500, JSON, _error_body(path, 500, f"{problem}\n  remedy: look into the worker's log, and report it")
-            )
+            _send(protocol, self._error(codec, call, 500, UNEXPECTED))
 
-    async def _post(self, path: str, scope: Any, protocol: Any) -> None:
-        if path == "/invocations":
-            body = await read_body(scope, protocol, limit=self._body_limit)
-            await self._invoke(protocol, scope.headers, body)
-        elif path == "/noria/flush":
-            if not _is_loopback(scope.client):
-                protocol.response_bytes(403, JSON, _encode({"error": "/noria/flush is answered on this machine only"}))
-                return
-            done = await self._flush()
-            protocol.response_bytes(200 if done else 503, JSON, _encode({"flushed": done}))
-        else:
-            protocol.response_bytes(404, JSON, _encode({"error": f"nothing is posted to {path!r}"}))
-
-    async def _infer(self, protocol: Any, headers: Any, body: bytes, *, name: str, version: str | None) -> None:
+    async def _predict(self, protocol: Any, codec: Codec, call: Call, headers: Any, body: bytes) -> None:
         started = perf_counter_ns()
-        live = self._board.get(name)
-        question = v2.V2Question(body, header_length=headers.get("inference-header-content-length"))
-        answer = self._answering.answer(live, question, _told(headers, version), started=started)
-        content, json_length = v2.respond(answer, question)
+        live = self._board.get(call.model) if call.model else self._only(headers.get("noria-deployment"))
+        question = codec.ask(call, headers, body)
+        answer = self._answering.answer(live, question, _told(headers, call), started=started)
+        reply = codec.respond(call, question, answer)
         if answer.kept is not None:
             await _on_disk(answer.kept)
-        extra = [("noria-request-id", answer.request_id)]
-        if json_length is None:
-            protocol.response_bytes(200, JSON + extra, content)
-            return
-        extra += [("content-type", "application/octet-stream"), ("inference-header-content-length", str(json_length))]
-        protocol.response_bytes(200, extra, content)
+        _send(protocol, reply, ("noria-request-id", answer.request_id))
 
-    async def _invoke(self, protocol: Any, headers: Any, body: bytes) -> None:
-        started = perf_counter_ns()
-        live = self._only(headers.get("noria-deployment"))
-        question = mlflow.MlflowQuestion(body, content_type=headers.get("content-type") or "")
-        answer = self._answering.answer(live, question, _told(headers, None), started=started)
-        if answer.kept is not None:
-            await _on_disk(answer.kept)
-        extra = [("noria-request-id", answer.request_id), ("noria-model-version", str(answer.served.variant.number))]
-        protocol.response_bytes(200, JSON + extra, mlflow.respond(answer))
-
-    def _get(self, path: str, scope: Any, protocol: Any) -> None:
-        if path in ("/v2/health/live", "/ping", "/health", "/v2/health/ready"):
-            ready = path == "/v2/health/live" or self._board.ready()
-            word = "live" if path == "/v2/health/live" else "ready"
-            protocol.response_bytes(
-                200 if ready else 503, JSON, b"\n" if path in ("/ping", "/health") else _encode({word: ready})
-            )
-        elif path == "/v2":
-            protocol.response_bytes(
-                200, JSON, _encode({"name": "noria", "version": __version__, "extensions": ["binary_tensor_data"]})
-            )
-        elif path.startswith(PREFIX):
-            self._describe(path, protocol)
-        elif path == "/version":
-            protocol.response_bytes(200, TEXT, __version__.encode())
-        elif path == "/metrics":
+    async def _own(self, path: str, scope: Any, protocol: Any, codec: Codec | None) -> None:
+        """What is Noria's own: metrics and state; and lines that nobody understands."""
+        reads = scope.method in ("GET", "HEAD")
+        if path == "/metrics" and reads:
             content = self._answering.metrics.exposition(self._answering.recorder.status(), self._board.all())
-            protocol.response_bytes(200, METRICS, content)
-        elif path == "/noria/status":
+            _send(protocol, Reply(content, headers=METRICS))
+        elif path == "/noria/status" and reads:
             status = msgspec.to_builtins(self._status())
             if "modules" in scope.query_string:
                 status["modules"] = _modules()
-            protocol.response_bytes(200, JSON, _encode(status))
+            _send(protocol, Reply(_encode(status)))
+        elif path == "/noria/flush" and scope.method == "POST":
+            if not _is_loopback(scope.client):
+                _send(protocol, self._error(None, None, 403, NoriaError(f"{path} is answered on this machine only")))
+                return
+            done = await self._flush()
+            _send(protocol, Reply(_encode({"flushed": done}), 200 if done else 503))
         else:
-            protocol.response_bytes(404, JSON, _encode({"error": f"nothing is at {path!r}"}))
+            allowed = [method for method in ("GET", "POST") if self._understood(method, path)]
+            if path in OWN:
+                allowed.append(OWN[path])
+            if allowed:
+                error = NoriaError(f"{scope.method} is not answered at {path!r}", remedy=f"use {allowed[0]}")
+                _send(protocol, self._error(codec, None, 405, error), ("allow", ", ".join(allowed)))
+                return
+            _send(protocol, self._error(codec, None, 404, NoriaError(f"nothing is at {path!r}")))
 
-    def _describe(self, path: str, protocol: Any) -> None:
-        """Metadata or readiness of one model."""
-        asks_ready = path.endswith("/ready")
-        name, version = _model(path[: -len("/ready")] if asks_ready else path)
-        live = self._board.get(name)
-        served = live.variants[0] if version is None else live.numbered(version)
-        if asks_ready:
-            protocol.response_bytes(200, JSON, _encode({"name": name, "ready": True}))
-            return
-        protocol.response_bytes(200, JSON, v2.metadata(live, served))
+    def _understood(self, method: str, path: str) -> tuple[Codec, Call] | None:
+        """Which codec a request line is for, and what it says; remembered, because workers are asked few different ones."""
+        asked = "GET" if method == "HEAD" else method
+        for codec in self._codecs.get(path[1:].partition("/")[0], ()):
+            call = codec.call(asked, path)
+            if call is not None:
+                if len(self._calls) >= MOST_LINES:
+                    self._calls.clear()
+                return self._calls.setdefault((method, path), (codec, call))
+        return None
+
+    def _codec_of(self, path: str) -> Codec | None:
+        """Whose form an error takes where no codec understood the line."""
+        return next(iter(self._codecs.get(path[1:].partition("/")[0], ())), None)
 
     def _only(self, name: str | None) -> Live:
         """The deployment that is meant when the path does not say: the one named by header, or the only one there is."""
@@ -190,20 +157,27 @@ class InferenceApp:
             remedy="send the header Noria-Deployment",
         )
 
-    def _refuse(self, protocol: Any, error: NoriaError, path: str) -> None:
+    def _refuse(self, protocol: Any, codec: Codec | None, call: Call | None, error: NoriaError, path: str) -> None:
         """Turn an error into a status and the protocol's own form of it."""
         status = _status_of(error)
-        name = path[len(PREFIX) :].partition("/")[0] if path.startswith(PREFIX) else ""
-        served = name if name in self._board.names() else ""
-        self._answering.metrics.refused(served, protocol="mlflow" if path == "/invocations" else "v2", status=status)
+        if codec is not None:
+            served = call.model if call is not None and call.model in self._board.names() else ""
+            self._answering.metrics.refused(served, protocol=codec.name, status=status)
         if status == 500:
             log.error("answering %s failed: %s", path, error)
-        headers = [*JSON, ("retry-after", "1")] if error.retryable else JSON
-        protocol.response_bytes(status, headers, _error_body(path, status, str(error)))
+        reply = self._error(codec, call, status, error)
+        _send(protocol, reply, *([("retry-after", "1")] if error.retryable else []))
+
+    def _error(self, codec: Codec | None, call: Call | None, status: int, error: NoriaError) -> Reply:
+        return Reply(_encode({"error": str(error)}), status) if codec is None else codec.refuse(call, status, error)
 
     def _knows_key(self, headers: Any) -> bool:
         given = (headers.get("authorization") or "").removeprefix("Bearer ").encode()
         return hmac.compare_digest(given, self._api_key)
+
+
+def _send(protocol: Any, reply: Reply, *more: tuple[str, str]) -> None:
+    protocol.response_bytes(reply.status, [*reply.headers, *more], reply.body)
 
 
 async def _on_disk(kept: Awaitable[str]) -> None:
@@ -217,21 +191,9 @@ async def _on_disk(kept: Awaitable[str]) -> None:
         )
 
 
-def _told(headers: Any, version: str | None) -> Told:
-    return Told(version, headers.get("noria-request-key"), headers.get("noria-variant"), headers.get("noria-time"))
-
-
-def _model(path: str) -> tuple[str, str | None]:
-    """(name, version) of a path below /v2/models/. Raises ModelUnknown."""
-    name, _, rest = path[len(PREFIX) :].partition("/")
-    if not rest and name:
-        return name, None
-    word, _, version = rest.partition("/")
-    if name and word == "versions" and version and "/" not in version:
-        return name, version
-    raise ModelUnknown(
-        f"nothing is at {path!r}", remedy="ask /v2/models/<deployment> or /v2/models/<deployment>/versions/<number>"
-    )
+def _told(headers: Any, call: Call) -> Told:
+    variant = call.variant or headers.get("noria-variant")
+    return Told(call.version, headers.get("noria-request-key"), variant, headers.get("noria-time"))
 
 
 def _status_of(error: NoriaError) -> int:
@@ -242,12 +204,6 @@ def _status_of(error: NoriaError) -> int:
     if isinstance(error, ModelUnknown):
         return 404
     return 503 if isinstance(error, (ModelNotReady, Overloaded)) else 500
-
-
-def _error_body(path: str, status: int, text: str) -> bytes:
-    if path == "/invocations":
-        return _encode({"error_code": MLFLOW_CODES.get(status, "INTERNAL_ERROR"), "message": text})
-    return _encode({"error": text})
 
 
 def _is_loopback(client: str) -> bool:

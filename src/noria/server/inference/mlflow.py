@@ -10,18 +10,64 @@ from typing import Any
 
 import msgspec
 
+from noria import __version__
 from noria.domain.model import Field
 from noria.domain.prediction import Scalar
-from noria.errors import RequestInvalid
-from noria.server.inference.answering import Answer, Read
+from noria.errors import NoriaError, RequestInvalid
+from noria.server.inference.answering import Answer, Question, Read
+from noria.server.inference.codec import JSON, TEXT, Call, Desk, HeaderList, Headers, Reply
 from noria.serving.columns import from_lists, to_lists
 from noria.serving.live import Served
 
 FORMS = ("dataframe_split", "dataframe_records", "instances", "inputs")
+CODES = {
+    400: "BAD_REQUEST",
+    404: "RESOURCE_DOES_NOT_EXIST",
+    413: "BAD_REQUEST",
+    503: "TEMPORARILY_UNAVAILABLE",
+    500: "INTERNAL_ERROR",
+}
 _TRUTHS = {"true": True, "false": False, "1": True, "0": False}
 
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 _encode = msgspec.json.Encoder().encode
+
+
+class MlflowCodec:
+    """See codec.Codec."""
+
+    name = "mlflow"
+    roots = ("invocations", "ping", "health", "version")
+
+    def call(self, method: str, path: str) -> Call | None:
+        """See Codec."""
+        if path == "/invocations":
+            return Call("predict", "invocations") if method == "POST" else None
+        if method == "GET" and path in ("/ping", "/health", "/version"):
+            return Call("tell", path[1:], is_open=path != "/version")
+        return None
+
+    def ask(self, call: Call, headers: Headers, body: bytes) -> Question:
+        """See Codec."""
+        return MlflowQuestion(body, content_type=headers.get("content-type") or "")
+
+    def respond(self, call: Call, question: Question, answer: Answer) -> Reply:
+        """See Codec."""
+        told: HeaderList = (("noria-model-version", str(answer.served.variant.number)),)
+        return Reply(respond(answer), headers=JSON + told)
+
+    async def tell(self, call: Call, headers: Headers, body: bytes, desk: Desk) -> Reply:
+        """See Codec. /ping and /health: 200 once everything wanted is loaded."""
+        if call.verb == "version":
+            return Reply(__version__.encode(), headers=TEXT)
+        return Reply(b"\n", 200 if desk.board.ready() else 503)
+
+    def refuse(self, call: Call | None, status: int, error: NoriaError) -> Reply:
+        """See Codec."""
+        return Reply(_encode({"error_code": CODES.get(status, "INTERNAL_ERROR"), "message": str(error)}), status)
+
+
+CODEC = MlflowCodec()
 
 
 class MlflowQuestion:
