@@ -71,6 +71,7 @@ class Board:
     def __init__(self) -> None:
         self._live: dict[str, Live] = {}
         self._failed: dict[str, NoriaError | None] = {}
+        self._unloaded: frozenset[str] = frozenset()
 
     def get(self, name: str) -> Live:
         """What is live under a name. Raises ModelUnknown, ModelNotReady."""
@@ -84,6 +85,10 @@ class Board:
                 f"deployment {name!r} is not ready", cause=cause, remedy="try again in a moment; see /noria/status"
             )
         known = ", ".join(repr(n) for n in sorted(self._live)) or "none"
+        if name in self._unloaded:
+            raise ModelUnknown(
+                f"deployment {name!r} was unloaded", cause=f"served here: {known}", remedy="load it again"
+            )
         raise ModelUnknown(
             f"no deployment {name!r} is served here", cause=f"served here: {known}", remedy="noria status"
         )
@@ -92,10 +97,21 @@ class Board:
         """Exchange a deployment's snapshot; requests under way finish with the one they began with."""
         self._live = {**self._live, live.deployment: live}
         self._failed = {name: error for name, error in self._failed.items() if name != live.deployment}
+        self._unloaded -= {live.deployment}
 
     def wanted(self, name: str, error: NoriaError | None = None) -> None:
         """Note that a deployment should be here and is not (yet), or why its newest generation could not be loaded."""
         self._failed = {**self._failed, name: error}
+        self._unloaded -= {name}
+
+    def unload(self, name: str) -> None:
+        """Take it off until it is put or wanted again; requests under way finish with the snapshot they began with."""
+        self.remove(name)
+        self._unloaded |= {name}
+
+    def unloaded(self) -> list[str]:
+        """Every name that was unloaded, sorted; none of them is among `names`."""
+        return sorted(self._unloaded)
 
     def remove(self, name: str) -> None:
         """Serve it no longer."""

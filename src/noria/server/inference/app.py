@@ -22,7 +22,7 @@ from noria.errors import (
 )
 from noria.server.inference.answering import Answering, Told
 from noria.server.inference.body import LIMIT_BYTES, read_body
-from noria.server.inference.codec import Call, Codec, Desk, Reply
+from noria.server.inference.codec import Call, Codec, Desk, Reply, Shelf
 from noria.server.inference.protocols import by_root
 from noria.serving.live import Live
 
@@ -49,13 +49,16 @@ class InferenceApp:
         *,
         status: Callable[[], object],
         flush: Callable[[], Awaitable[bool]],
+        shelf: Shelf,
         api_key: str = "",
         body_limit: int = LIMIT_BYTES,
     ) -> None:
-        """status: what GET /noria/status shows. flush: waits until everything answered so far is in the log. api_key: '' asks for none."""
+        """status: what GET /noria/status shows. flush: waits until everything answered so far is in the log.
+
+        shelf: loads and unloads deployments. api_key: '' asks for none."""
         self._answering = answering
         self._board = answering.board
-        self._desk = Desk(answering.board)
+        self._desk = Desk(answering.board, shelf)
         self._codecs = by_root()
         self._calls: dict[tuple[str, str], tuple[Codec, Call]] = {}
         self._status = status

@@ -3,6 +3,7 @@
 A protocol is one file with a codec; `protocols` lists them. What it does with columns is answering; HTTP is app.
 """
 
+import asyncio
 from typing import Literal, Protocol
 
 import msgspec
@@ -47,10 +48,34 @@ class Reply(msgspec.Struct, frozen=True, gc=False):
     headers: HeaderList = JSON
 
 
+class Shelf(Protocol):
+    """Where models are loaded from (app/worker_loader.Loader). Both methods wait, so they are called in a thread."""
+
+    def load(self, name: str) -> None:
+        """See Desk."""
+        ...
+
+    def unload(self, name: str) -> None:
+        """See Desk."""
+        ...
+
+
 class Desk(msgspec.Struct, frozen=True):
-    """What codecs may ask of the worker beside predictions."""
+    """What codecs may ask of the worker beside predictions. board.unloaded() names what was taken off by hand."""
 
     board: Board
+    shelf: Shelf
+
+    async def load(self, name: str) -> None:
+        """Serve a deployment's newest generation, also one that was unloaded; returns when it answers, in every process of the worker.
+
+        Raises ModelUnknown, BundleError, StoreError, ModelNotReady.
+        """
+        await asyncio.to_thread(self.shelf.load, name)
+
+    async def unload(self, name: str) -> None:
+        """Serve a deployment no longer until it is loaded again; requests under way finish. Raises ModelUnknown, ModelNotReady."""
+        await asyncio.to_thread(self.shelf.unload, name)
 
 
 class Codec(Protocol):

@@ -65,7 +65,9 @@ def serve(
     async def flush() -> bool:
         return await asyncio.to_thread(worker.recorder.flush)
 
-    app = InferenceApp(answering, status=worker.status, flush=flush, api_key=api_key, body_limit=body_limit)
+    app = InferenceApp(
+        answering, status=worker.status, flush=flush, shelf=worker.loader, api_key=api_key, body_limit=body_limit
+    )
     worker.start()
     # What is loaded now stays: the collector need not look at it again, and records waiting to be written are no garbage.
     gc.collect()

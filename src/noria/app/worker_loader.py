@@ -1,0 +1,195 @@
+"""Keeps a worker's board in step with the published documents, in a thread of its own: what answers is exchanged, never interrupted.
+
+A deployment can be unloaded by hand, and stays so until it is loaded by hand (worker_unloaded). Called by worker.py.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from threading import Event, RLock, Thread
+from time import monotonic
+
+from noria.app.worker_unloaded import Unloaded
+from noria.domain.deployment import Variant
+from noria.domain.ids import Digest
+from noria.errors import BundleError, InputInvalid, ModelNotReady, ModelUnknown, NoriaError, StoreError
+from noria.packaging.bundle import open_bundle
+from noria.packaging.signature import checker, unseen_counter
+from noria.ports.blobs import BlobStore
+from noria.ports.flavor import Flavor
+from noria.serving import desired
+from noria.serving.live import Board, Live, Served
+
+POLL_S = 0.1
+RETRY_S = 2.0
+
+log = logging.getLogger(__name__)
+
+
+class Loader:
+    """Follows the published documents: loads the new bundle first, then exchanges the snapshot at once. Thread-safe."""
+
+    def __init__(
+        self,
+        board: Board,
+        *,
+        blobs: BlobStore,
+        cache: Path,
+        flavors: Mapping[str, Flavor],
+        only: Sequence[str] | None = None,
+        unloaded: Unloaded | None = None,
+    ) -> None:
+        """only: the deployments to serve, None: all that are published. unloaded: what was taken off by hand, shared by the workers of a group."""
+        self._board, self._blobs, self._cache, self._flavors, self._only = board, blobs, cache, flavors, only
+        self._unloaded = unloaded or Unloaded()
+        self._seen: dict[str, bytes] = {}
+        self._not_before: dict[str, float] = {}
+        self._loaded: dict[Digest, Served] = {}
+        self._one_at_a_time = RLock()
+        self._stop = Event()
+        self._thread: Thread | None = None
+
+    def start(self) -> None:
+        """Look about every 100 ms, in a thread of its own: loading never holds up a request."""
+        self._thread = Thread(target=self._follow, name="noria-loader", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Look no more."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def step(self) -> None:
+        """Look once; load what changed. What cannot be loaded is noted on the board, the former generation goes on answering."""
+        with self._one_at_a_time:
+            unloaded = self._unloaded.read()
+            for name in unloaded.names:
+                self._take_off(name)
+            try:
+                names = self._names()
+            except StoreError as error:
+                log.error("the published deployments cannot be read: %s", error)
+                return
+            for name in names:
+                if name not in unloaded.names and monotonic() >= self._not_before.get(name, 0.0):
+                    self._update(name)
+            self._unloaded.followed(unloaded)
+
+    def load(self, name: str) -> None:
+        """Serve a deployment's newest generation, also one that was unloaded; returns when it answers here and in the other workers of the group.
+
+        Raises ModelUnknown for one that is not published or not to be served here, ModelNotReady while it has not followed everywhere, and what kept
+        it from loading: BundleError, StoreError.
+        """
+        if name not in self._names():
+            known = ", ".join(repr(n) for n in self._names()) or "none"
+            raise ModelUnknown(
+                f"no deployment {name!r} is published", cause=f"known here: {known}", remedy="noria status"
+            )
+        with self._one_at_a_time:
+            change = self._unloaded.discard(name)
+            self._not_before.pop(name, None)
+            self.step()
+            error = self._board.error(name)
+            if error is not None:
+                raise error
+            self._board.get(name)
+        self._wait_for(change, f"deployment {name!r} is not loaded in every worker yet")
+
+    def unload(self, name: str) -> None:
+        """Serve a deployment no longer until it is loaded again. Requests under way finish. Returns when no worker of the group takes new ones.
+
+        Raises ModelUnknown for a name that is not served here, ModelNotReady while it has not followed everywhere.
+        """
+        with self._one_at_a_time:
+            if name not in self._board.names() and name not in self._board.unloaded():
+                self._board.get(name)
+            change = self._unloaded.add(name)
+            self.step()
+        self._wait_for(change, f"deployment {name!r} is not unloaded in every worker yet")
+
+    def _wait_for(self, change: int, problem: str) -> None:
+        if not self._unloaded.wait_for(change):
+            raise ModelNotReady(problem, cause="one of them does not look at its loader", remedy="see /noria/status")
+
+    def _take_off(self, name: str) -> None:
+        if name not in self._board.unloaded():
+            self._board.unload(name)
+            self._seen.pop(name, None)
+            self._forget_unused()
+
+    def _names(self) -> list[str]:
+        return list(self._only) if self._only is not None else desired.names(self._blobs)
+
+    def _follow(self) -> None:
+        while not self._stop.wait(POLL_S):
+            self.step()
+
+    def _update(self, name: str) -> None:
+        try:
+            document = desired.document(self._blobs, name)
+            if document is None:
+                if name not in self._board.names():
+                    self._board.wanted(name)
+                return
+            if document == self._seen.get(name):
+                return
+            state = desired.parse(document)
+            if state.deployment not in self._board.names():
+                self._board.wanted(name)
+            self._board.put(self._live(state))
+        except NoriaError as error:
+            log.error("deployment %s cannot be loaded: %s", name, error)
+            self._put_off(name, error)
+            return
+        except (
+            Exception
+        ) as error:  # the thread must live: without it the worker would answer with an old generation for ever
+            log.exception("loading deployment %s failed unexpectedly", name)
+            self._put_off(
+                name, BundleError(f"deployment {name!r} cannot be loaded", cause=f"{type(error).__name__}: {error}")
+            )
+            return
+        self._seen[name] = document
+        self._forget_unused()
+
+    def _put_off(self, name: str, error: NoriaError) -> None:
+        self._board.wanted(name, error)
+        self._not_before[name] = monotonic() + RETRY_S
+
+    def _live(self, state: desired.DesiredState) -> Live:
+        if not state.variants:
+            raise InputInvalid(
+                f"deployment {state.deployment!r} was published without a variant", remedy="publish one with a champion"
+            )
+        served = tuple(self._served(variant) for variant in state.variants)
+        return Live(
+            deployment=state.deployment,
+            generation=state.generation,
+            variants=served,
+            sticky_by=state.sticky_by,
+            rollout=state.rollout,
+        )
+
+    def _served(self, variant: Variant) -> Served:
+        """A loaded bundle is loaded once, whatever number of generations and variants name it."""
+        known = self._loaded.get(variant.bundle)
+        if known is None:
+            opened = open_bundle(variant.bundle, blobs=self._blobs, cache=self._cache, flavors=self._flavors)
+            signature = opened.manifest.signature
+            known = Served(
+                variant,
+                signature,
+                opened.predictor,
+                checker(signature),
+                unseen_counter(signature),
+                opened.manifest.flavor,
+            )
+            self._loaded[variant.bundle] = known
+        return replace(known, variant=variant)
+
+    def _forget_unused(self) -> None:
+        used = {served.variant.bundle for live in self._board.all() for served in live.variants}
+        self._loaded = {digest: served for digest, served in self._loaded.items() if digest in used}
