@@ -15,7 +15,9 @@ The tree (code, * = a retry can help):
     │   ├── BinMismatch           noria-1009
     │   ├── LeakDetected          noria-1010
     │   ├── QueryInvalid          noria-1011
-    │   └── PathRefused           noria-1012
+    │   ├── PathRefused           noria-1012
+    │   ├── MediaTypeUnsupported  noria-1013
+    │   └── AnswerNotAcceptable   noria-1014
     ├── NotFound                  noria-2001
     ├── Conflict                  noria-2002
     │   ├── AlreadyExists         noria-2003
@@ -180,6 +182,20 @@ class PathRefused(InputInvalid):
 
     code = "noria-1012"
     default_remedy = "use a relative path of plain names, such as 'model/MLmodel'"
+
+
+class MediaTypeUnsupported(InputInvalid):
+    """A request's body is of a content type, or in a charset, that the protocol does not have."""
+
+    code = "noria-1013"
+    default_remedy = "send application/json in UTF-8"
+
+
+class AnswerNotAcceptable(InputInvalid):
+    """A request asks (Accept) for an answer in a form that the protocol does not have."""
+
+    code = "noria-1014"
+    default_remedy = "accept application/json"
 
 
 class NotFound(NoriaError):

@@ -12,7 +12,10 @@ from typing import Any
 import msgspec
 
 from noria.errors import (
+    AnswerNotAcceptable,
+    ExtraMissing,
     InputInvalid,
+    MediaTypeUnsupported,
     ModelNotReady,
     ModelUnknown,
     NoriaError,
@@ -30,6 +33,7 @@ log = logging.getLogger(__name__)
 
 METRICS = (("content-type", "text/plain; version=0.0.4; charset=utf-8"),)
 OWN = {"/metrics": "GET", "/noria/status": "GET", "/noria/flush": "POST"}
+STATUSES = {RequestTooLarge: 413, MediaTypeUnsupported: 415, AnswerNotAcceptable: 406, ExtraMissing: 501}
 MOST_LINES = 4096
 """Request lines that are remembered."""
 KEY_WANTED = NoriaError("this worker asks for its API key", remedy="send Authorization: Bearer <key>")
@@ -95,13 +99,20 @@ class InferenceApp:
 
     async def _predict(self, protocol: Any, codec: Codec, call: Call, headers: Any, body: bytes) -> None:
         started = perf_counter_ns()
-        live = self._board.get(call.model) if call.model else self._only(headers.get("noria-deployment"))
+        live = self._board.get(call.model) if call.model else self._only(_said(headers, call.model_headers))
         question = codec.ask(call, headers, body)
         answer = self._answering.answer(live, question, _told(headers, call), started=started)
         reply = codec.respond(call, question, answer)
         if answer.kept is not None:
             await _on_disk(answer.kept)
-        _send(protocol, reply, ("noria-request-id", answer.request_id))
+        variant = answer.served.variant
+        _send(
+            protocol,
+            reply,
+            ("noria-request-id", answer.request_id),
+            ("noria-model-version", str(variant.number)),
+            ("noria-variant", variant.name),
+        )
 
     async def _own(self, path: str, scope: Any, protocol: Any, codec: Codec | None) -> None:
         """What is Noria's own: metrics and state; and lines that nobody understands."""
@@ -195,13 +206,23 @@ async def _on_disk(kept: Awaitable[str]) -> None:
 
 
 def _told(headers: Any, call: Call) -> Told:
-    variant = call.variant or headers.get("noria-variant")
+    variant = call.variant or _said(headers, call.variant_headers)
     return Told(call.version, headers.get("noria-request-key"), variant, headers.get("noria-time"))
 
 
+def _said(headers: Any, names: tuple[str, ...]) -> str | None:
+    """The first of these headers that was sent."""
+    for name in names:
+        value: str | None = headers.get(name)
+        if value is not None:
+            return value
+    return None
+
+
 def _status_of(error: NoriaError) -> int:
-    if isinstance(error, RequestTooLarge):
-        return 413
+    for kind, status in STATUSES.items():
+        if isinstance(error, kind):
+            return status
     if isinstance(error, InputInvalid):
         return 400
     if isinstance(error, ModelUnknown):

@@ -30,6 +30,7 @@ class Call(msgspec.Struct, frozen=True, gc=False):
 
     does: 'predict' has a body of rows and is recorded; 'tell' is everything else. verb: the codec's own word for what is asked.
     model: the deployment, '' for the only one. version, variant: of the path. is_open: answered without a key (what orchestrators ask).
+    model_headers, variant_headers: which headers say what the path does not.
     """
 
     does: Literal["predict", "tell"]
@@ -38,6 +39,8 @@ class Call(msgspec.Struct, frozen=True, gc=False):
     version: str | None = None
     variant: str | None = None
     is_open: bool = False
+    model_headers: tuple[str, ...] = ("noria-deployment",)
+    variant_headers: tuple[str, ...] = ("noria-variant",)
 
 
 class Reply(msgspec.Struct, frozen=True, gc=False):

@@ -15,7 +15,7 @@ from noria.domain.model import Field
 from noria.domain.prediction import Scalar
 from noria.errors import NoriaError, RequestInvalid
 from noria.server.inference.answering import Answer, Question, Read
-from noria.server.inference.codec import JSON, TEXT, Call, Desk, HeaderList, Headers, Reply
+from noria.server.inference.codec import TEXT, Call, Desk, Headers, Reply
 from noria.serving.columns import from_lists, to_lists
 from noria.serving.live import Served
 
@@ -53,8 +53,7 @@ class MlflowCodec:
 
     def respond(self, call: Call, question: Question, answer: Answer) -> Reply:
         """See Codec."""
-        told: HeaderList = (("noria-model-version", str(answer.served.variant.number)),)
-        return Reply(respond(answer), headers=JSON + told)
+        return Reply(respond(answer))
 
     async def tell(self, call: Call, headers: Headers, body: bytes, desk: Desk) -> Reply:
         """See Codec. /ping and /health: 200 once everything wanted is loaded."""
