@@ -19,11 +19,21 @@ class FileEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Environment(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run or a bundle was made with: interpreter, platform and the exact distributions."""
+    """What a run or a bundle was made with: interpreter, platform and the exact distributions.
+
+    Of a run they are all that were installed; of a bundle only those that its model needs (packaging/environment), and then
+    roots: those whose code the model's own objects are made of; requires: which of the distributions each one asks for, so that what serving needs
+    can be told apart; hashes: of the archives that they were installed from ('sha256:…'), where the installation noted them;
+    trained: what a model from elsewhere was trained with, as its maker pinned it; empty: with the same as stands here.
+    """
 
     python: str
     platform: str
     packages: dict[str, str]
+    roots: tuple[str, ...] = ()
+    requires: dict[str, tuple[str, ...]] = {}
+    hashes: dict[str, tuple[str, ...]] = {}
+    trained: dict[str, str] = {}
 
 
 class Parity(msgspec.Struct, frozen=True, kw_only=True):

@@ -653,11 +653,22 @@ export interface components {
         };
         /** Environment */
         Environment: {
+            hashes: {
+                [key: string]: string[];
+            };
             packages: {
                 [key: string]: string;
             };
             platform: string;
             python: string;
+            requires: {
+                [key: string]: string[];
+            };
+            /** @default [] */
+            roots: string[];
+            trained: {
+                [key: string]: string;
+            };
         };
         /** EventView */
         EventView: {

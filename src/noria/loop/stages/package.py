@@ -17,7 +17,7 @@ from noria.loop.held import MODEL, columns_of, days_of, held_back, left_by
 from noria.loop.training import column_of, probabilities
 from noria.monitoring.profile import build_profile
 from noria.packaging.bundle import build
-from noria.packaging.environment import capture
+from noria.packaging.environment import needed_by
 from noria.packaging.signature import infer_signature
 from noria.ports.flavor import Columns
 from noria.wire.canonical import canonical
@@ -49,7 +49,7 @@ def package(entry: Entry, context: Context) -> Sequence[e.AnyEvent]:
         sample=columns,
         blobs=context.blobs,
         flavors=context.flavors,
-        environment=capture(),
+        environment=needed_by(model),
         created_at=run.started_at,
         profile=Digest(context.blobs.put(canonical(profile))),
     )
