@@ -293,15 +293,14 @@ def test_when_room_comes_back_everything_that_was_kept_is_written(home_with_smal
 
 def test_a_native_model_is_served_too(tmp_path):
     """The only case in which a worker imports scikit-learn."""
-    from sklearn.ensemble import HistGradientBoostingClassifier
+    from lightgbm import LGBMClassifier
     from sklearn.pipeline import Pipeline
 
     from tests.serving.worker_factory import before, late
 
     home, _, _ = a_home(tmp_path)
-    model = Pipeline([("before", before()), ("model", HistGradientBoostingClassifier(max_iter=3))]).fit(
-        flights(), late(flights())
-    )
+    native = LGBMClassifier(linear_tree=True, n_estimators=3, num_leaves=7, verbose=-1, n_jobs=1)
+    model = Pipeline([("before", before()), ("model", native)]).fit(flights(), late(flights()))
     built = bundle(model, open_blobs(home), run="native")
     desired.publish(open_blobs(home), deployment(variant(built.digest, number=5), generation=2))
 

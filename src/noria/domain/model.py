@@ -15,6 +15,8 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
     """One named input or output column of a model. Datatypes are those of the Open Inference Protocol; BYTES is text.
 
     width: values per row (1 for a plain column). categories: the values seen in training, for BYTES.
+    minimum, maximum: the range of the numbers seen in training. It is shown, never enforced: what lies outside is drift, not an error.
+    dims: the shape of one row's values where it is more than a list, such as (3, 32, 32); their product is the width.
     """
 
     name: str
@@ -22,6 +24,9 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
     width: int = 1
     nullable: bool = False
     categories: tuple[str, ...] | None = None
+    minimum: float | None = None
+    maximum: float | None = None
+    dims: tuple[int, ...] = ()
 
 
 class Signature(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,13 +1,16 @@
-"""A fitted scikit-learn or LightGBM model becomes ONNX: one named input a column, only the answer as output. What cannot be said exactly is refused.
+"""A fitted model becomes ONNX: one named input a column, only the answer as output. What cannot be said exactly is refused.
 
-Whether the two answer alike is parity; writing files is bundle. LightGBM trees are written here (trees), everything before them by skl2onnx.
+Whether the two answer alike is parity; writing files is bundle. Boosted trees are written here (trees, trees_*), what comes before them by skl2onnx,
+PyTorch programs by convert_torch.
 """
 
 from typing import Any
 
 from noria.domain.model import Field, Signature
 from noria.errors import BundleError, ExtraMissing
-from noria.packaging.trees import Ensemble
+from noria.packaging import trees_histogram, trees_lightgbm, trees_xgboost
+from noria.packaging.convert_torch import is_torch, torch_to_onnx
+from noria.packaging.trees import Ensemble, unsayable
 
 OPSET = {"": 18, "ai.onnx.ml": 3}
 IR_VERSION = 9
@@ -17,24 +20,28 @@ def to_onnx(model: object, signature: Signature) -> bytes:
     """Write the model as ONNX, the same bytes for the same model.
 
     Inputs carry the signature's names with shape (rows, width). The output is `probabilities` (rows, classes) or `prediction` (rows, 1), float32.
-    LightGBM keeps float64 inputs and thresholds; everything else computes in float32, as skl2onnx does.
-    Raises BundleError when the model cannot be converted (the cause says why), ExtraMissing without the converters.
+    Trees keep the numbers that they were grown with: LightGBM's and scikit-learn's histogram trees float64, XGBoost's float32; everything else
+    computes in float32, as skl2onnx does. Raises BundleError when the model cannot be converted (the cause says why), ExtraMissing without the
+    converters.
     """
     try:
         import onnx
     except ModuleNotFoundError as exc:
         raise ExtraMissing("converting a model needs the package 'onnx'", remedy="pip install 'noria[train]'") from exc
+    if is_torch(model):
+        return torch_to_onnx(model, signature)
     before, last = _parts(model)
-    if _is_lightgbm(last):
-        graph = _with_trees(before, booster_of(model), signature)
+    grown = _trees_of(last)
+    if grown is not None:
+        graph = _with_trees(before, grown, signature)
     elif last is not None:
         graph = _by_skl2onnx(model, signature, double=False)
         _keep_answer(graph, "probabilities" if hasattr(last, "predict_proba") else "")
     else:
         raise BundleError(
             f"a {type(model).__name__} cannot be written as ONNX",
-            cause="it is no fitted scikit-learn or LightGBM estimator",
-            remedy="serve it natively",
+            cause="it is no fitted scikit-learn, LightGBM, XGBoost or PyTorch model",
+            remedy="nothing to do: the native form is served",
         )
     try:
         onnx.checker.check_model(graph)
@@ -45,28 +52,19 @@ def to_onnx(model: object, signature: Signature) -> bytes:
     return bytes(graph.SerializeToString(deterministic=True))
 
 
-def booster_of(model: object) -> Any | None:
-    """The LightGBM booster that gives the last answer of a model, or None."""
-    last: Any = _parts(model)[1]
-    if not _is_lightgbm(last):
-        return None
-    return last if type(last).__name__ == "Booster" else last.booster_
-
-
 def raw_thresholds(model: object, signature: Signature) -> dict[str, list[float]]:
-    """Input column -> thresholds of a LightGBM model on that very column (columns that are scaled or encoded first have none)."""
-    booster = booster_of(model)
-    if booster is None:
+    """Input column -> thresholds of boosted trees on that very column (columns that are scaled or encoded first have none)."""
+    before, last = _parts(model)
+    grown = _trees_of(last)
+    if grown is None:
         return {}
-    before = _parts(model)[0]
     names = (
         list(signature.input_names())
         if before is None
         else [str(n).split("__", 1)[-1] for n in before.get_feature_names_out()]
     )
     numeric = {f.name for f in signature.inputs if f.datatype in ("FP32", "FP64", "INT64")}
-    found = Ensemble(booster.dump_model()).thresholds()
-    return {names[i]: values for i, values in found.items() if i < len(names) and names[i] in numeric}
+    return {names[i]: values for i, values in grown.thresholds().items() if i < len(names) and names[i] in numeric}
 
 
 def _parts(model: object) -> tuple[Any | None, Any | None]:
@@ -74,62 +72,100 @@ def _parts(model: object) -> tuple[Any | None, Any | None]:
     steps = getattr(model, "steps", None)
     if isinstance(steps, list) and steps:
         return (model[:-1] if len(steps) > 1 else None), steps[-1][1]  # type: ignore[index]
-    return None, model if _is_lightgbm(model) or hasattr(model, "get_params") else None
+    return None, model if _is_booster(model) or hasattr(model, "get_params") else None
 
 
-def _is_lightgbm(model: object) -> bool:
-    return any(
-        kind.__module__.startswith("lightgbm.") and kind.__name__ in ("LGBMModel", "Booster")
-        for kind in type(model).__mro__
-    )
+def _is_booster(model: object) -> bool:
+    """Whether it is a bare booster, which has no scikit-learn parameters."""
+    return type(model).__name__ == "Booster" and type(model).__module__.split(".")[0] in ("lightgbm", "xgboost")
 
 
-def _with_trees(before: Any | None, booster: Any, signature: Signature) -> Any:
+def _is(model: object, library: str, name: str) -> bool:
+    return any(kind.__module__.startswith(f"{library}.") and kind.__name__ == name for kind in type(model).__mro__)
+
+
+def _trees_of(last: Any | None) -> Ensemble | None:
+    """The trees that the last step answers by; None if it is no model of trees that are written here."""
+    if _is(last, "lightgbm", "LGBMModel") or _is(last, "lightgbm", "Booster"):
+        booster = last if type(last).__name__ == "Booster" else last.booster_  # type: ignore[union-attr]
+        return trees_lightgbm.read(booster.dump_model())  # type: ignore[union-attr]
+    if _is(last, "xgboost", "XGBModel") or _is(last, "xgboost", "Booster"):
+        return trees_xgboost.read(_xgboost(last).save_raw("json"))
+    return trees_histogram.read(last) if trees_histogram.is_histogram(last) else None
+
+
+def _xgboost(last: Any) -> Any:
+    """The booster with the trees that it answers by: an estimator that stopped early keeps later ones. Missing must mean NaN."""
+    if type(last).__name__ == "Booster":
+        return last
+    if last.missing is not None and last.missing == last.missing:
+        raise unsayable(f"it reads {last.missing!r} as missing", "put NaN in its place before training")
+    booster = last.get_booster()
+    best = booster.attr("best_iteration")
+    return booster if best is None else booster[: int(best) + 1]
+
+
+def _with_trees(before: Any | None, trees: Ensemble, signature: Signature) -> Any:
     """The steps before by skl2onnx in float64, then the trees as one node."""
-    import numpy as np
-    from onnx import TensorProto, helper, numpy_helper
+    from onnx import TensorProto, helper
 
-    trees = Ensemble(booster.dump_model())
+    element = TensorProto.FLOAT if trees.single else TensorProto.DOUBLE
     if before is None:
-        graph, features = _merged(signature), "features"
+        graph, features = _merged(signature, element), "features"
     else:
         graph = _by_skl2onnx(before, signature, double=True)
         value = graph.graph.output[0]
         features = value.name
-        if value.type.tensor_type.elem_type != TensorProto.DOUBLE:
-            graph.graph.node.append(helper.make_node("Cast", [features], ["features_double"], to=TensorProto.DOUBLE))
-            features = "features_double"
+        if value.type.tensor_type.elem_type != element:
+            graph.graph.node.append(helper.make_node("Cast", [features], ["features_of_trees"], to=element))
+            features = "features_of_trees"
         del graph.graph.output[:]
         # skl2onnx declares the oldest operator set that its own nodes need; double thresholds came with version 3.
         del graph.opset_import[:]
         graph.opset_import.extend(helper.make_opsetid(domain, version) for domain, version in OPSET.items())
-    attributes: dict[str, Any] = {f"nodes_{name}": part for name, part in trees.nodes.items() if name != "values"}
-    attributes["nodes_values_as_tensor"] = numpy_helper.from_array(
-        np.array(trees.nodes["values"], dtype=np.float64), "thresholds"
-    )
-    weights = numpy_helper.from_array(np.array(trees.leaves["weights"], dtype=np.float64), "leaves")
-    leaf = "target" if trees.kind == "regression" else "class"
-    attributes |= {f"{leaf}_{name}": part for name, part in trees.leaves.items() if name != "weights"}
-    attributes[f"{leaf}_weights_as_tensor"] = weights
+    attributes = _attributes(trees)
     if trees.kind == "regression":
-        node, output, shape = "TreeEnsembleRegressor", "prediction", [None, 1]
-        outputs = [output]
-        attributes |= {"n_targets": 1, "post_transform": "NONE"}
+        name, shape = "prediction", [None, trees.classes]
+        sums = "sums" if trees.link else name
+        attributes |= {"n_targets": trees.classes, "post_transform": "NONE"}
+        graph.graph.node.append(
+            helper.make_node("TreeEnsembleRegressor", [features], [sums], domain="ai.onnx.ml", **attributes)
+        )
+        if trees.link:
+            graph.graph.node.append(helper.make_node("Exp", [sums], [name]))
     else:
-        node, output, shape = "TreeEnsembleClassifier", "probabilities", [None, trees.classes]
-        outputs = ["label", output]
+        name, shape = "probabilities", [None, trees.classes]
         attributes["classlabels_int64s"] = list(range(trees.classes))
         attributes["post_transform"] = "LOGISTIC" if trees.kind == "binary" else "SOFTMAX"
-    graph.graph.node.append(helper.make_node(node, [features], outputs, domain="ai.onnx.ml", **attributes))
-    graph.graph.output.append(helper.make_tensor_value_info(output, TensorProto.FLOAT, shape))
+        graph.graph.node.append(
+            helper.make_node("TreeEnsembleClassifier", [features], ["label", name], domain="ai.onnx.ml", **attributes)
+        )
+    graph.graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
     return graph
 
 
-def _merged(signature: Signature) -> Any:
-    """A graph that only lays numeric columns side by side, in the order of the signature: what a bare booster was fitted on."""
-    from onnx import TensorProto, helper
+def _attributes(trees: Ensemble) -> dict[str, Any]:
+    """Nodes and leaves as attributes: plain floats for trees in float32, tensors for trees in float64."""
+    import numpy as np
+    from onnx import numpy_helper
 
-    inputs, doubles, nodes = [], [], []
+    leaf = "target" if trees.kind == "regression" else "class"
+    numbers = {"nodes_values": trees.nodes["values"], f"{leaf}_weights": trees.leaves["weights"]}
+    attributes: dict[str, Any] = {f"nodes_{name}": part for name, part in trees.nodes.items() if name != "values"}
+    attributes |= {f"{leaf}_{name}": part for name, part in trees.leaves.items() if name != "weights"}
+    if trees.single:
+        return attributes | {name: np.array(part, np.float32).tolist() for name, part in numbers.items()}
+    return attributes | {
+        f"{name}_as_tensor": numpy_helper.from_array(np.array(part, dtype=np.float64), name)
+        for name, part in numbers.items()
+    }
+
+
+def _merged(signature: Signature, element: int) -> Any:
+    """A graph that only lays numeric columns side by side, in the order of the signature: what a bare model was fitted on."""
+    from onnx import helper
+
+    inputs, parts, nodes = [], [], []
     for number, field in enumerate(signature.inputs):
         if field.datatype == "BYTES":
             raise BundleError(
@@ -137,10 +173,10 @@ def _merged(signature: Signature) -> Any:
                 remedy="put an encoder before the booster",
             )
         inputs.append(helper.make_tensor_value_info(field.name, _element(field), [None, field.width]))
-        doubles.append(field.name if field.datatype == "FP64" else f"double_{number}")
-        if field.datatype != "FP64":
-            nodes.append(helper.make_node("Cast", [field.name], [doubles[-1]], to=TensorProto.DOUBLE))
-    nodes.append(helper.make_node("Concat", doubles, ["features"], axis=1))
+        parts.append(field.name if _element(field) == element else f"number_{number}")
+        if parts[-1] != field.name:
+            nodes.append(helper.make_node("Cast", [field.name], [parts[-1]], to=element))
+    nodes.append(helper.make_node("Concat", parts, ["features"], axis=1))
     opsets = [helper.make_opsetid(domain, version) for domain, version in OPSET.items()]
     return helper.make_model(helper.make_graph(nodes, "model", inputs, []), opset_imports=opsets, ir_version=IR_VERSION)
 

@@ -4,9 +4,10 @@ Decoding a request into columns is server/inference; converting a model is conve
 """
 
 from collections.abc import Callable, Mapping
-from math import isnan
+from math import isnan, prod
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from noria.domain.model import Field, FieldType, Signature
@@ -29,7 +30,8 @@ _WORDS: dict[FieldType, str] = {
 def infer_signature(columns: Columns, outputs: Columns) -> Signature:
     """Describe a model by a sample of what it takes and what it gave.
 
-    columns, outputs: name -> array of shape (rows,) or (rows, width), rows >= 1. A column is nullable when the sample holds a missing value in it.
+    columns, outputs: name -> array of shape (rows,), (rows, width) or (rows, *dims), rows >= 1. A column is nullable when the sample holds a missing
+    value in it; the range of an input's numbers is kept as it was seen.
     Whole numbers with gaps arrive as float64 and stay FP64. Raises EmptyTable, SchemaMismatch for a type that no protocol carries.
 
     >>> import numpy as np
@@ -45,6 +47,20 @@ def infer_signature(columns: Columns, outputs: Columns) -> Signature:
     return Signature(
         inputs=inputs, outputs=tuple(_field(name, np.asarray(values), closed=False) for name, values in outputs.items())
     )
+
+
+def flat(columns: Columns, signature: Signature) -> Columns:
+    """Columns whose rows have dims, as (rows, width), which is how they travel; all others as they are.
+
+    >>> import numpy as np
+    >>> picture = np.zeros((5, 3, 2, 2))
+    >>> flat({"picture": picture}, infer_signature({"picture": picture}, {"p": np.zeros(5)}))["picture"].shape
+    (5, 12)
+    """
+    deep = {field.name: field.width for field in signature.inputs if field.dims}
+    return {
+        name: np.asarray(values).reshape(-1, deep[name]) if name in deep else values for name, values in columns.items()
+    }
 
 
 def check(columns: Columns, signature: Signature) -> int:
@@ -113,27 +129,35 @@ def _unequal(name: str, rows: int, others: int) -> RequestInvalid:
 
 
 def _field(name: str, values: Any, *, closed: bool) -> Field:
-    """One column's field. closed: keep the text values seen."""
-    if values.ndim not in (1, 2) or values.shape[0] == 0:
+    """One column's field. closed: keep the text values and the range that were seen."""
+    if values.ndim == 0 or 0 in values.shape:
         raise EmptyTable(
-            f"column {name!r} has shape {values.shape}", cause="a signature needs (rows,) or (rows, width), rows >= 1"
+            f"column {name!r} has shape {values.shape}",
+            cause="a signature needs (rows,), (rows, width) or (rows, *dims), rows >= 1",
         )
-    width = 1 if values.ndim == 1 else int(values.shape[1])
+    width = prod(int(n) for n in values.shape[1:])
+    dims = tuple(int(n) for n in values.shape[1:]) if values.ndim > 2 else ()
     kind = values.dtype.kind
     if kind == "b":
-        return Field(name=name, datatype="BOOL", width=width)
-    if kind in "iu":
-        return Field(name=name, datatype="INT64", width=width)
-    if kind == "f":
-        datatype: FieldType = "FP32" if values.dtype.itemsize <= 4 else "FP64"
-        return Field(name=name, datatype=datatype, width=width, nullable=bool(np.isnan(values).any()))
+        return Field(name=name, datatype="BOOL", width=width, dims=dims)
+    if kind in "iuf":
+        datatype: FieldType = "INT64" if kind in "iu" else "FP32" if values.dtype.itemsize <= 4 else "FP64"
+        nullable = kind == "f" and bool(np.isnan(values).any())
+        low, high = _range(values) if closed else (None, None)
+        return Field(name=name, datatype=datatype, width=width, nullable=nullable, minimum=low, maximum=high, dims=dims)
     if kind in "OUT":
-        return _text_field(name, values, width, closed=closed)
+        return msgspec.structs.replace(_text_field(name, values, width, closed=closed), dims=dims)
     raise SchemaMismatch(
         f"column {name!r} has type {values.dtype}",
         cause="a model's columns are booleans, numbers or text",
         remedy="convert it before training",
     )
+
+
+def _range(values: Any) -> tuple[float | None, float | None]:
+    """Smallest and largest finite number seen, or nothing if there is none."""
+    finite = values[np.isfinite(values)]
+    return (float(finite.min()), float(finite.max())) if finite.size else (None, None)
 
 
 def _text_field(name: str, values: Any, width: int, *, closed: bool) -> Field:

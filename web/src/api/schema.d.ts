@@ -736,6 +736,10 @@ export interface components {
             categories: string[] | null;
             /** @enum {string} */
             datatype: "BOOL" | "INT64" | "FP32" | "FP64" | "BYTES";
+            /** @default [] */
+            dims: number[];
+            maximum: number | null;
+            minimum: number | null;
             name: string;
             /** @default false */
             nullable: boolean;

@@ -106,17 +106,25 @@ function BundleFacts({ of }: { of: VersionPageView }) {
         ["address", <Digest key="digest" of={bundle.digest} />],
         ["loads without running code", bundle.code_free ? "yes" : "no"],
         ["files", `${count(bundle.files)}, ${bytes(bundle.size)}`],
-        ["parity with the trained model", parity === null ? "not converted" : <StateMark key="parity" state={parity.passed ? "ok" : "bad"} word={parity.passed ? "the same answers" : "differs"} />],
+        ["parity with the trained model", parity === null ? "not converted" : <StateMark key="parity" state={parity.passed ? "ok" : parity.rows === 0 ? "empty" : "bad"} word={parity.passed ? "the same answers" : parity.rows === 0 ? "not converted" : "differs"} />],
         ...(parity === null
           ? []
           : ([
               ["largest difference", `${number(parity.max_difference)} (at most ${number(parity.tolerance)})`],
               ["rows compared", count(parity.rows)],
               ["answers that flipped", count(parity.label_flips)],
+              ...(parity.reason === "" ? [] : [["served in its own form because", parity.reason]]),
             ] as [string, string][])),
       ]}
     />
   );
+}
+
+/** What training saw in a column: its text values, or the range of its numbers. */
+function Seen({ of }: { of: VersionPageView["inputs"][number] }) {
+  if (of.categories !== null) return <div className="clip" title={of.categories.join(", ")}>{`${of.categories.length}: ${of.categories.join(", ")}`}</div>;
+  if (of.minimum != null && of.maximum != null) return <>{`${number(of.minimum)} to ${number(of.maximum)}`}</>;
+  return <span className="muted">any</span>;
 }
 
 function Fields({ of }: { of: VersionPageView }) {
@@ -140,10 +148,12 @@ function Fields({ of }: { of: VersionPageView }) {
             </th>
             <td>{side === "in" ? "input" : "output"}</td>
             <td>
-              <code>{field.width === 1 ? field.datatype : `${field.datatype} × ${field.width}`}</code>
+              <code>{field.width === 1 ? field.datatype : `${field.datatype} × ${field.dims?.length ? field.dims.join(" × ") : field.width}`}</code>
             </td>
             <td>{field.nullable ? "yes" : "no"}</td>
-            <td>{field.categories === null ? <span className="muted">any</span> : <div className="clip" title={field.categories.join(", ")}>{`${field.categories.length}: ${field.categories.join(", ")}`}</div>}</td>
+            <td>
+              <Seen of={field} />
+            </td>
           </tr>
         ))}
       </tbody>
