@@ -19,6 +19,7 @@ from noria.domain.ids import Digest, fresh
 from noria.ports.blobs import BlobStore
 from noria.ports.flavor import Flavor
 from noria.ports.predictions import PredictionWriter
+from noria.serving.companions import UNTRIED, Judgement
 from noria.serving.live import Board
 from noria.serving.record import CAPACITY_ROWS, LINGER_S, Recorder, RingStatus, WhenFull
 
@@ -26,7 +27,7 @@ log = logging.getLogger(__name__)
 
 
 class VariantStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """One variant that answers."""
+    """One variant that answers. company: whether its requests are answered in batches, and what was measured to decide it."""
 
     name: str
     model: str
@@ -35,6 +36,7 @@ class VariantStatus(msgspec.Struct, frozen=True, kw_only=True):
     weight: float
     bundle: Digest
     flavor: str
+    company: Judgement = UNTRIED
 
 
 class DeploymentStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,6 +125,7 @@ class Worker:
                 weight=s.variant.weight,
                 bundle=s.variant.bundle,
                 flavor=s.flavor,
+                company=s.company,
             )
             for s in live.variants
         )

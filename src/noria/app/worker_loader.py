@@ -11,14 +11,16 @@ from threading import Event, RLock, Thread
 from time import monotonic
 
 from noria.app.worker_unloaded import Unloaded
+from noria.domain.bundle import Bundle
 from noria.domain.deployment import Variant
 from noria.domain.ids import Digest
 from noria.errors import BundleError, InputInvalid, ModelNotReady, ModelUnknown, NoriaError, StoreError
 from noria.packaging.bundle import open_bundle
 from noria.packaging.signature import checker, unseen_counter
 from noria.ports.blobs import BlobStore
-from noria.ports.flavor import Flavor
+from noria.ports.flavor import Columns, Flavor
 from noria.serving import desired
+from noria.serving.companions import batcher_for, example_columns, judge
 from noria.serving.live import Board, Live, Served
 
 POLL_S = 0.1
@@ -179,6 +181,7 @@ class Loader:
         if known is None:
             opened = open_bundle(variant.bundle, blobs=self._blobs, cache=self._cache, flavors=self._flavors)
             signature = opened.manifest.signature
+            company = judge(opened.predictor.predict, self._example(opened.manifest))
             known = Served(
                 variant,
                 signature,
@@ -186,9 +189,16 @@ class Loader:
                 checker(signature),
                 unseen_counter(signature),
                 opened.manifest.flavor,
+                batcher_for(opened.predictor.predict, company),
+                company,
             )
             self._loaded[variant.bundle] = known
         return replace(known, variant=variant)
+
+    def _example(self, manifest: Bundle) -> Columns | None:
+        """The bundle's example rows, if it has any that can be read."""
+        found = next((entry.digest for entry in manifest.files if entry.path == manifest.example), None)
+        return None if found is None else example_columns(self._blobs.get(found), manifest.signature)
 
     def _forget_unused(self) -> None:
         used = {served.variant.bundle for live in self._board.all() for served in live.variants}

@@ -11,12 +11,15 @@ from noria.domain.ids import RolloutId
 from noria.domain.model import Signature
 from noria.errors import ModelNotReady, ModelUnknown, NoriaError, RequestInvalid
 from noria.ports.flavor import Columns, Predictor
+from noria.serving.batching import Batcher
+from noria.serving.companions import UNTRIED, Judgement
 
 
 @dataclass(frozen=True, slots=True)
 class Served:
     """One loaded variant. check: refuses columns against the signature and counts values that training never saw; unseen: only counts them, for
-    columns that a codec has made to the signature (both from packaging/signature, passed in)."""
+    columns that a codec has made to the signature (both from packaging/signature, passed in). batcher: where requests are answered in company, which
+    `company` explains."""
 
     variant: Variant
     signature: Signature
@@ -24,6 +27,8 @@ class Served:
     check: Callable[[Columns], int]
     unseen: Callable[[Columns], int]
     flavor: str
+    batcher: Batcher | None = None
+    company: Judgement = UNTRIED
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from noria.domain.bundle import Bundle
 from noria.domain.prediction import Scalar
 from noria.errors import BundleError
 from noria.ports.flavor import Columns, Predictor
+from noria.serving.batching import Batcher
 from noria.serving.columns import from_lists, to_lists
 from noria.serving.live import Served
 
@@ -36,6 +37,14 @@ def predict(served: Served, columns: Columns, *, known_good: bool = False) -> tu
     """
     unseen = served.unseen(columns) if known_good else served.check(columns)
     return served.predictor.predict(columns), unseen
+
+
+async def predict_in_company(
+    batcher: Batcher, served: Served, columns: Columns, *, known_good: bool = False
+) -> tuple[Columns, int]:
+    """As `predict`, through the variant's batcher. What is invalid is refused here, before it joins anybody. Raises Overloaded too."""
+    unseen = served.unseen(columns) if known_good else served.check(columns)
+    return await batcher.join(columns), unseen
 
 
 def answer(opened: Opened, inputs: Mapping[str, Sequence[Scalar]]) -> dict[str, list[Scalar]]:

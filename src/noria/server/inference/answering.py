@@ -4,7 +4,7 @@ Reading and writing bytes is v2 and mlflow; HTTP is app. Nothing here waits for 
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from secrets import token_hex
 from time import perf_counter_ns
@@ -18,9 +18,10 @@ from noria.domain.prediction import PredictionRecord, Scalar
 from noria.errors import RequestInvalid
 from noria.ports.flavor import Columns
 from noria.server.inference.metrics import Metrics
+from noria.serving.batching import Batcher
 from noria.serving.columns import to_lists
 from noria.serving.live import Board, Live, Served
-from noria.serving.predict import predict
+from noria.serving.predict import predict, predict_in_company
 from noria.serving.record import Recorder
 from noria.serving.route import pick, position
 
@@ -101,6 +102,18 @@ class Asked(msgspec.Struct, frozen=True, gc=False):
         )
 
 
+class _Asking(msgspec.Struct, frozen=True, gc=False):
+    """What is known of a request before the model answers."""
+
+    live: Live
+    served: Served
+    question: Question
+    request_id: str
+    at: datetime
+    started: int
+    read: Read
+
+
 class Told(msgspec.Struct, frozen=True, gc=False):
     """What the headers say. version: of the path. key: Noria-Request-Key; variant: Noria-Variant; at: Noria-Time."""
 
@@ -147,33 +160,60 @@ class Answering:
         self._replay_clock = replay_clock
         self._durable = durable
 
-    def answer(self, live: Live, question: Question, told: Told, *, started: int) -> Answer:
-        """Answer and record one request. started: perf_counter_ns when its body was there.
+    def answer(self, live: Live, question: Question, told: Told, *, started: int) -> Answer | Awaitable[Answer]:
+        """Answer and record one request. started: perf_counter_ns when its body was there. To be awaited where the model is answered in company.
 
         The same Noria-Request-Key gives the same request id, so a request that is sent again is recorded once.
-        Raises RequestInvalid, ModelUnknown, Overloaded.
+        Raises RequestInvalid, ModelUnknown, Overloaded, at once or when it is awaited.
         """
         request_id = f"r{derive(live.deployment, told.key) if told.key else token_hex(16)}"
         at = self._time(told.at)
         served = choose(live, question, told, request_id)
         read = question.columns(served)
+        asked = _Asking(live, served, question, request_id, at, started, read)
+        if served.batcher is not None:
+            return self._in_company(served.batcher, asked)
         outputs, unseen = predict(served, read.columns, known_good=read.known_good)
+        return self._record(asked, outputs, unseen)
+
+    async def _in_company(self, batcher: Batcher, asked: "_Asking") -> Answer:
+        read = asked.read
+        outputs, unseen = await predict_in_company(batcher, asked.served, read.columns, known_good=read.known_good)
+        return self._record(asked, outputs, unseen)
+
+    def _record(self, asked: "_Asking", outputs: Columns, unseen: int) -> Answer:
+        """What is left when the model has answered."""
+        live, served, question = asked.live, asked.served, asked.question
         values = to_lists(outputs, served.signature.outputs)
         rows = len(next(iter(values.values())))
         keys = question.keys
         if keys is not None and len(keys) != rows:
             raise RequestInvalid(f"{len(keys)} keys came with {rows} rows", remedy="send one key a row, or none")
-        passed = perf_counter_ns() - started
+        passed = perf_counter_ns() - asked.started
         variant = served.variant
         kept, then = _promise() if self._durable else (None, None)
         self.recorder.offer(
-            Asked(request_id, live, variant, at, passed // 1000, question.protocol, rows, read.blocks, values, keys),
+            Asked(
+                asked.request_id,
+                live,
+                variant,
+                asked.at,
+                passed // 1000,
+                question.protocol,
+                rows,
+                asked.read.blocks,
+                values,
+                keys,
+            ),
             then=then,
         )
         self.metrics.answered(
-            (live.deployment, variant.name, question.protocol), seconds=passed / 1e9, rows=rows, unseen=unseen
+            (live.deployment, variant.number, variant.name, question.protocol),
+            seconds=passed / 1e9,
+            rows=rows,
+            unseen=unseen,
         )
-        return Answer(request_id, live, served, rows, outputs, values, kept)
+        return Answer(asked.request_id, live, served, rows, outputs, values, kept)
 
     def _time(self, given: str | None) -> datetime:
         """When it was asked: now, or what the caller says in a replay."""

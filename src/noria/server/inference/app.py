@@ -23,7 +23,7 @@ from noria.errors import (
     RequestInvalid,
     RequestTooLarge,
 )
-from noria.server.inference.answering import Answering, Told
+from noria.server.inference.answering import Answer, Answering, Told
 from noria.server.inference.body import LIMIT_BYTES, read_body
 from noria.server.inference.codec import Call, Codec, Desk, Reply, Shelf
 from noria.server.inference.protocols import by_root
@@ -101,7 +101,8 @@ class InferenceApp:
         started = perf_counter_ns()
         live = self._board.get(call.model) if call.model else self._only(_said(headers, call.model_headers))
         question = codec.ask(call, headers, body)
-        answer = self._answering.answer(live, question, _told(headers, call), started=started)
+        given = self._answering.answer(live, question, _told(headers, call), started=started)
+        answer = given if isinstance(given, Answer) else await given
         reply = codec.respond(call, question, answer)
         if answer.kept is not None:
             await _on_disk(answer.kept)
