@@ -1,47 +1,22 @@
-"""A request of the Open Inference Protocol V2, read: JSON tensors and binary ones, into the columns of the signature. The rest of the protocol is v2.
+"""A request of the Open Inference Protocol V2 over REST, read: JSON tensors and binary ones, into the columns of the signature.
 
-Source: kserve/open-inference-protocol, specification/protocol/inference_rest.md; Triton, extension_binary_data.md.
+The rest of the protocol is v2; what tensors may be is v2_tensors. Source: kserve/open-inference-protocol, specification/protocol/inference_rest.md;
+Triton, extension_binary_data.md.
 """
 
-from collections.abc import Mapping
-from math import isnan, prod
+from math import isnan
 from typing import Annotated, Any
 
 import msgspec
 import numpy as np
 
 from noria.domain.model import Field, FieldType, Signature
-from noria.domain.prediction import Scalar
 from noria.errors import RequestInvalid
 from noria.server.inference.answering import Read
-from noria.serving.columns import DTYPES, to_lists
+from noria.server.inference.v2_tensors import BYTES_ONLY, WIRE, first_text, from_bytes, gather, in_range, wire
 from noria.serving.live import Served
 
 Long = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
-
-WIRE: dict[str, Any] = {
-    "BOOL": np.bool_,
-    "UINT8": np.uint8,
-    "UINT16": np.uint16,
-    "UINT32": np.uint32,
-    "INT8": np.int8,
-    "INT16": np.int16,
-    "INT32": np.int32,
-    "INT64": np.int64,
-    "FP16": np.float16,
-    "FP32": np.float32,
-    "FP64": np.float64,
-    "BYTES": object,
-}
-_SMALL = ("UINT8", "UINT16", "INT8", "INT16")
-ACCEPTED: dict[FieldType, frozenset[str]] = {
-    "BOOL": frozenset({"BOOL"}),
-    "INT64": frozenset({"INT64", "INT32", "UINT32", *_SMALL}),
-    "FP32": frozenset({"FP32", "FP16", *_SMALL}),
-    "FP64": frozenset({"FP64", "FP32", "FP16", "INT32", "UINT32", *_SMALL}),
-    "BYTES": frozenset({"BYTES"}),
-}
-"""Which tensors a column takes: those that fit into it without loss."""
 
 
 class Tensor(msgspec.Struct):
@@ -89,102 +64,165 @@ _any = msgspec.json.Decoder()
 
 
 class V2Question:
-    """A parsed request (see answering.Question)."""
+    """A parsed request (see answering.Question). accepts: the header Accept-Encoding, which the answer follows."""
 
-    __slots__ = ("_tail", "request")
+    __slots__ = ("_bare", "_binary", "_tail", "accepts", "request")
     protocol = "v2"
 
-    def __init__(self, body: bytes, *, header_length: str | None = None) -> None:
-        """header_length: of Inference-Header-Content-Length, when binary tensors follow the JSON. Raises RequestInvalid."""
-        head, self._tail = body, memoryview(b"")
+    def __init__(self, body: bytes, *, header_length: str | None = None, accepts: str | None = None) -> None:
+        """header_length: of Inference-Header-Content-Length, when binary tensors follow the JSON. Raises RequestInvalid.
+
+        Length 0: there is no JSON, the body is the one input of the model as binary tensor (Triton's raw binary request).
+        """
+        self.accepts = accepts
+        self._binary: dict[str, memoryview] = {}
+        self._bare = header_length == "0"
+        self._tail = memoryview(b"")
+        if self._bare:
+            self.request = InferRequest([], parameters={"binary_data_output": True})
+            self._tail = memoryview(body)
+            return
+        head = body
         if header_length is not None:
-            if not header_length.isdecimal() or int(header_length) > len(body):
+            if not (header_length.isascii() and header_length.isdecimal()) or int(header_length) > len(body):
                 raise RequestInvalid(
-                    f"header Inference-Header-Content-Length is {header_length!r}",
+                    f"header Inference-Header-Content-Length is {header_length[:40]!r}",
                     cause=f"the body has {len(body)} bytes",
+                    remedy="send the length of the JSON, before the binary tensors",
                 )
             head, self._tail = body[: int(header_length)], memoryview(body)[int(header_length) :]
-        try:
-            self.request = _request.decode(head)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
-            kind = "does not follow the protocol" if isinstance(exc, msgspec.ValidationError) else "is not valid JSON"
-            raise RequestInvalid(
-                f"the request {kind}",
-                cause=str(exc),
-                remedy='send {"inputs": [{"name": ..., "shape": [n], "datatype": ..., "data": [...]}]}',
-            ) from exc
+        self.request = _decoded(head)
+        tensors = self.request.inputs
+        if self._tail or any(t.parameters for t in tensors):
+            self._binary = _split(tensors, self._tail)
 
     @property
     def keys(self) -> list[str] | None:
         """Parameter `keys`: a list of texts, one a row."""
-        keys = (self.request.parameters or {}).get("keys")
-        if keys is None:
-            return None
-        if isinstance(keys, str):
-            return [keys]
-        if isinstance(keys, list) and all(isinstance(key, str) for key in keys):
-            return keys
-        raise RequestInvalid(
-            "parameter 'keys' is not a list of texts", remedy='send "parameters": {"keys": ["a", "b"]}'
-        )
+        return keys_of((self.request.parameters or {}).get("keys"))
 
     def first(self, column: str) -> str | None:
-        """See Question. Only JSON tensors are looked at."""
+        """See Question."""
         tensor = next((t for t in self.request.inputs if t.name == column), None)
-        if tensor is None or not bytes(tensor.data):
+        if tensor is None:
             return None
         try:
-            value = _any.decode(tensor.data)
-        except (msgspec.DecodeError, RecursionError):
+            value: Any
+            if column in self._binary:
+                value = from_bytes(self._binary[column], column, tensor.datatype, tensor.shape).ravel()[:1].tolist()
+            else:
+                value = _any.decode(tensor.data)
+        except (msgspec.DecodeError, RecursionError, RequestInvalid, KeyError):
             return None  # columns() says what is wrong with it
         while isinstance(value, list) and value:
             value = value[0]
-        return None if value is None or value == [] else str(value)
+        return first_text(tensor.datatype, value)
 
     def columns(self, served: Served) -> Read:
         """See Question."""
+        if self._bare:
+            return self._only_column(served)
         tensors = self.request.inputs
-        if not self._tail:
+        if not self._binary:
             usual = _plan(served).read(tensors)
             if usual is not None:
                 return usual
-        by_name = {t.name: t for t in tensors}
-        if len(by_name) != len(tensors):
-            twice = next(t.name for i, t in enumerate(tensors) if t.name in {u.name for u in tensors[:i]})
-            raise RequestInvalid(f"tensor {twice!r} was sent twice", remedy="send each column once")
-        fields = served.signature.inputs
-        binary = self._binary(tensors)
-        columns: dict[str, Any] = {}
-        lists: dict[str, list[Scalar]] = {}
-        for field in fields:
-            tensor = by_name.pop(field.name, None)
-            if tensor is not None:
-                columns[field.name] = _column(tensor, field, binary.get(field.name), lists)
-        columns.update(dict.fromkeys(by_name))  # the check names what the model does not know
-        return Read(columns, [(list(lists), list(lists.values()))])
+        return gather([t.name for t in tensors], served, lambda i, field: self._values(tensors[i], field))
 
-    def _binary(self, tensors: list[Tensor]) -> Mapping[str, memoryview]:
-        """Tensor name -> its bytes behind the JSON, in the order of the tensors."""
-        if not self._tail and all(t.parameters is None for t in tensors):
-            return {}
-        found, start = {}, 0
-        for tensor in tensors:
-            size = (tensor.parameters or {}).get("binary_data_size")
-            if size is None:
-                continue
-            if not isinstance(size, int) or isinstance(size, bool) or size < 0 or start + size > len(self._tail):
-                raise RequestInvalid(
-                    f"binary_data_size of tensor {tensor.name!r} is {size!r}",
-                    cause=f"{len(self._tail) - start} bytes are left",
-                )
-            found[tensor.name] = self._tail[start : start + size]
-            start += size
-        if start != len(self._tail):
+    def _values(self, tensor: Tensor, field: Field) -> Any:
+        """One tensor's values, as JSON or the bytes behind it say them."""
+        kind, size = wire(tensor.datatype, tensor.shape, field)
+        content = self._binary.get(tensor.name)
+        if content is not None:
+            return from_bytes(content, tensor.name, tensor.datatype, tensor.shape)
+        if tensor.datatype in BYTES_ONLY:
             raise RequestInvalid(
-                f"{len(self._tail) - start} bytes follow the last binary tensor",
-                remedy="correct the binary_data_size of the tensors",
+                f"tensor {tensor.name!r} is {tensor.datatype} and comes as JSON",
+                cause=f"the protocol has no {tensor.datatype} in JSON",
+                remedy="send it as binary tensor, or as FP32",
             )
-        return found
+        data = _from_json(tensor, field, size)
+        values = np.array(data, dtype=kind)
+        if kind is np.float32 and np.isinf(values).any():
+            raise RequestInvalid(
+                f"the data of tensor {tensor.name!r} is not FP32",
+                cause="it holds a number beyond 3.4e38",
+                remedy="send values that FP32 holds",
+            )
+        return values
+
+    def _only_column(self, served: Served) -> Read:
+        """The body as the model's one input."""
+        fields = served.signature.inputs
+        if len(fields) != 1:
+            raise RequestInvalid(
+                "header Inference-Header-Content-Length is '0', and the model has several inputs",
+                cause=f"they are: {', '.join(repr(f.name) for f in fields)}",
+                remedy="send the JSON that says which bytes are whose",
+            )
+        field, size = fields[0], len(self._tail)
+        row = 1 if field.datatype == "BYTES" else np.dtype(WIRE[field.datatype]).itemsize * field.width
+        rows = 1 if field.datatype == "BYTES" else size // row
+        shape = [rows] if field.width == 1 else [rows, field.width]
+        return gather([field.name], served, lambda _, f: from_bytes(self._tail, f.name, f.datatype, shape))
+
+
+def keys_of(keys: Any) -> list[str] | None:
+    """The parameter `keys` of a request. Raises RequestInvalid."""
+    if keys is None:
+        return None
+    if isinstance(keys, str):
+        return [keys]
+    if isinstance(keys, list) and all(isinstance(key, str) for key in keys):
+        return keys
+    raise RequestInvalid("parameter 'keys' is not a list of texts", remedy='send "parameters": {"keys": ["a", "b"]}')
+
+
+def _decoded(head: bytes) -> InferRequest:
+    try:
+        return _request.decode(head)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+        kind = "does not follow the protocol" if isinstance(exc, msgspec.ValidationError) else "is not valid JSON"
+        raise RequestInvalid(
+            f"the request {kind}",
+            cause=str(exc),
+            remedy='send {"inputs": [{"name": ..., "shape": [n], "datatype": ..., "data": [...]}]}',
+        ) from exc
+
+
+def _split(tensors: list[Tensor], tail: memoryview) -> dict[str, memoryview]:
+    """Tensor name -> its bytes behind the JSON, in the order of the tensors. Raises RequestInvalid."""
+    found: dict[str, memoryview] = {}
+    start = 0
+    for tensor in tensors:
+        parameters = tensor.parameters or {}
+        if "shared_memory_region" in parameters:
+            raise RequestInvalid(
+                f"tensor {tensor.name!r} points to shared memory",
+                cause="a worker shares no memory with its clients",
+                remedy="send the values, as JSON or as binary tensor",
+            )
+        size = parameters.get("binary_data_size")
+        if size is None:
+            continue
+        if not isinstance(size, int) or isinstance(size, bool) or size < 0 or start + size > len(tail):
+            raise RequestInvalid(
+                f"binary_data_size of tensor {tensor.name!r} is {size!r}",
+                cause=f"{len(tail) - start} bytes are left",
+                remedy="send the bytes behind the JSON, and its length in the header Inference-Header-Content-Length",
+            )
+        if bytes(tensor.data):
+            raise RequestInvalid(
+                f"tensor {tensor.name!r} has data in JSON and binary_data_size", remedy="send one of the two"
+            )
+        found[tensor.name] = tail[start : start + size]
+        start += size
+    if start != len(tail):
+        raise RequestInvalid(
+            f"{len(tail) - start} bytes follow the last binary tensor",
+            remedy="correct the binary_data_size of the tensors",
+        )
+    return found
 
 
 class _Plan:
@@ -242,6 +280,8 @@ def _block(raw: list[msgspec.Raw], datatype: FieldType, rows: int) -> tuple[list
         raise ValueError(datatype)
     if kind.kind == "f":
         flat = matrix.ravel()
+        if kind.itemsize == 4 and np.isinf(flat).any():
+            raise ValueError(datatype)
         complete = flat.size > 0 and not isnan(flat[flat.argmin()])  # argmin finds the first NaN
     else:
         complete = not any(None in row for row in values)
@@ -263,50 +303,14 @@ def _plan(served: Served) -> _Plan:
     return plan
 
 
-def _column(tensor: Tensor, field: Field, binary: memoryview | None, lists: dict[str, list[Scalar]]) -> Any:
-    """One tensor as an array of the field's type; its recorded list goes into `lists`."""
-    if tensor.datatype not in ACCEPTED[field.datatype]:
-        known = (
-            ", ".join(sorted(ACCEPTED[field.datatype])) if tensor.datatype in WIRE else "the protocol does not know it"
-        )
-        raise RequestInvalid(
-            f"tensor {field.name!r} has datatype {tensor.datatype!r}",
-            cause=f"the model takes {field.datatype} there: {known}",
-            remedy=f"send {field.datatype}",
-        )
-    shape = tensor.shape
-    if not (len(shape) in (1, 2) and shape[0] >= 0 and (shape[1] if len(shape) == 2 else 1) == field.width):
-        wanted = "[rows] or [rows, 1]" if field.width == 1 else f"[rows, {field.width}]"
-        raise RequestInvalid(
-            f"tensor {field.name!r} has shape {shape}",
-            cause=f"the model takes {wanted} there",
-            remedy="send one tensor a column",
-        )
-    kind = WIRE[tensor.datatype]
-    target = DTYPES[field.datatype]
-    if binary is not None:
-        values = _from_binary(binary, tensor, prod(shape))
-    else:
-        data = _from_json(tensor, field, prod(shape))
-        values = np.array(data, dtype=kind)
-        if field.width == 1 and kind in (np.float64, np.int64, object, np.bool_):
-            lists[field.name] = data
-            return values
-    values = values.astype(target, copy=False)
-    if field.width > 1:
-        values = values.reshape(-1, field.width)
-    lists.update(to_lists({field.name: values}, (field,)))
-    return values
-
-
 def _from_json(tensor: Tensor, field: Field, size: int) -> list[Any]:
-    """Flat values; data may be nested."""
+    """Flat values; data may be nested as its shape says, and one value a row may be nested or not."""
     kind = np.dtype(WIRE[tensor.datatype]).kind
     try:
         data: list[Any] = _FLAT[kind].decode(tensor.data)
     except msgspec.DecodeError as flat:
         try:
-            data = [value for row in _NESTED[kind].decode(tensor.data) for value in row]
+            nested: list[list[Any]] = _NESTED[kind].decode(tensor.data)
         except msgspec.DecodeError:
             missing = "" if bytes(tensor.data) else " (there is no data)"
             raise RequestInvalid(
@@ -314,6 +318,14 @@ def _from_json(tensor: Tensor, field: Field, size: int) -> list[Any]:
                 cause=str(flat),
                 remedy=f"send a list of {tensor.datatype} values",
             ) from flat
+        uneven = next((i for i, row in enumerate(nested) if len(row) != field.width), None)
+        if uneven is not None:
+            raise RequestInvalid(
+                f"the data of tensor {field.name!r} has {len(nested[uneven])} values in row {uneven}",
+                cause=f"the model takes {field.width} there",
+                remedy=f"send {field.width} values a row",
+            ) from flat
+        data = [value for row in nested for value in row]
     if len(data) != size:
         raise RequestInvalid(
             f"tensor {field.name!r} says shape {tensor.shape} and has {len(data)} values",
@@ -321,50 +333,12 @@ def _from_json(tensor: Tensor, field: Field, size: int) -> list[Any]:
             remedy="correct the shape",
         )
     if kind in "iub" and data:
-        _whole(data, tensor, field)
+        if None in data:
+            raise RequestInvalid(
+                f"column {field.name!r} has no value in row {data.index(None) // field.width}",
+                cause=f"{tensor.datatype} has no missing value",
+                remedy=f"send a value for {field.name!r}",
+            )
+        if kind != "b":
+            in_range(data, field.name, tensor.datatype)
     return data
-
-
-def _whole(data: list[Any], tensor: Tensor, field: Field) -> None:
-    """Whole numbers and booleans have no missing value, and narrow types have a range."""
-    if None in data:
-        raise RequestInvalid(
-            f"column {field.name!r} has no value in row {data.index(None) // field.width}",
-            cause=f"{tensor.datatype} has no missing value",
-            remedy=f"send a value for {field.name!r}",
-        )
-    if tensor.datatype not in ("BOOL", "INT64"):
-        limits = np.iinfo(WIRE[tensor.datatype])
-        if min(data) < limits.min or max(data) > limits.max:
-            raise RequestInvalid(
-                f"the data of tensor {field.name!r} is not {tensor.datatype}",
-                cause=f"values from {limits.min} to {limits.max} are",
-            )
-
-
-def _from_binary(binary: memoryview, tensor: Tensor, size: int) -> Any:
-    """Little-endian values, row by row; texts as 4 bytes of length and UTF-8."""
-    if tensor.datatype != "BYTES":
-        kind = np.dtype(WIRE[tensor.datatype]).newbyteorder("<")
-        if len(binary) != size * kind.itemsize:
-            raise RequestInvalid(
-                f"tensor {tensor.name!r} has {len(binary)} bytes",
-                cause=f"shape {tensor.shape} asks for {size * kind.itemsize}",
-            )
-        return np.frombuffer(binary, dtype=kind)
-    texts: list[str] = []
-    start = 0
-    while start + 4 <= len(binary):
-        end = start + 4 + int.from_bytes(binary[start : start + 4], "little")
-        if end > len(binary):
-            break
-        try:
-            texts.append(str(binary[start + 4 : end], "utf-8"))
-        except UnicodeDecodeError as exc:
-            raise RequestInvalid(f"value {len(texts)} of tensor {tensor.name!r} is not UTF-8", cause=str(exc)) from exc
-        start = end
-    if start != len(binary) or len(texts) != size:
-        raise RequestInvalid(
-            f"tensor {tensor.name!r} has {len(texts)} whole texts", cause=f"shape {tensor.shape} asks for {size}"
-        )
-    return np.array(texts, dtype=object)

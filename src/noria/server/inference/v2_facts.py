@@ -1,0 +1,68 @@
+"""What a worker tells about itself and its models in the Open Inference Protocol V2, as plain data: REST makes JSON of it, gRPC messages.
+
+Source: kserve/open-inference-protocol; Triton, extension_model_repository.md, extension_statistics.md. Called by v2 and grpc/service.
+"""
+
+from typing import Any
+
+from noria import __version__
+from noria.domain.model import Field
+from noria.serving.live import Board, Served
+
+EXTENSIONS = ["binary_tensor_data", "classification", "model_repository", "model_repository(unload_dependents)"]
+"""Those of Triton's extensions that are answered here; the others are refused by name (ABSENT)."""
+
+
+def server() -> dict[str, Any]:
+    """Name, version, extensions."""
+    return {"name": "noria", "version": __version__, "extensions": EXTENSIONS}
+
+
+def model(board: Board, name: str, version: str | None) -> dict[str, Any]:
+    """What a model takes and gives. Raises ModelUnknown, ModelNotReady."""
+    live = board.get(name)
+    served = live.variants[0] if version is None else live.numbered(version)
+    return {
+        "name": live.deployment,
+        "versions": [str(s.variant.number) for s in live.variants],
+        "platform": _platform(served),
+        "inputs": [_tensor(field) for field in served.signature.inputs],
+        "outputs": [_tensor(field) for field in served.signature.outputs],
+    }
+
+
+def index(board: Board, *, ready: bool = False) -> list[dict[str, str]]:
+    """Every version that answers, and, unless only those are asked for, what could be loaded. State: READY, LOADING, UNAVAILABLE."""
+    rows: list[dict[str, str]] = []
+    answering = {live.deployment: live for live in board.all()}
+    for name, live in answering.items():
+        error = board.error(name)
+        reason = "" if error is None else f"its newest generation cannot be loaded: {error.headline()}"
+        rows += [
+            {"name": name, "version": str(s.variant.number), "state": "READY", "reason": reason} for s in live.variants
+        ]
+    if not ready:
+        for name in board.names():
+            if name not in answering:
+                error = board.error(name)
+                state, reason = ("LOADING", "") if error is None else ("UNAVAILABLE", error.headline())
+                rows.append({"name": name, "state": state, "reason": reason})
+        rows += [{"name": name, "state": "UNAVAILABLE", "reason": "unloaded"} for name in board.unloaded()]
+    return sorted(rows, key=lambda row: (row["name"], row.get("version", "")))
+
+
+def absent(extension: str) -> str:
+    """Why a request of an extension is refused.
+
+    >>> absent("trace")
+    "this server has no extension 'trace'"
+    """
+    return f"this server has no extension {extension!r}"
+
+
+def _platform(served: Served) -> str:
+    return "onnxruntime_onnx" if served.flavor == "onnx" else served.flavor
+
+
+def _tensor(field: Field) -> dict[str, Any]:
+    return {"name": field.name, "datatype": field.datatype, "shape": [-1] if field.width == 1 else [-1, field.width]}
