@@ -29,6 +29,10 @@ import psutil
 
 ROOT = Path(__file__).resolve().parent.parent
 CLIENT = Path(__file__).with_name("clients") / "mlflow_client.py"
+OWN_CLIENT = Path(__file__).with_name("clients") / "noria_client.py"
+
+PER_CALL = ("client_cpu_ms", "server_cpu_ms", "calls_per_s")
+"""Not compared between different clients, whose calls are not the same; points, reads and searches are."""
 
 
 class Server:
@@ -73,6 +77,15 @@ class Server:
                 continue
         return total
 
+    def settle(self, *, at_most_s: float = 120.0) -> None:
+        """Wait until starting is over: less than 5 % of a core for two seconds. mlflow's workers go on importing after the first answer."""
+        begun = time.monotonic()
+        while time.monotonic() - begun < at_most_s:
+            before = self.cpu()
+            time.sleep(2.0)
+            if self.cpu() - before < 0.1:
+                return
+
     def stop(self) -> None:
         for process in reversed(self.tree()):
             try:
@@ -113,15 +126,23 @@ def noria_server(folder: Path, runs: int, metadata: str) -> Server:
 
 def client(peer: Path, server: Server, case: str, *arguments: object) -> dict[str, Any]:
     """Run one case of the client; adds the server's CPU a call."""
-    before = server.cpu()
-    out = subprocess.run(
-        [str(peer), str(CLIENT), case, server.url, *map(str, arguments)],
-        check=True, capture_output=True, text=True, cwd=server.folder,
+    with subprocess.Popen(
+        [str(peer), str(OWN_CLIENT if case.startswith("own_") else CLIENT), case, server.url, *map(str, arguments)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=server.folder,
         env={**os.environ, "MLFLOW_TRACKING_URI": server.url, "MLFLOW_ENABLE_ASYNC_LOGGING": "false", "GIT_PYTHON_REFRESH": "quiet"},
-    ).stdout  # fmt: skip
-    found: dict[str, Any] = json.loads(out.strip().splitlines()[-1])
-    # Importing and preparing are the client's own time; it says when it began and ended, and how many calls it made before.
-    found["server_cpu_ms"] = round(1000 * (server.cpu() - before) / max(found["calls"], 1), 3)
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        assert process.stderr is not None
+        before, last = server.cpu(), ""
+        for line in process.stdout:  # importing and preparing are the client's own time: it says when the calls begin
+            if line == "begin\n":
+                before = server.cpu()
+            last = line
+        after = server.cpu()
+        if process.wait():
+            raise SystemExit(f"{case} against {server.name}: {process.stderr.read()[-2000:]}")
+    found: dict[str, Any] = json.loads(last)
+    found["server_cpu_ms"] = round(1000 * (after - before) / max(found["calls"], 1), 3)
     return found
 
 
@@ -185,8 +206,15 @@ def measure(server: Server, peer: Path, options: argparse.Namespace) -> dict[str
         ("versions", (options.seconds,)),
         ("artifact", (200,)),
     ]
+    if server.name == "noria":
+        plan += [
+            ("own_points", (3 * options.points,)),
+            ("own_history", (options.points,)),
+            ("own_search", (options.seconds,)),
+        ]
     for case, arguments in plan:
-        repeats = [client(peer, server, case, *arguments) for _ in range(1 if case == "history" else options.repeats)]
+        python = Path(sys.executable) if case.startswith("own_") else peer
+        repeats = [client(python, server, case, *arguments) for _ in range(1 if case == "history" else options.repeats)]
         cases[case] = summary(repeats)
         print(f"{server.name:8} {case:14} {cases[case]}", file=sys.stderr, flush=True)
     cases["raw_32_writers"] = summary([raw_writers(server, 32, options.seconds) for _ in range(options.repeats)])
@@ -208,10 +236,17 @@ def summary(repeats: list[dict[str, Any]]) -> dict[str, Any]:
 def ratios(noria: dict[str, Any], mlflow: dict[str, Any]) -> dict[str, float]:
     """How many times better Noria is, by the numbers that both have."""
     found = {}
-    for case, its in mlflow.items():
-        for key, value in its.items():
+    beside = {"own_points": "log_batch", "own_history": "history", "own_search": "search_filter"}
+    pairs = [(case, case) for case in mlflow] + list(beside.items())
+    for case, its_case in pairs:
+        for key, value in mlflow[its_case].items():
             mine = noria[case].get(key)
-            if not isinstance(value, int | float) or not mine or key == "calls":
+            if (
+                not isinstance(value, int | float)
+                or not mine
+                or key == "calls"
+                or (case != its_case and key in PER_CALL)
+            ):
                 continue
             found[f"{case}.{key}"] = round(mine / value if key.endswith(("per_s", "_mb_s")) else value / mine, 1)
     return found
@@ -243,6 +278,7 @@ def main() -> None:
                 else mlflow_server(options.peer_python, folder, options.runs)
             )
             try:
+                server.settle()
                 found[name] = measure(server, options.peer_python, options)
             finally:
                 server.stop()

@@ -87,9 +87,15 @@ def seed_noria(runs):
             list(pool.map(write, range(runs)))
 
 
+def begin():
+    """Say that what is measured begins: the other side reads its server's CPU now."""
+    print("begin", flush=True)
+
+
 def timed(call, seconds):
     """Call as often as fits; gives calls, calls a second, and percentiles in ms."""
     call(0)
+    begin()
     times, begun = [], time.perf_counter()
     while time.perf_counter() - begun < seconds:
         before = time.perf_counter()
@@ -98,7 +104,7 @@ def timed(call, seconds):
     wall = time.perf_counter() - begun
     times.sort()
     return {
-        "calls": len(times) + 1,
+        "calls": len(times),
         "calls_per_s": round(len(times) / wall, 2),
         "p50_ms": round(1000 * times[len(times) // 2], 2),
         "p99_ms": round(1000 * times[min(len(times) - 1, int(0.99 * len(times)))], 2),
@@ -160,6 +166,7 @@ def main(case, url, *arguments):
     elif case == "history":
         points = int(arguments[0])
         run = new_run()
+        begin()
         begun = time.perf_counter()
         for start in range(0, points, 1000):
             client.log_batch(
@@ -195,6 +202,7 @@ def main(case, url, *arguments):
             with open(path, "wb") as file:
                 for _ in range(size):
                     file.write(os.urandom(1 << 20))
+            begin()
             begun = time.perf_counter()
             client.log_artifact(run, path)
             up = time.perf_counter() - begun

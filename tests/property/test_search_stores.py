@@ -375,6 +375,7 @@ def test_where_a_search_begins_changes_nothing(filled: Named, kind: Kind, data: 
     expected = read(lambda connection: found(connection, 5000))
     assert read(lambda connection: found(connection, 0)) == expected
     assert read(lambda connection: found(connection, 10)) == expected
+    assert read(lambda connection: found(connection, 30)) == expected
 
 
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -7,6 +7,7 @@ has no statistics and is held to it; PostgreSQL chooses for itself between the l
 """
 
 from collections.abc import Iterator
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -22,8 +23,8 @@ FEW = 5_000
 """Rows that are looked at one by one rather than finding them along an order."""
 SORTED = 4
 """Times as many things are sorted rather than walked along an order that they share with a million others."""
-
-
+GLANCE = 5
+"""A fifth as many entries at the front of an order are tried before things are sorted: a page that is there costs next to nothing."""
 MOST_JOINED = 6
 """Subqueries that PostgreSQL may turn into joins: planning many takes it minutes, evaluating them one after the other does not."""
 NOTHING = Sql("")
@@ -88,10 +89,23 @@ class _Search:
         self._narrow = _all(
             [self._scope, *(compiled(term, shape, dialect) for term in _terms(query.where) if _narrows(term))]
         )
+        self._driven = 0
         self._driver, rest = self._selective()
-        self._condition = _all([compiled(term, shape, dialect) for term in rest])
-        if dialect == "postgres" and self._condition.text.count("EXISTS") > MOST_JOINED:
-            self._condition = Sql(f"({self._condition.text}) IS TRUE", self._condition.values)
+        self._condition = self._compiled(rest)
+
+    def _compiled(self, terms: list[Condition]) -> Sql:
+        condition = _all([compiled(term, self.shape, self._dialect) for term in terms])
+        if self._dialect == "postgres" and condition.text.count("EXISTS") > MOST_JOINED:
+            return Sql(f"({condition.text}) IS TRUE", condition.values)
+        return condition
+
+    def _undriven(self) -> "_Search":
+        """The same question, not begun with the rows of one condition."""
+        if self._driver is None:
+            return self
+        other = copy(self)
+        other._driver, other._condition = None, self._compiled(_terms(self._query.where))
+        return other
 
     def source(self) -> Sql:
         """FROM, beginning where few rows are; CROSS JOIN keeps SQLite to that order."""
@@ -110,9 +124,12 @@ class _Search:
         skip = self._query.skip
         rows: list[tuple[int, Place]] = []
         for staged, along in self._walks(orders, place):
+            found = None
             if along and self._is_small():
                 along = False
-            found = self._walk(staged, place, along=along, limit=limit - len(rows), skip=skip)
+                found = self._glance(staged, place, limit=limit - len(rows), skip=skip)
+            if found is None:
+                found = self._walk(staged, place, along=along, limit=limit - len(rows), skip=skip)
             rows += found
             if len(rows) == limit:
                 break
@@ -135,10 +152,41 @@ class _Search:
                 yield [fixed, *orders[1:]], stage < 2
         return
 
+    def _glance(
+        self, orders: list[_Ranked], place: Place | None, *, limit: int, skip: int
+    ) -> list[tuple[int, Place]] | None:
+        """The page, if it is full of what stands at the very front of the order; None if one has to look further. Costs a glance either way."""
+        first = orders[0]
+        column = first.values.get(int(first.stage))
+        if first.table is None or first.stages is None or column is None or 0 < self._driven <= self._most // GLANCE:
+            return None
+        down = " DESC" if first.order.descending else ""
+        near = [Sql(f'o0.project = ? AND o0."key" = ? AND {first.stages[int(first.stage)]}')]
+        near += [_bound(orders, place, self.shape)] if place is not None else []
+        front = _all(near)
+        cut = self._connection.execute(
+            f"SELECT {column} FROM {first.table.table} o0 WHERE {front.text} ORDER BY {column}{down} LIMIT 1 OFFSET ?",
+            (self._project, first.order.field.key, *front.values, max(self._most // GLANCE, 2 * (limit + skip))),
+        ).fetchone()
+        if cut is None:  # there is no more of the order than that
+            return self._undriven()._walk(orders, place, along=True, limit=limit, skip=skip)
+        # What stands before the cut is a front of the order without a gap, whatever else has the value of the cut.
+        before = Sql(f"{column} {'>' if down else '<'} ?", (cut[0],))
+        found = self._undriven()._walk(orders, place, along=True, limit=limit, skip=skip, within=before)
+        return found if len(found) == limit else None
+
     def _walk(
-        self, orders: list[_Ranked], place: Place | None, *, along: bool, limit: int, skip: int
+        self,
+        orders: list[_Ranked],
+        place: Place | None,
+        *,
+        along: bool,
+        limit: int,
+        skip: int,
+        within: Sql = NOTHING,
     ) -> list[tuple[int, Place]]:
         source, where = self._from_where(orders, place, along=along)
+        where = _all([where, within]) if within.text else where
         shape = self.shape
         columns = [shape.number]
         sorting: list[str] = []
@@ -208,9 +256,8 @@ class _Search:
         """Whether few things are in question, so that sorting them is quicker than walking along an index that all share."""
         if self._dialect != "sqlite":
             return False
-        return self._driver is not None or self._few(
-            Sql(f"{self.shape.source} WHERE {self._narrow.text}", self._narrow.values), SORTED * self._most
-        )
+        things = Sql(f"{self.shape.source} WHERE {self._narrow.text}", self._narrow.values)
+        return self._driver is not None or self._counted(things, SORTED * self._most) <= SORTED * self._most
 
     def _selective(self) -> tuple[Sql | None, list[Condition]]:
         """The numbers of the things that fulfil the first term for which an index has few rows, if there is one; and the other terms."""
@@ -223,16 +270,19 @@ class _Search:
                 continue
             table, condition = found
             rows = Sql(f"{table.table} x WHERE x.project = ? AND {condition.text}", (self._project, *condition.values))
-            if self._few(rows, self._most):
+            found_rows = self._counted(rows, self._most)
+            if found_rows <= self._most:
+                self._driven = max(found_rows, 1)
                 numbers = Sql(f"(SELECT DISTINCT x.{table.owner} AS number FROM {rows.text}) few", rows.values)
                 return numbers, [*terms[:place], *terms[place + 1 :]]
         return None, terms
 
-    def _few(self, rows: Sql, most: int) -> bool:
+    def _counted(self, rows: Sql, most: int) -> int:
+        """How many rows there are; one more than `most` stands for all that is more."""
         row = self._connection.execute(
             f"SELECT count(*) FROM (SELECT 1 FROM {rows.text} LIMIT {most + 1}) counted", rows.values
         ).fetchone()
-        return int(row[0]) <= most
+        return int(row[0])
 
 
 def _all(parts: list[Sql]) -> Sql:
