@@ -92,10 +92,17 @@ def settings_page() -> str:
         MADE,
         f"In `{settings.FILE}` at the root of a project. Every key has a default, an unknown key is an error. "
         "The environment variables `NORIA_HOME` and `NORIA_PROJECT` go before the file; "
-        "`NORIA_WEBHOOKS_ALLOW` (`http`, `private`) adds to `[webhooks]`.",
+        "`NORIA_WEBHOOKS_ALLOW` (`http`, `private`) adds to `[webhooks]`; `NORIA_ALLOW_CODE=1` is `allow_code = true` of `[packaging]`.",
     ]
     written = classes(settings)
-    nested = {"Settings": "", "Stores": "stores", "Serving": "serving", "Notify": "notify", "Webhooks": "webhooks"}
+    nested = {
+        "Settings": "",
+        "Stores": "stores",
+        "Serving": "serving",
+        "Notify": "notify",
+        "Webhooks": "webhooks",
+        "Packaging": "packaging",
+    }
     for name, table in nested.items():
         rows = [
             f"| `{key}` | `{kind}` | `{default}` | {cell(below)} |"

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -41,13 +42,16 @@ def start_worker(
     blobs: str = "local",
     blobs_location: str = "",
     project: str = "default",
+    allow_code: bool = False,
 ) -> Process:
-    """Start a worker over a home. Port 0 takes any free one. blobs, blobs_location: where bundles are, as in the settings."""
+    """Start a worker over a home. Port 0 takes any free one. blobs, blobs_location, allow_code: as in the settings."""
     extra = [*(["--durable"] if durable else []), *(["--replay-clock"] if replay_clock else [])]
     if (blobs, blobs_location) != ("local", ""):
         extra += ["--blobs", blobs, "--blobs-location", blobs_location, "--project", project]
     return _start(
-        ["-m", "noria.app.worker", "--home", str(home), "--host", host, "--port", str(port), *extra], "worker"
+        ["-m", "noria.app.worker", "--home", str(home), "--host", host, "--port", str(port), *extra],
+        "worker",
+        {"NORIA_ALLOW_CODE": "1"} if allow_code else {},
     )
 
 
@@ -81,14 +85,14 @@ def leave(code: int) -> NoReturn:
     os._exit(code)
 
 
-def _start(arguments: list[str], what: str) -> Process:
+def _start(arguments: list[str], what: str, environment: Mapping[str, str] | None = None) -> Process:
     """Both servers print one JSON line with their url when they answer; whatever they say before goes to the error message."""
     handle = subprocess.Popen(
         [sys.executable, *arguments],
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=False,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        env={**os.environ, "PYTHONUNBUFFERED": "1", **(environment or {})},
     )
     assert handle.stdout is not None
     said = []

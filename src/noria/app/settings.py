@@ -53,6 +53,12 @@ class Webhooks(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     keep_days: float = 30.0
 
 
+class Packaging(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How models are kept. allow_code: whether a model may be kept in a form that runs code when it is loaded (pickle, plain Python); ADR 25."""
+
+    allow_code: bool = False
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One project's settings."""
 
@@ -68,6 +74,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     serving: Serving = Serving()
     notify: Notify = Notify()
     webhooks: Webhooks = Webhooks()
+    packaging: Packaging = Packaging()
+
+
+def code_is_allowed() -> bool:
+    """Whether the environment says that models may carry code: NORIA_ALLOW_CODE=1. Anything else says nothing."""
+    return os.environ.get("NORIA_ALLOW_CODE", "") == "1"
 
 
 def find(start: Path) -> Path | None:
@@ -90,7 +102,7 @@ def read(path: Path) -> Settings:
 def resolve(start: Path | None = None) -> tuple[Settings, Path]:
     """Settings and the absolute home of the project that a folder belongs to. NORIA_HOME and NORIA_PROJECT override the file.
 
-    NORIA_WEBHOOKS_ALLOW adds to [webhooks]: 'http', 'private', or both with a comma between.
+    NORIA_ALLOW_CODE=1 sets allow_code of [packaging]. NORIA_WEBHOOKS_ALLOW adds to [webhooks]: 'http', 'private', or both with a comma between.
     """
     start = (start or Path.cwd()).resolve()
     path = find(start)
@@ -102,6 +114,7 @@ def resolve(start: Path | None = None) -> tuple[Settings, Path]:
         allow_http=settings.webhooks.allow_http or "http" in allowed,
         allow_private=settings.webhooks.allow_private or "private" in allowed,
     )
-    settings = msgspec.structs.replace(settings, webhooks=webhooks)
+    packaging = Packaging(allow_code=settings.packaging.allow_code or code_is_allowed())
+    settings = msgspec.structs.replace(settings, webhooks=webhooks, packaging=packaging)
     home = Path(os.environ.get("NORIA_HOME", settings.home)).expanduser()
     return settings, home if home.is_absolute() else (path.parent if path else start) / home

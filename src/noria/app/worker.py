@@ -5,19 +5,20 @@ The HTTP half is server/inference, which builds on this one; `python -m noria.ap
 
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import cast
 
 import msgspec
 
-from noria.app.plugins import BUILT_IN, load
+from noria.app.flavors import Flavors
+from noria.app.plugins import load
+from noria.app.settings import code_is_allowed
 from noria.app.stores import open_blobs
 from noria.app.worker_loader import Loader
 from noria.domain.ids import Digest, fresh
 from noria.ports.blobs import BlobStore
-from noria.ports.flavor import Flavor
 from noria.ports.predictions import PredictionWriter
 from noria.serving.companions import UNTRIED, Judgement
 from noria.serving.live import Board
@@ -82,7 +83,13 @@ class Worker:
             when_full="refuse" if durable else when_full,
             linger_s=0.0 if durable else LINGER_S,
         )
-        self.loader = Loader(self.board, blobs=self.blobs, cache=home / "cache", flavors=Flavors(), only=deployments)
+        self.loader = Loader(
+            self.board,
+            blobs=self.blobs,
+            cache=home / "cache",
+            flavors=Flavors(allow_code=code_is_allowed()),
+            only=deployments,
+        )
 
     @staticmethod
     def _writers(home: Path, durable: bool) -> Callable[[str], PredictionWriter]:
@@ -138,19 +145,6 @@ class Worker:
         if not done:
             log.error("some predictions could not be written: %s", self.recorder.status().problem)
         return done
-
-
-class Flavors(Mapping[str, Flavor]):
-    """Flavors by name, each imported when a bundle asks for it."""
-
-    def __getitem__(self, name: str) -> Flavor:
-        return cast(Flavor, load("flavors", name).FLAVOR)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(BUILT_IN["flavors"])
-
-    def __len__(self) -> int:
-        return len(BUILT_IN["flavors"])
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

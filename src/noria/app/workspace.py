@@ -1,6 +1,6 @@
 """The workspace: one project with its stores opened by name. What SDK, commands, servers and the loop hold. Composition only, no rules."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from functools import cached_property
@@ -13,7 +13,8 @@ from weakref import finalize
 
 from msgspec import structs
 
-from noria.app.plugins import BUILT_IN, load
+from noria.app.flavors import Flavors
+from noria.app.plugins import load
 from noria.app.settings import Settings, resolve
 from noria.app.stores import open_blobs
 from noria.errors import Conflict
@@ -220,8 +221,8 @@ class Workspace(AbstractContextManager["Workspace"]):
 
     @cached_property
     def flavors(self) -> Mapping[str, Flavor]:
-        """Every flavor, opened by name when it is asked for."""
-        return _Flavors()
+        """Every flavor, opened by name when it is asked for; those that run code only if the settings allow it."""
+        return Flavors(allow_code=self.settings.packaging.allow_code)
 
     def projects(self) -> list[str]:
         """Every project of the metadata store."""
@@ -239,16 +240,3 @@ class Workspace(AbstractContextManager["Workspace"]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-class _Flavors(Mapping[str, Flavor]):
-    """Flavors by name, imported one by one: opening an ONNX bundle imports no scikit-learn."""
-
-    def __getitem__(self, name: str) -> Flavor:
-        return cast(Flavor, load("flavors", name).FLAVOR)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(BUILT_IN["flavors"])
-
-    def __len__(self) -> int:
-        return len(BUILT_IN["flavors"])

@@ -55,6 +55,7 @@ def run(options: argparse.Namespace) -> int:
                     blobs=workspace.settings.stores.blobs,
                     blobs_location=workspace.settings.stores.blobs_location,
                     project=workspace.project,
+                    allow_code=workspace.settings.packaging.allow_code,
                 )
                 print(f"predictions: {worker.url}", flush=True)
             if workspace.settings.recipe:

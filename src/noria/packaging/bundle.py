@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -26,7 +26,9 @@ from noria.errors import AdapterUnknown, BundleCorrupt, BundleError, BundleRefus
 from noria.packaging.attest import statement
 from noria.packaging.convert import raw_thresholds, to_onnx
 from noria.packaging.parity import TOLERANCE, parity
-from noria.packaging.signature import check
+from noria.packaging.signature import check, flat
+from noria.packaging.trust import check_recorded, record
+from noria.packaging.verify import check_file, check_paths, verify
 from noria.ports.blobs import BlobStore
 from noria.ports.flavor import Columns, Flavor, Predictor
 from noria.wire.canonical import canonical
@@ -69,15 +71,16 @@ def build(
 ) -> BuiltBundle:
     """Package a fitted model: as ONNX where it provably answers alike, else natively, with the reason in the manifest.
 
-    sample: columns of real rows (some hundreds are enough) on which conversion is judged. flavors: by name; the first that accepts the model keeps
-    it natively, and that native form is what the conversion is compared with. example: a few rows for `example.json` (default: the sample's first).
+    sample: columns of real rows (some hundreds are enough) on which conversion is judged. flavors: by name; the first that can keep the model does so
+    natively, and that native form is what the conversion is compared with. example: a few rows for `example.json` (default: the sample's first).
     created_at: of the run, so that building again gives the same bytes. Raises BundleRefused when no flavor keeps the model, RequestInvalid when the
     sample contradicts the signature.
     """
+    sample = flat(sample, signature)
     check(sample, signature)
     with tempfile.TemporaryDirectory(prefix="noria-bundle-") as scratch:
         folder, flavor, judged = _best_form(model, signature, sample, flavors=flavors, scratch=Path(scratch))
-        shown = sample if example is None else example
+        shown = sample if example is None else flat(example, signature)
         (folder / EXAMPLE).write_bytes(_example(shown, signature))
         files = [_entry(folder, path) for path in sorted(p for p in folder.rglob("*") if p.is_file())]
         text = statement(
@@ -100,30 +103,40 @@ def build(
         profile=profile,
         example=EXAMPLE,
     )
-    return BuiltBundle(digest=blobs.put(canonical(bundle)), bundle=bundle, note=_note(flavor.name, judged))
+    address = Digest(blobs.put(canonical(bundle)))
+    if not flavor.code_free:
+        record(address, bundle, blobs=blobs)
+    return BuiltBundle(digest=address, bundle=bundle, note=_note(flavor.name, judged))
 
 
 def open_bundle(digest: Digest, *, blobs: BlobStore, cache: Path, flavors: Mapping[str, Flavor]) -> OpenBundle:
     """Verify every file against its digest, lay the files out under `cache/<digest>` (hard links where possible) and load the model.
 
     Safe when several processes open the same bundle at once; a damaged cache is laid out again from the store.
-    Raises NotFound, BundleCorrupt naming the file, AdapterUnknown for a flavor that is not installed here.
+    Raises NotFound, BundleCorrupt naming the file, AdapterUnknown for a flavor that is not installed here, BundleRefused for a bundle whose loading
+    would run code and that was not built here, or that this project does not allow (`flavors` then refuses to give the flavor; ADR 25).
     """
     manifest = read_manifest(digest, blobs=blobs)
+    flavor = _flavor_of(manifest, digest, flavors=flavors)
+    if not flavor.code_free:
+        check_recorded(digest, manifest, blobs=blobs)
     folder = cache / digest.rpartition(":")[2]
     if not _intact(folder, manifest):
         with _alone(cache):
             if not _intact(folder, manifest):  # another process may have laid it out meanwhile
                 _lay_out(folder, manifest, blobs=blobs)
+    return OpenBundle(digest=digest, manifest=manifest, predictor=flavor.load(folder, manifest.signature))
+
+
+def _flavor_of(manifest: Bundle, digest: Digest, *, flavors: Mapping[str, Flavor]) -> Flavor:
     try:
-        flavor = flavors[manifest.flavor]
+        return flavors[manifest.flavor]
     except KeyError as exc:
         raise AdapterUnknown(
             f"no flavor {manifest.flavor!r} is installed",
             cause=f"bundle {digest} needs it",
             remedy="pip install 'noria[train]'",
         ) from exc
-    return OpenBundle(digest=digest, manifest=manifest, predictor=flavor.load(folder, manifest.signature))
 
 
 def read_manifest(digest: Digest, *, blobs: BlobStore) -> Bundle:
@@ -144,12 +157,7 @@ def read_manifest(digest: Digest, *, blobs: BlobStore) -> Bundle:
         raise BundleError(
             f"{digest} is no bundle that this Noria can read", cause=str(exc), remedy="pip install --upgrade noria"
         ) from exc
-    for entry in manifest.files:
-        path = PurePosixPath(entry.path)
-        if path.is_absolute() or ".." in path.parts or not path.parts:
-            raise BundleRefused(
-                f"bundle {digest} names a file outside itself: {entry.path!r}", remedy="do not trust where it came from"
-            )
+    check_paths(manifest)
     return manifest
 
 
@@ -157,16 +165,7 @@ def _best_form(
     model: object, signature: Signature, sample: Columns, *, flavors: Mapping[str, Flavor], scratch: Path
 ) -> tuple[Path, Flavor, Parity | None]:
     """Folder with the model's files, the flavor that keeps them, and what the comparison with ONNX said (None: the model is ONNX already)."""
-    kept = next((n for n in flavors if flavors[n].accepts(model)), None)
-    if kept is None:
-        raise BundleRefused(
-            f"no flavor keeps a {type(model).__name__}",
-            cause=f"flavors here: {', '.join(flavors) or 'none'}",
-            remedy="export the model to ONNX and package that",
-        )
-    native_folder = scratch / "native"
-    native_folder.mkdir()
-    flavors[kept].save(model, signature, native_folder)
+    kept, native_folder = _kept_by(model, signature, flavors=flavors, scratch=scratch)
     native = flavors[kept].load(native_folder, signature)
     if kept == "onnx" or "onnx" not in flavors:
         return native_folder, flavors[kept], None
@@ -183,6 +182,27 @@ def _best_form(
     if judged.passed:
         return converted_folder, flavors["onnx"], judged
     return native_folder, flavors[kept], judged
+
+
+def _kept_by(model: object, signature: Signature, *, flavors: Mapping[str, Flavor], scratch: Path) -> tuple[str, Path]:
+    """The first flavor that keeps the model, and the folder with its files. A flavor that would have to carry code is the last resort."""
+    reasons: list[str] = []
+    for name in flavors:
+        try:
+            flavor = flavors[name]
+            if not flavor.accepts(model):
+                continue
+            folder = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=scratch))
+            flavor.save(model, signature, folder)
+        except BundleRefused as error:
+            reasons.append(f"{name}: {error.problem}")
+            continue
+        return name, folder
+    raise BundleRefused(
+        f"no flavor keeps a {type(model).__name__}",
+        cause="; ".join(reasons) or f"flavors here: {', '.join(flavors) or 'none'}",
+        remedy="export the model to ONNX and package that, or let models carry code: allow_code = true under [packaging] in noria.toml",
+    )
 
 
 def _unconverted(reason: str) -> Parity:
@@ -228,21 +248,12 @@ def _entry(folder: Path, path: Path) -> FileEntry:
 
 
 def _intact(folder: Path, manifest: Bundle) -> bool:
-    """Whether the cache holds every file with its exact bytes. Read in full at each opening: it costs milliseconds and a worker opens seldom."""
-    return all(_holds(folder / entry.path, entry) for entry in manifest.files)
-
-
-def _holds(path: Path, entry: FileEntry) -> bool:
+    """Whether the cache holds exactly the bundle. Read in full at each opening: it costs milliseconds and a worker opens seldom."""
     try:
-        if path.is_symlink() or path.stat().st_size != entry.size:
-            return False
-        found = blake3()
-        with path.open("rb") as stream:
-            while block := stream.read(1 << 20):
-                found.update(block)
-    except OSError:
+        verify(folder, manifest)
+    except BundleCorrupt:
         return False
-    return "blake3:" + found.hexdigest() == entry.digest
+    return True
 
 
 @contextmanager
@@ -280,5 +291,4 @@ def _export(entry: FileEntry, target: Path, *, manifest: Bundle, blobs: BlobStor
             f"file {entry.path!r} of the bundle for model {manifest.model!r} is missing from the store",
             cause=exc.problem,
         ) from exc
-    if not _holds(target, entry):
-        raise BundleCorrupt(problem, cause=f"expected {entry.digest}")
+    check_file(target, entry, model=manifest.model)
