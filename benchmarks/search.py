@@ -2,8 +2,9 @@
 
     python benchmarks/search.py [--runs 1000 10000] [--experiments 1] [--store sqlite|URL] [--folder .]
 
-Each run has 10 params (5 numbers, 5 words of 20), 10 metrics and 3 tags (one of 50 values each). Only the store is measured: no HTTP. Times are
-the median of several calls, in milliseconds of wall clock; the same in CPU time of this process beside it. --store takes a postgresql:// URL too.
+Each run has 10 params (5 numbers, 5 words of 20), 10 metrics and 3 tags (one of 50 values each). The store is measured without HTTP; `server` is a
+server on it. Times are the median of several calls, in milliseconds of wall clock; the same in CPU time of this process beside it. --store takes a
+postgresql:// URL too.
 """
 
 import argparse
@@ -11,12 +12,18 @@ import json
 import random
 import sqlite3
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
+from urllib.request import urlopen
+
+import psutil
 
 from noria.adapters.metadata.sql.connection import Connection, Database
 from noria.adapters.metadata.sql.metadata import SqlMetadata
@@ -219,6 +226,42 @@ def opened(location: str) -> SqlMetadata:
     return found
 
 
+def faces(home: Path) -> dict[str, Any]:
+    """A server on the store: from its start to the first answer, and the pages' own requests, the median of five in ms with the server's CPU."""
+    command = [
+        sys.executable,
+        "-m",
+        "noria.server.control.run",
+        "--home",
+        str(home),
+        "--project",
+        "bench",
+        "--port",
+        "0",
+    ]
+    begun = time.perf_counter()
+    server = psutil.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        url = json.loads(server.stdout.readline())["url"]
+        found: dict[str, Any] = {"start_s": round(time.perf_counter() - begun, 2)}
+        run = json.loads(urlopen(f"{url}/api/v1/runs?limit=1").read())["runs"][0]["id"]
+        paths = {"home": "/api/v1/status", "runs": "/api/v1/runs", "a run": f"/api/v1/runs/{run}"}
+        paths["runs, asked"] = "/api/v1/runs?where=" + quote("metrics.metric_0 > 0.9 and params.word_0 != 'w3'")
+        for name, path in paths.items():
+            times, cpu = [], sum(server.cpu_times()[:2])
+            for _ in range(5):
+                at = time.perf_counter()
+                urlopen(url + path).read()
+                times.append(time.perf_counter() - at)
+            spent = (sum(server.cpu_times()[:2]) - cpu) / 5
+            found[name] = {"ms": round(1000 * statistics.median(times), 1), "cpu_ms": round(1000 * spent, 1)}
+        found["rss_mb"] = round(server.memory_info().rss / 1e6)
+        return found
+    finally:
+        server.terminate()
+        server.wait()
+
+
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--runs", type=int, nargs="+", default=[1_000, 10_000], help="sizes to measure at, ascending")
@@ -245,6 +288,11 @@ def main() -> None:
                 found["bytes a run"] = round(path.stat().st_size / size)
             found |= {"writes": writes(store, first=size, experiments=given.experiments)}
             found |= {"searches": searches(store, experiments=given.experiments)}
+            if given.store == "sqlite":
+                store.close()
+                found["server"] = faces(Path(folder))
+                store = opened(str(path))
+                database, project = store.runs._database, store.runs._project
             results[f"{size} runs"] = found
             held = size
         store.close()
