@@ -17,7 +17,8 @@ The tree (code, * = a retry can help):
     │   ├── QueryInvalid          noria-1011
     │   ├── PathRefused           noria-1012
     │   ├── MediaTypeUnsupported  noria-1013
-    │   └── AnswerNotAcceptable   noria-1014
+    │   ├── AnswerNotAcceptable   noria-1014
+    │   └── RequestTooSlow        noria-1015
     ├── NotFound                  noria-2001
     ├── Conflict                  noria-2002
     │   ├── AlreadyExists         noria-2003
@@ -37,7 +38,8 @@ The tree (code, * = a retry can help):
     ├── ServingError
     │   ├── ModelUnknown          noria-6001
     │   ├── ModelNotReady       * noria-6002
-    │   └── Overloaded          * noria-6003
+    │   ├── Overloaded          * noria-6003
+    │   └── DeadlineMissed      * noria-6004
     ├── StepFailed                noria-7001
     │   └── LeaseLost           * noria-7002
     ├── ConfigError
@@ -198,6 +200,12 @@ class AnswerNotAcceptable(InputInvalid):
     default_remedy = "accept application/json"
 
 
+class RequestTooSlow(InputInvalid):
+    """A request's body did not arrive within the time that the server gives it."""
+
+    code = "noria-1015"
+
+
 class NotFound(NoriaError):
     """A noun was asked for by a name or an id that the store does not hold."""
 
@@ -340,6 +348,13 @@ class Overloaded(ServingError):
     """The server sheds load; the request was not answered and not recorded."""
 
     code = "noria-6003"
+    retryable = True
+
+
+class DeadlineMissed(ServingError):
+    """The answer would have come later than the caller, or the server, lets it."""
+
+    code = "noria-6004"
     retryable = True
 
 

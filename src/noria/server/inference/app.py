@@ -3,29 +3,34 @@
 What is served is on the board (serving/live), put there by app/worker; starting the HTTP server is run.
 """
 
-import hmac
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from time import perf_counter_ns
-from typing import Any
+from time import monotonic, perf_counter_ns
+from typing import Any, TypeVar
 
 import msgspec
 
 from noria.errors import (
     AnswerNotAcceptable,
+    DeadlineMissed,
     ExtraMissing,
     InputInvalid,
     MediaTypeUnsupported,
     ModelNotReady,
     ModelUnknown,
     NoriaError,
+    NotSignedIn,
     Overloaded,
     RequestInvalid,
     RequestTooLarge,
+    RequestTooSlow,
 )
+from noria.server.inference.access import Keys, key_wanted
 from noria.server.inference.answering import Answer, Answering, Told
-from noria.server.inference.body import LIMIT_BYTES, read_body
+from noria.server.inference.body import LIMIT_BYTES, Patience, read_body
 from noria.server.inference.codec import Call, Codec, Desk, Reply, Shelf
+from noria.server.inference.limits import NEVER, Deadline, Gate, Limits, Place, deadline_of, missed
 from noria.server.inference.protocols import by_root
 from noria.serving.live import Live
 
@@ -33,13 +38,22 @@ log = logging.getLogger(__name__)
 
 METRICS = (("content-type", "text/plain; version=0.0.4; charset=utf-8"),)
 OWN = {"/metrics": "GET", "/noria/status": "GET", "/noria/flush": "POST"}
-STATUSES = {RequestTooLarge: 413, MediaTypeUnsupported: 415, AnswerNotAcceptable: 406, ExtraMissing: 501}
+STATUSES = {
+    RequestTooLarge: 413,
+    MediaTypeUnsupported: 415,
+    AnswerNotAcceptable: 406,
+    ExtraMissing: 501,
+    RequestTooSlow: 408,
+    DeadlineMissed: 504,
+    NotSignedIn: 401,
+}
 MOST_LINES = 4096
 """Request lines that are remembered."""
-KEY_WANTED = NoriaError("this worker asks for its API key", remedy="send Authorization: Bearer <key>")
 UNEXPECTED = NoriaError(
     "this worker met an error that it did not expect", remedy="look into the worker's log, and report it"
 )
+
+T = TypeVar("T")
 
 _encode = msgspec.json.Encoder().encode
 
@@ -54,12 +68,14 @@ class InferenceApp:
         status: Callable[[], object],
         flush: Callable[[], Awaitable[bool]],
         shelf: Shelf,
-        api_key: str = "",
+        keys: Keys | None = None,
         body_limit: int = LIMIT_BYTES,
+        limits: Limits | None = None,
     ) -> None:
         """status: what GET /noria/status shows. flush: waits until everything answered so far is in the log.
 
-        shelf: loads and unloads deployments. api_key: '' asks for none."""
+        shelf: loads and unloads deployments. keys: who is let in, None: everybody. limits: how much is taken on at once.
+        """
         self._answering = answering
         self._board = answering.board
         self._desk = Desk(answering.board, shelf)
@@ -67,8 +83,14 @@ class InferenceApp:
         self._calls: dict[tuple[str, str], tuple[Codec, Call]] = {}
         self._status = status
         self._flush = flush
-        self._api_key = api_key.encode()
+        self._keys = keys or None
         self._body_limit = body_limit
+        self.gate = Gate(limits or Limits())
+        self._patience = Patience()
+
+    async def watch(self) -> None:
+        """Run beside the server, for ever: ends what takes too long to arrive."""
+        await self._patience.watch()
 
     async def __rsgi__(self, scope: Any, protocol: Any) -> None:
         """One request."""
@@ -80,32 +102,68 @@ class InferenceApp:
         try:
             known = self._calls.get((scope.method, path)) or self._understood(scope.method, path)
             codec, call = known if known is not None else (self._codec_of(path), None)
-            if self._api_key and not (call and call.is_open) and not self._knows_key(scope.headers):
-                _send(protocol, self._error(codec, call, 401, KEY_WANTED), ("www-authenticate", "Bearer"))
-            elif codec is None or call is None:
+            if self._keys is not None and not (call and call.is_open) and self._keys.name_of(scope.headers) is None:
+                raise key_wanted()
+            if codec is None or call is None:
                 await self._own(path, scope, protocol, codec)
+            elif call.does == "predict":
+                await self._predict(scope, protocol, codec, call)
             else:
-                headers = scope.headers
-                body = await read_body(scope, protocol, limit=self._body_limit) if scope.method == "POST" else b""
-                if call.does == "predict":
-                    await self._predict(protocol, codec, call, headers, body)
-                else:
-                    _send(protocol, await codec.tell(call, headers, body, self._desk))
+                await self._tell(scope, protocol, codec, call)
         except NoriaError as error:
             self._refuse(protocol, codec, call, error, path)
         except Exception:
             log.exception("answering %s %s failed", scope.method, path)
             _send(protocol, self._error(codec, call, 500, UNEXPECTED))
 
-    async def _predict(self, protocol: Any, codec: Codec, call: Call, headers: Any, body: bytes) -> None:
+    async def _predict(self, scope: Any, protocol: Any, codec: Codec, call: Call) -> None:
+        headers = scope.headers
+        deadline = deadline_of(headers, self.gate.limits)
+        place = self.gate.enter()
+        try:
+            body = await self._body(scope, protocol, deadline, place)
+            await self._answer(protocol, codec, call, headers, body, deadline)
+        finally:
+            place.leave()
+
+    async def _tell(self, scope: Any, protocol: Any, codec: Codec, call: Call) -> None:
+        body = b""
+        if scope.method == "POST":
+            place = self.gate.enter()
+            try:
+                body = await self._body(scope, protocol, NEVER, place)
+            finally:
+                place.leave()
+        _send(protocol, await codec.tell(call, scope.headers, body, self._desk))
+
+    async def _body(self, scope: Any, protocol: Any, deadline: Deadline, place: Place) -> bytes:
+        """A request's body, decoded. Raises what read_body raises, and DeadlineMissed."""
+        until = monotonic() + self.gate.limits.body_s
+        try:
+            return await read_body(
+                scope,
+                protocol,
+                limit=self._body_limit,
+                place=place,
+                patience=self._patience,
+                until=min(until, deadline.until) if deadline.until else until,
+            )
+        except RequestTooSlow:
+            deadline.left()
+            raise
+
+    async def _answer(
+        self, protocol: Any, codec: Codec, call: Call, headers: Any, body: bytes, deadline: Deadline
+    ) -> None:
+        deadline.left()
         started = perf_counter_ns()
         live = self._board.get(call.model) if call.model else self._only(_said(headers, call.model_headers))
         question = codec.ask(call, headers, body)
         given = self._answering.answer(live, question, _told(headers, call), started=started)
-        answer = given if isinstance(given, Answer) else await given
+        answer = given if isinstance(given, Answer) else await _in_time(given, deadline)
         reply = codec.respond(call, question, answer)
         if answer.kept is not None:
-            await _on_disk(answer.kept)
+            await _on_disk(answer.kept, deadline)
         variant = answer.served.variant
         _send(
             protocol,
@@ -180,24 +238,37 @@ class InferenceApp:
             self._answering.metrics.refused(served, protocol=codec.name, status=status)
         if status == 500:
             log.error("answering %s failed: %s", path, error)
-        reply = self._error(codec, call, status, error)
-        _send(protocol, reply, *([("retry-after", "1")] if error.retryable else []))
+        more = []
+        if error.retryable:
+            more.append(("retry-after", "1"))
+        if status == 401:
+            more.append(("www-authenticate", "Bearer"))
+        if status == 408:  # what is left of the body is not waited for
+            more.append(("connection", "close"))
+        _send(protocol, self._error(codec, call, status, error), *more)
 
     def _error(self, codec: Codec | None, call: Call | None, status: int, error: NoriaError) -> Reply:
         return Reply(_encode({"error": str(error)}), status) if codec is None else codec.refuse(call, status, error)
-
-    def _knows_key(self, headers: Any) -> bool:
-        given = (headers.get("authorization") or "").removeprefix("Bearer ").encode()
-        return hmac.compare_digest(given, self._api_key)
 
 
 def _send(protocol: Any, reply: Reply, *more: tuple[str, str]) -> None:
     protocol.response_bytes(reply.status, [*reply.headers, *more], reply.body)
 
 
-async def _on_disk(kept: Awaitable[str]) -> None:
-    """Wait until the record is on the disk. Raises Overloaded when it is not (it stays in the ring and may get there later)."""
-    problem = await kept
+async def _in_time(given: Awaitable[T], deadline: Deadline, cause: str = "") -> T:
+    """Wait for something no longer than the request may take. Raises DeadlineMissed."""
+    left = deadline.left()
+    if left is None:
+        return await given
+    try:
+        return await asyncio.wait_for(given, left)
+    except TimeoutError:
+        raise missed(cause) from None
+
+
+async def _on_disk(kept: Awaitable[str], deadline: Deadline) -> None:
+    """Wait until the record is on the disk. Raises Overloaded when it is not (it stays in the ring and may get there later), DeadlineMissed."""
+    problem = await _in_time(kept, deadline, "its record is being written and may count")
     if problem:
         raise Overloaded(
             "the answer could not be recorded",

@@ -22,6 +22,7 @@ from noria.app.stores import open_blobs
 from noria.app.worker import Worker
 from noria.errors import ExtraMissing, NoriaError, SettingInvalid
 from noria.ports.blobs import BlobStore
+from noria.server.inference.access import Keys
 from noria.server.inference.answering import Answering
 from noria.server.inference.app import InferenceApp
 from noria.server.inference.body import LIMIT_BYTES
@@ -66,7 +67,12 @@ def serve(
         return await asyncio.to_thread(worker.recorder.flush)
 
     app = InferenceApp(
-        answering, status=worker.status, flush=flush, shelf=worker.loader, api_key=api_key, body_limit=body_limit
+        answering,
+        status=worker.status,
+        flush=flush,
+        shelf=worker.loader,
+        keys=Keys({"NORIA_API_KEY": api_key}),
+        body_limit=body_limit,
     )
     worker.start()
     # What is loaded now stays: the collector need not look at it again, and records waiting to be written are no garbage.
