@@ -45,7 +45,9 @@ def test_files_of_the_user_count_with_what_they_import(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(tmp_path))
     import pricing_for_test
 
-    assert needed_by(pricing_for_test.predict).roots == ("polars",)
+    needed = needed_by(pricing_for_test.predict)
+    assert needed.roots == ("polars",)
+    assert served_with(needed, "python").keys() >= {"cloudpickle", "polars"}
 
 
 def test_a_model_without_code_needs_the_runtime_alone():

@@ -13,14 +13,17 @@ import msgspec
 
 from noria.domain.bundle import Environment
 from noria.domain.ids import Digest, digest_of
-from noria.packaging.origins import modules_of, owners_of
+from noria.packaging.origins import has_own, modules_of, owners_of
 from noria.wire.canonical import canonical
 
 SERVING: Mapping[str, tuple[str, ...]] = {
     "onnx": ("numpy", "onnxruntime"),
     "lightgbm": ("numpy", "lightgbm"),
     "xgboost": ("numpy", "xgboost", "xgboost-cpu"),
+    "torch": ("numpy", "torch"),
     "sklearn": ("numpy", "polars", "scikit-learn", "skops"),
+    "pickle": ("cloudpickle", "numpy", "polars", "scikit-learn"),
+    "python": ("cloudpickle", "numpy"),
 }
 """What opens the files of a flavor, besides Noria. Of names that stand for the same code those count that are installed."""
 _NAME = re.compile(r"\s*([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*(?:\[([^\]]*)\])?")
@@ -51,12 +54,15 @@ def needed_by(model: object, *, trained: Mapping[str, str] | None = None) -> Env
     >>> "numpy" in needed_by(b"").packages, "pytest" in needed_by(b"").packages
     (True, False)
     """
-    roots = sorted({_plain(owner) for owner in owners_of(modules_of(model))})
+    modules = modules_of(model)
+    roots = sorted({_plain(owner) for owner in owners_of(modules)})
     # A form may serve the model if its own library made a part of it; everything else is at most converted to ONNX.
     serving = {name for names in SERVING.values() for name in names if set(names) & {*roots} - {"numpy"}}
     packages: dict[str, str] = {}
     requires: dict[str, tuple[str, ...]] = {}
     hashes: dict[str, tuple[str, ...]] = {}
+    if has_own(modules):
+        serving |= {*SERVING["python"]}
     waiting = [(name, frozenset[str]()) for name in (*roots, *serving, *SERVING["onnx"], "noria")]
     seen = set()
     while waiting:

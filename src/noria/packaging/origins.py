@@ -41,6 +41,12 @@ def owners_of(modules: Iterable[str]) -> set[str]:
     return {owner for name in modules if name not in sys.stdlib_module_names for owner in owners.get(name, ())}
 
 
+def has_own(modules: Iterable[str]) -> bool:
+    """Whether some of these modules are the user's own files, which no distribution brings."""
+    owners = packages_distributions()
+    return any(_is_own(name, owners) for name in modules)
+
+
 def _is_own(module: str, owners: Mapping[str, list[str]]) -> bool:
     """Whether a module is a file of the user: of no distribution, nor of Python, nor of Noria."""
     top = module.partition(".")[0]
