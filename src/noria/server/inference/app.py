@@ -31,7 +31,7 @@ from noria.server.inference.answering import Answer, Answering, Told
 from noria.server.inference.body import LIMIT_BYTES, Patience, read_body
 from noria.server.inference.codec import Call, Codec, Desk, Reply, Shelf
 from noria.server.inference.limits import NEVER, Deadline, Gate, Limits, Place, deadline_of, missed
-from noria.server.inference.protocols import by_root
+from noria.server.inference.protocols import CODECS, by_root
 from noria.serving.live import Live
 
 log = logging.getLogger(__name__)
@@ -71,15 +71,16 @@ class InferenceApp:
         keys: Keys | None = None,
         body_limit: int = LIMIT_BYTES,
         limits: Limits | None = None,
+        codecs: tuple[Codec, ...] = CODECS,
     ) -> None:
         """status: what GET /noria/status shows. flush: waits until everything answered so far is in the log.
 
-        shelf: loads and unloads deployments. keys: who is let in, None: everybody. limits: how much is taken on at once.
+        shelf: loads and unloads deployments. keys: who is let in, None: everybody. limits: how much is taken on at once. codecs: the protocols spoken.
         """
         self._answering = answering
         self._board = answering.board
         self._desk = Desk(answering.board, shelf)
-        self._codecs = by_root()
+        self._codecs = by_root(codecs)
         self._calls: dict[tuple[str, str], tuple[Codec, Call]] = {}
         self._status = status
         self._flush = flush

@@ -58,7 +58,7 @@ class ArrowQuestion:
 
 def read_table(body: bytes, form: Form) -> dict[str, Any]:
     """A table's columns. Raises RequestInvalid, RequestTooLarge, ExtraMissing without polars."""
-    pl = _polars()
+    pl = require_polars()
     if form != "parquet":
         check_ipc(body, form, most_bytes=MOST_BYTES)
     try:
@@ -78,19 +78,20 @@ def read_table(body: bytes, form: Form) -> dict[str, Any]:
 
 def write_table(columns: Mapping[str, Any], form: Literal["stream", "file"]) -> bytes:
     """Columns (lists or arrays of one length) as Arrow."""
-    frame = _polars().DataFrame(dict(columns))
+    frame = require_polars().DataFrame(dict(columns))
     out = io.BytesIO()
     if form == "stream":
-        frame.write_ipc_stream(out, compat_level=_polars().CompatLevel.oldest())
+        frame.write_ipc_stream(out, compat_level=require_polars().CompatLevel.oldest())
     else:
-        frame.write_ipc(out, compat_level=_polars().CompatLevel.oldest())
+        frame.write_ipc(out, compat_level=require_polars().CompatLevel.oldest())
     return out.getvalue()
 
 
 _WORDS: dict[Form, str] = {"stream": "Arrow IPC stream", "file": "Arrow IPC file", "parquet": "Parquet file"}
 
 
-def _polars() -> Any:
+def require_polars() -> Any:
+    """The package that reads and writes tables. Raises ExtraMissing."""
     try:
         import polars
     except ModuleNotFoundError as exc:

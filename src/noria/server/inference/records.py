@@ -10,7 +10,7 @@ import msgspec
 from noria.domain.prediction import Scalar
 from noria.errors import ModelUnknown, NoriaError, RequestInvalid
 from noria.server.inference.answering import Answer, Question
-from noria.server.inference.arrow import ArrowQuestion, read_table, write_table
+from noria.server.inference.arrow import ArrowQuestion, read_table, require_polars, write_table
 from noria.server.inference.codec import Call, Desk, HeaderList, Headers, Reply
 from noria.server.inference.records_csv import read_csv, write_csv
 from noria.server.inference.records_media import (
@@ -104,6 +104,8 @@ def read(headers: Headers, body: bytes, *, protocol: str) -> Question:
     form = form_of(headers, body)
     own = next(kind for kind, known in FORMS.items() if known == form)
     wanted = preferred(headers.get("accept"), GIVEN, otherwise=own if own in GIVEN else JSON_TYPE)
+    if wanted in (STREAM_TYPE, FILE_TYPE):
+        require_polars()
     if form in ("stream", "file", "parquet"):
         table = read_table(body, form)
         return ArrowQuestion(table, protocol=protocol, note=Wish(wanted))

@@ -6,7 +6,7 @@ Nothing is coerced beyond the datatype. The envelopes around rows are mlflow, sa
 import binascii
 import json
 from base64 import b64decode
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from math import isnan
 from typing import Any
 
@@ -38,11 +38,19 @@ class Rows(msgspec.Struct, frozen=True, gc=False):
 class RowsQuestion:
     """A request of rows (see answering.Question). note: what the codec wants to remember until it answers."""
 
-    __slots__ = ("keys", "note", "protocol", "rows")
+    __slots__ = ("_fits", "keys", "note", "protocol", "rows")
 
-    def __init__(self, rows: Rows, *, protocol: str, keys: list[str] | None = None, note: Any = None) -> None:
-        """protocol: for the record."""
-        self.rows, self.protocol, self.keys, self.note = rows, protocol, keys, note
+    def __init__(
+        self,
+        rows: Rows,
+        *,
+        protocol: str,
+        keys: list[str] | None = None,
+        note: Any = None,
+        fits: Callable[[Signature], object] | None = None,
+    ) -> None:
+        """protocol: for the record. fits: refuses models that cannot be asked so, before they are asked."""
+        self.rows, self.protocol, self.keys, self.note, self._fits = rows, protocol, keys, note, fits
 
     def first(self, column: str) -> str | None:
         """See Question. Rows by position have no names yet."""
@@ -56,6 +64,8 @@ class RowsQuestion:
     def columns(self, served: Served) -> Read:
         """See Question."""
         signature = served.signature
+        if self._fits is not None:
+            self._fits(signature)
         named = self._named(signature)
         fields = {f.name: f for f in signature.inputs}
         flat: dict[str, Sequence[Scalar]] = {}

@@ -72,12 +72,26 @@ def predictions(answer: Answer, key: str) -> dict[str, Any]:
     return {key: next(iter(columns.values())) if len(columns) == 1 else columns}
 
 
-def classes(answer: Answer) -> dict[str, Any]:
-    """The answer of classify: label and score of every class. Raises RequestInvalid for a model without probabilities."""
-    signature = answer.served.signature
+def class_field(signature: Signature) -> Field:
+    """The output that classify reads. Raises RequestInvalid for a model without probabilities."""
     field = next((f for f in signature.outputs if f.name in PROBABILITY), None)
     if field is None:
         raise RequestInvalid("the model gives no probabilities", remedy="ask it to :predict")
+    return field
+
+
+def value_field(signature: Signature) -> Field:
+    """The output that regress reads. Raises RequestInvalid for a model that gives other than one number a row."""
+    numbers = [f for f in signature.outputs if f.datatype in ("FP32", "FP64", "INT64") and f.width == 1]
+    if len(numbers) != 1:
+        raise RequestInvalid("the model does not give one number a row", remedy="ask it to :predict")
+    return numbers[0]
+
+
+def classes(answer: Answer) -> dict[str, Any]:
+    """The answer of classify: label and score of every class."""
+    signature = answer.served.signature
+    field = class_field(signature)
     scores = whole(answer.values, signature)[field.name]
     rows = [[1 - score, score] for score in scores] if field.width == 1 else scores
     labels = field.categories or [str(i) for i in range(2 if field.width == 1 else field.width)]
@@ -85,11 +99,8 @@ def classes(answer: Answer) -> dict[str, Any]:
 
 
 def values(answer: Answer) -> dict[str, Any]:
-    """The answer of regress. Raises RequestInvalid for a model that gives other than one number a row."""
-    numbers = [f for f in answer.served.signature.outputs if f.datatype in ("FP32", "FP64", "INT64") and f.width == 1]
-    if len(numbers) != 1:
-        raise RequestInvalid("the model does not give one number a row", remedy="ask it to :predict")
-    return _result(answer.values[numbers[0].name])
+    """The answer of regress."""
+    return _result(answer.values[value_field(answer.served.signature).name])
 
 
 def status(live: Live, chosen: list[Served]) -> bytes:
@@ -111,8 +122,7 @@ def metadata(live: Live, served: Served) -> bytes:
     method = "tensorflow/serving/predict"
     defined = {"serving_default": {**_tensors(signature), "method_name": method}}
     spec = {"name": live.deployment, "signature_name": "", "version": str(served.variant.number)}
-    kind = "type.googleapis.com/tensorflow.serving.SignatureDefMap"
-    return _encode({"model_spec": spec, "metadata": {"signature_def": {"@type": kind, "signature_def": defined}}})
+    return _encode({"model_spec": spec, "metadata": {"signature_def": {"signature_def": defined}}})
 
 
 def _tensors(signature: Signature) -> dict[str, Any]:

@@ -61,12 +61,13 @@ class V1Codec:
         document, mode = unwrap(headers, body)
         if not isinstance(document, dict):
             raise RequestInvalid("the request is not a JSON object", remedy='send {"instances": [...]}')
-        key, keys = "", keys_of(document.get("keys"))
+        keys = keys_of(document.get("keys"))
         if call.verb == "predict":
             rows, key = tfserving.read_predict(document)
-        else:
-            rows = tfserving.read_examples(document, call.verb)
-        return RowsQuestion(rows, protocol="v1", keys=keys, note=Note(key, mode))
+            return RowsQuestion(rows, protocol="v1", keys=keys, note=Note(key, mode))
+        rows = tfserving.read_examples(document, call.verb)
+        fits = tfserving.class_field if call.verb == "classify" else tfserving.value_field
+        return RowsQuestion(rows, protocol="v1", keys=keys, note=Note(mode=mode), fits=fits)
 
     def respond(self, call: Call, question: Question, answer: Answer) -> Reply:
         """See Codec."""
