@@ -30,12 +30,12 @@ def parsed(text: str) -> dict[str, dict[str, float]]:
             kind_line = next(lines)
             assert kind_line.startswith(f"# TYPE {family} ")
             kind = kind_line.split()[3]
-            assert kind in ("counter", "histogram")
+            assert kind in ("counter", "gauge", "histogram")
             assert (kind == "counter") == family.endswith("_total")
             continue
         match = SAMPLE.fullmatch(line)
         assert match, line
-        endings = [""] if kind == "counter" else ["_bucket", "_sum", "_count"]
+        endings = [""] if kind != "histogram" else ["_bucket", "_sum", "_count"]
         assert match["name"] in [family + ending for ending in endings], line
         series = samples.setdefault(match["name"], {})
         assert (match["labels"] or "") not in series
@@ -73,6 +73,21 @@ def test_a_histogram_counts_every_value_at_or_below_each_edge(name: str) -> None
         assert count == sum(value <= float(edge) for value in values)
     assert samples[f"{name}_count"] == {'route="a"': len(values)}
     assert samples[f"{name}_sum"]['route="a"'] == pytest.approx(sum(values))
+
+
+def test_a_gauge_is_what_was_set_last() -> None:
+    telemetry = memory.open_telemetry()
+    telemetry.set("noria_ledger_entries", 3)
+    telemetry.set("noria_ledger_entries", 2)
+    telemetry.set("noria_ledger_total", 1)
+    telemetry.set("noria_ledger_entries", math.nan)
+    telemetry.count("noria_turns")
+
+    samples = parsed(telemetry.exposition())
+
+    assert samples["noria_ledger_entries"] == {"": 2}
+    assert samples["noria_telemetry_dropped_total"] == {"": 2}
+    assert telemetry.exposition(openmetrics=True).endswith("\n# EOF\n")
 
 
 def test_odd_names_and_values_stay_parseable() -> None:

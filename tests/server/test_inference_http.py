@@ -334,11 +334,14 @@ def test_metrics_count_answers_and_refusals(worker):
     text = worker.ask("GET", "/metrics")[2].decode()
 
     assert re.search(
-        r'noria_requests_total\{deployment="late",variant="champion",protocol="v2",status="200"\} \d+', text
+        r'noria_requests_total\{deployment="late",version="1",variant="champion",protocol="v2",status="200"\} \d+', text
     )
-    assert re.search(r'noria_requests_total\{deployment="late",variant="",protocol="v2",status="400"\} \d+', text)
     assert re.search(
-        r'noria_request_seconds_bucket\{deployment="late",variant="champion",protocol="v2",le="\+Inf"\} \d+', text
+        r'noria_requests_total\{deployment="late",version="",variant="",protocol="v2",status="400"\} \d+', text
+    )
+    assert re.search(
+        r'noria_request_seconds_bucket\{deployment="late",version="1",variant="champion",protocol="v2",le="\+Inf"\} \d+',
+        text,
     )
     assert "noria_ring_rows " in text
     assert "noria_log_rows_dropped_total 0" in text

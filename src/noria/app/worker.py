@@ -20,6 +20,7 @@ from noria.app.worker_loader import Loader
 from noria.domain.ids import Digest, fresh
 from noria.ports.blobs import BlobStore
 from noria.ports.predictions import PredictionWriter
+from noria.ports.telemetry import Telemetry
 from noria.serving.companions import UNTRIED, Judgement
 from noria.serving.live import Board
 from noria.serving.record import CAPACITY_ROWS, LINGER_S, Recorder, RingStatus, WhenFull
@@ -71,10 +72,11 @@ class Worker:
         when_full: WhenFull = "drop",
         capacity_rows: int = CAPACITY_ROWS,
         blobs: BlobStore | None = None,
+        telemetry: Telemetry | None = None,
     ) -> None:
         """home: the project's folder (`.noria`). blobs: where bundles are, by default in that folder.
 
-        deployments: which to serve, None: all that are published, also later ones."""
+        deployments: which to serve, None: all that are published, also later ones. telemetry: told of loads."""
         self.blobs = blobs or open_blobs("local", "", home=home, project="")
         self.board = Board()
         self.recorder = Recorder(
@@ -89,6 +91,7 @@ class Worker:
             cache=home / "cache",
             flavors=Flavors(allow_code=code_is_allowed()),
             only=deployments,
+            telemetry=telemetry,
         )
 
     @staticmethod

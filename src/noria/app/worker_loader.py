@@ -19,6 +19,7 @@ from noria.packaging.bundle import open_bundle
 from noria.packaging.signature import checker, unseen_counter
 from noria.ports.blobs import BlobStore
 from noria.ports.flavor import Columns, Flavor
+from noria.ports.telemetry import Telemetry
 from noria.serving import desired
 from noria.serving.companions import batcher_for, example_columns, judge
 from noria.serving.live import Board, Live, Served
@@ -41,10 +42,14 @@ class Loader:
         flavors: Mapping[str, Flavor],
         only: Sequence[str] | None = None,
         unloaded: Unloaded | None = None,
+        telemetry: Telemetry | None = None,
     ) -> None:
-        """only: the deployments to serve, None: all that are published. unloaded: what was taken off by hand, shared by the workers of a group."""
+        """only: the deployments to serve, None: all that are published. unloaded: what was taken off by hand, shared by the workers of a group.
+
+        telemetry: told how long loads take, and which fail."""
         self._board, self._blobs, self._cache, self._flavors, self._only = board, blobs, cache, flavors, only
         self._unloaded = unloaded or Unloaded()
+        self._telemetry = telemetry
         self._seen: dict[str, bytes] = {}
         self._not_before: dict[str, float] = {}
         self._loaded: dict[Digest, Served] = {}
@@ -160,6 +165,8 @@ class Loader:
     def _put_off(self, name: str, error: NoriaError) -> None:
         self._board.wanted(name, error)
         self._not_before[name] = monotonic() + RETRY_S
+        if self._telemetry is not None:
+            self._telemetry.count("noria_model_load_failures_total", deployment=name)
 
     def _live(self, state: desired.DesiredState) -> Live:
         if not state.variants:
@@ -179,6 +186,7 @@ class Loader:
         """A loaded bundle is loaded once, whatever number of generations and variants name it."""
         known = self._loaded.get(variant.bundle)
         if known is None:
+            began = monotonic()
             opened = open_bundle(variant.bundle, blobs=self._blobs, cache=self._cache, flavors=self._flavors)
             signature = opened.manifest.signature
             company = judge(opened.predictor.predict, self._example(opened.manifest))
@@ -193,6 +201,10 @@ class Loader:
                 company,
             )
             self._loaded[variant.bundle] = known
+            if self._telemetry is not None:
+                self._telemetry.observe(
+                    "noria_model_load_seconds", monotonic() - began, model=variant.model, version=str(variant.number)
+                )
         return replace(known, variant=variant)
 
     def _example(self, manifest: Bundle) -> Columns | None:

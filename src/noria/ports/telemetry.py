@@ -4,7 +4,10 @@ from typing import Protocol
 
 
 class Telemetry(Protocol):
-    """Counters and histograms by name and labels. Never blocks, never raises, never leaves the machine by itself (ADR 11)."""
+    """Counters, gauges and histograms by name and labels. Never blocks, never raises, never leaves the machine by itself (ADR 11).
+
+    Names end as Prometheus has it: counters in `_total`, what has a unit in it (`_seconds`, `_bytes`).
+    """
 
     def count(self, name: str, amount: float = 1.0, /, **labels: str) -> None:
         """Add to a counter."""
@@ -14,6 +17,10 @@ class Telemetry(Protocol):
         """Put one value, in base units (seconds, bytes), into a histogram."""
         ...
 
-    def exposition(self) -> str:
-        """Everything in the Prometheus text format."""
+    def set(self, name: str, value: float, /, **labels: str) -> None:
+        """How much of something there is now."""
+        ...
+
+    def exposition(self, *, openmetrics: bool = False) -> str:
+        """Everything in the Prometheus text format 0.0.4, or in OpenMetrics 1.0."""
         ...

@@ -1,4 +1,4 @@
-"""Counters and histograms in this process, given out in the Prometheus text format. Nothing is sent anywhere (ADR 11). Loaded by app/plugins.
+"""Counters, gauges and histograms in this process, given out as Prometheus reads them. Nothing is sent anywhere (ADR 11). Loaded by app/plugins.
 
 Histograms have fixed buckets by unit: names in `_seconds` 50 us to 60 s, in `_bytes` 256 B to 1 GiB, others 1-2-5 from 0.001 to 1000.
 """
@@ -7,6 +7,8 @@ import math
 import re
 from bisect import bisect_left
 from threading import Lock
+
+from noria.wire.exposition import Family, Histogram, Labels, expose
 
 SECONDS = (
     5e-05,
@@ -58,7 +60,7 @@ _NOT_A_NAME = re.compile(r"[^a-zA-Z0-9_:]")
 _NOT_A_LABEL = re.compile(r"[^a-zA-Z0-9_]")
 _OWN_LABEL = "le"
 
-Labels = tuple[tuple[str, str], ...]
+Values = dict[str, dict[Labels, float]]
 
 
 def open_telemetry() -> "MemoryTelemetry":
@@ -77,7 +79,8 @@ class MemoryTelemetry:
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._counters: dict[str, dict[Labels, float]] = {}
+        self._counters: Values = {}
+        self._gauges: Values = {}
         self._histograms: dict[str, dict[Labels, list[float]]] = {}
         self._series = 0
         self._dropped = 0
@@ -89,6 +92,7 @@ class MemoryTelemetry:
             if (
                 not (amount >= 0 and math.isfinite(amount))
                 or metric in self._histograms
+                or metric in self._gauges
                 or not self._room(self._counters, metric, key)
             ):
                 self._dropped += 1
@@ -101,32 +105,53 @@ class MemoryTelemetry:
         key, metric = _labels(labels), metric_name(name)
         edges = buckets(metric)
         with self._lock:
-            if not math.isfinite(value) or metric in self._counters or not self._room(self._histograms, metric, key):
+            if (
+                not math.isfinite(value)
+                or metric in self._counters
+                or metric in self._gauges
+                or not self._room(self._histograms, metric, key)
+            ):
                 self._dropped += 1
                 return
             held = self._histograms.setdefault(metric, {}).setdefault(key, [0.0] * (len(edges) + 2))
             held[bisect_left(edges, value)] += 1  # one place a bucket, then the one above all edges, then the sum
             held[-1] += value
 
-    def exposition(self) -> str:
+    def set(self, name: str, value: float, /, **labels: str) -> None:
+        """See ports/telemetry. A name must not end in `_total`, which counters do."""
+        key, metric = _labels(labels), metric_name(name)
+        with self._lock:
+            if (
+                math.isnan(value)
+                or metric.endswith("_total")
+                or metric in self._histograms
+                or not self._room(self._gauges, metric, key)
+            ):
+                self._dropped += 1
+                return
+            self._gauges.setdefault(metric, {})[key] = value
+
+    def exposition(self, *, openmetrics: bool = False) -> str:
         """See ports/telemetry. Metrics by name, series by labels."""
         with self._lock:
             counters = {name: dict(series) for name, series in self._counters.items()}
-            histograms = {
-                name: {key: list(held) for key, held in series.items()} for name, series in self._histograms.items()
-            }
             counters[LOST] = {(): float(self._dropped)}
-        lines = []
-        for name in sorted(counters.keys() | histograms.keys()):
-            kind = "counter" if name in counters else "histogram"
-            lines += [f"# HELP {name} {_help(name)}", f"# TYPE {name} {kind}"]
-            if name in counters:
-                lines += [f"{name}{_braces(key)} {_number(value)}" for key, value in sorted(counters[name].items())]
-            else:
-                lines += [
-                    line for key, held in sorted(histograms[name].items()) for line in _histogram(name, key, held)
-                ]
-        return "\n".join(lines) + "\n"
+            gauges = {name: dict(series) for name, series in self._gauges.items()}
+            families = [
+                Family(
+                    name,
+                    "histogram",
+                    _help(name),
+                    [
+                        (key, Histogram(buckets(name), list(held[:-1]), held[-1]))
+                        for key, held in sorted(series.items())
+                    ],
+                )
+                for name, series in self._histograms.items()
+            ]
+        families += [Family(name, "counter", _help(name), sorted(held.items())) for name, held in counters.items()]
+        families += [Family(name, "gauge", _help(name), sorted(held.items())) for name, held in gauges.items()]
+        return expose(sorted(families, key=lambda family: family.name), openmetrics=openmetrics)
 
     def _room(
         self, family: "dict[str, dict[Labels, float]] | dict[str, dict[Labels, list[float]]]", metric: str, key: Labels
@@ -173,30 +198,6 @@ def label_name(name: str) -> str:
 
 def _labels(labels: dict[str, str]) -> Labels:
     return tuple(sorted({label_name(name): str(value) for name, value in labels.items()}.items()))
-
-
-def _histogram(name: str, key: Labels, held: list[float]) -> list[str]:
-    lines, total = [], 0.0
-    for edge, count in zip((*buckets(name), math.inf), held[:-1], strict=True):
-        total += count
-        lines.append(f"{name}_bucket{_braces((*key, (_OWN_LABEL, _number(edge))))} {_number(total)}")
-    return [*lines, f"{name}_sum{_braces(key)} {_number(held[-1])}", f"{name}_count{_braces(key)} {_number(total)}"]
-
-
-def _braces(key: Labels) -> str:
-    if not key:
-        return ""
-    return "{" + ",".join(f'{name}="{_escaped(value)}"' for name, value in key) + "}"
-
-
-def _escaped(value: str) -> str:
-    return value.encode("utf-8", "replace").decode().replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
-
-
-def _number(value: float) -> str:
-    if math.isinf(value):
-        return "+Inf" if value > 0 else "-Inf"
-    return str(int(value)) if value == int(value) and abs(value) < 2**53 else repr(value)
 
 
 def _help(name: str) -> str:

@@ -33,10 +33,10 @@ from noria.server.inference.codec import Call, Codec, Desk, Reply, Shelf
 from noria.server.inference.limits import NEVER, Deadline, Gate, Limits, Place, deadline_of, missed
 from noria.server.inference.protocols import CODECS, by_root
 from noria.serving.live import Live
+from noria.wire.exposition import OPENMETRICS_TYPE, TEXT_TYPE, wants_openmetrics
 
 log = logging.getLogger(__name__)
 
-METRICS = (("content-type", "text/plain; version=0.0.4; charset=utf-8"),)
 OWN = {"/metrics": "GET", "/noria/status": "GET", "/noria/flush": "POST"}
 STATUSES = {
     RequestTooLarge: 413,
@@ -79,6 +79,7 @@ class InferenceApp:
         """
         self._answering = answering
         self._board = answering.board
+        self._metrics = answering.metrics
         self._desk = Desk(answering.board, shelf)
         self._codecs = by_root(codecs)
         self._calls: dict[tuple[str, str], tuple[Codec, Call]] = {}
@@ -163,6 +164,7 @@ class InferenceApp:
         given = self._answering.answer(live, question, _told(headers, call), started=started)
         answer = given if isinstance(given, Answer) else await _in_time(given, deadline)
         reply = codec.respond(call, question, answer)
+        self._metrics.carried(live.deployment, codec.name, received=len(body), sent=len(reply.body))
         if answer.kept is not None:
             await _on_disk(answer.kept, deadline)
         variant = answer.served.variant
@@ -178,8 +180,10 @@ class InferenceApp:
         """What is Noria's own: metrics and state; and lines that nobody understands."""
         reads = scope.method in ("GET", "HEAD")
         if path == "/metrics" and reads:
-            content = self._answering.metrics.exposition(self._answering.recorder.status(), self._board.all())
-            _send(protocol, Reply(content, headers=METRICS))
+            openmetrics = wants_openmetrics(scope.headers.get("accept") or "")
+            content = self._metrics.exposition(openmetrics=openmetrics).encode()
+            kind = OPENMETRICS_TYPE if openmetrics else TEXT_TYPE
+            _send(protocol, Reply(content, headers=(("content-type", kind),)))
         elif path == "/noria/status" and reads:
             status = msgspec.to_builtins(self._status())
             if "modules" in scope.query_string:
@@ -236,7 +240,7 @@ class InferenceApp:
         status = _status_of(error)
         if codec is not None:
             served = call.model if call is not None and call.model in self._board.names() else ""
-            self._answering.metrics.refused(served, protocol=codec.name, status=status)
+            self._metrics.refused(served, protocol=codec.name, status=status, shed=isinstance(error, Overloaded))
         if status == 500:
             log.error("answering %s failed: %s", path, error)
         more = []

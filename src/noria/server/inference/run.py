@@ -58,10 +58,17 @@ def serve(
     """
     _check_address(host, port, api_key)
     sys.setswitchinterval(SWITCH_S)
+    metrics = Metrics()
     worker = Worker(
-        home, deployments=deployments, durable=durable, when_full=when_full, capacity_rows=capacity_rows, blobs=blobs
+        home,
+        deployments=deployments,
+        durable=durable,
+        when_full=when_full,
+        capacity_rows=capacity_rows,
+        blobs=blobs,
+        telemetry=metrics,
     )
-    answering = Answering(worker.board, worker.recorder, Metrics(), replay_clock=replay_clock, durable=durable)
+    answering = Answering(worker.board, worker.recorder, metrics, replay_clock=replay_clock, durable=durable)
 
     async def flush() -> bool:
         return await asyncio.to_thread(worker.recorder.flush)
@@ -74,6 +81,7 @@ def serve(
         keys=Keys({"NORIA_API_KEY": api_key}),
         body_limit=body_limit,
     )
+    metrics.follow(worker.recorder.status, worker.board.all, app.gate)
     worker.start()
     # What is loaded now stays: the collector need not look at it again, and records waiting to be written are no garbage.
     gc.collect()
@@ -83,6 +91,7 @@ def serve(
         asyncio.run(_serve(app, host, port))
     finally:
         worker.close()
+        metrics.close()
 
 
 async def _serve(app: InferenceApp, host: str, port: int) -> None:
