@@ -9,6 +9,7 @@ UV_VERSION := 0.13.8
 UI := src/noria/ui/static/index.html
 BROWSER := tests/ui/node_modules/.package-lock.json
 PEERS := .make/peers/.locked
+PROMETHEUS := .make/prometheus/.there
 WEB_SOURCES := $(wildcard web/*.json web/*.ts web/index.html) $(shell find web/src web/public -type f 2>/dev/null)
 
 .DEFAULT_GOAL := help
@@ -45,16 +46,25 @@ $(PEERS): requirements-peers.lock | $(VENV)/.python
 	.make/peers/bin/python -m pip install --quiet --disable-pip-version-check --no-input --require-hashes --no-deps -r requirements-peers.lock
 	@touch $@
 
+# The real Prometheus scrapes a worker in a test. It is no Python package, so Debian's is unpacked here: that needs no root and changes nothing outside.
+# Where there is no apt-get, or it cannot fetch, the tests that want it are skipped and say so: a test run must not fail for a program of the system.
+$(PROMETHEUS):
+	@mkdir -p .make/prometheus
+	@if command -v prometheus >/dev/null && command -v promtool >/dev/null; then touch $@; \
+	elif command -v apt-get >/dev/null && cd .make/prometheus && apt-get download -qq prometheus 2>/dev/null && dpkg -x prometheus_*.deb .; then \
+		rm -f prometheus_*.deb && touch .there; \
+	else echo "no Prometheus here: the tests that scrape with it are skipped"; fi
+
 demo: setup ## the whole loop on a year of real flights, then the UI
 	$(BIN)/noria demo
 
-test: setup $(BROWSER) $(PEERS) ## every test but the slow ones, in a real browser too
+test: setup $(BROWSER) $(PEERS) $(PROMETHEUS) ## every test but the slow ones, in a real browser too
 	$(PYTEST) -m "not slow"
 
-test-all: setup $(BROWSER) $(PEERS) ## every test
+test-all: setup $(BROWSER) $(PEERS) $(PROMETHEUS) ## every test
 	$(PYTEST)
 
-test-oldest: $(PEERS) ## the tests on the oldest supported dependencies, in their own environment
+test-oldest: $(PEERS) $(PROMETHEUS) ## the tests on the oldest supported dependencies, in their own environment
 	$(PYTHON) -m venv .make/oldest
 	.make/oldest/bin/python -m pip install --quiet --require-hashes --no-deps -r requirements-oldest.lock
 	.make/oldest/bin/python -m pip install --quiet --no-build-isolation --no-deps -e .

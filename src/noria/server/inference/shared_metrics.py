@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from secrets import token_hex
 from threading import Lock
-from typing import IO, Literal, TypeAlias
+from typing import IO, Any, Literal, TypeAlias
+from weakref import finalize
 
 import msgspec
 
@@ -54,7 +55,7 @@ class Shared:
         self._folder = folder
         self._name = f"{pid}-{token_hex(4)}"
         self._segments: list[mmap.mmap] = []
-        self._files: list[IO[bytes]] = []
+        self._locks: list[finalize[Any, Any]] = []
         self._names: set[str] = set()
         self._used = SEGMENT_BYTES
         self._placing = Lock()
@@ -88,8 +89,8 @@ class Shared:
     def close(self) -> None:
         """Count no more. What was counted stays in the folder."""
         self._views.clear()
-        for file in self._files:
-            file.close()
+        for let_go in self._locks:
+            let_go()
 
     def _others(self) -> Iterator[tuple[int, bool, dict[str, list[float]]]]:
         """(pid, whether it lives, counts) of each file of another process; then the gone ones as pid 0.
@@ -152,7 +153,7 @@ class Shared:
             file.close()
             path.unlink(missing_ok=True)
             raise
-        self._files.append(file)
+        self._locks.append(finalize(self, _unlock, file))
         return segment
 
 
@@ -215,6 +216,14 @@ def _locked(folder: Path) -> Iterator[None]:
     with (folder / "lock").open("ab") as file:
         _lock(file, exclusive=True, wait=True)
         yield
+
+
+def _unlock(file: IO[bytes]) -> None:
+    """Let go, though the mapping holds the file open for as long as somebody has numbers of it."""
+    import fcntl
+
+    fcntl.flock(file, fcntl.LOCK_UN)
+    file.close()
 
 
 def _lock(file: IO[bytes], *, exclusive: bool, wait: bool = False) -> bool:
