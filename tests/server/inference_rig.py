@@ -1,4 +1,4 @@
-"""The worker's HTTP application without a server: requests go in as RSGI hands them over, answers and records come out. For what asks thousands of times."""
+"""The worker's HTTP application without a server: requests go in as RSGI hands them over, answers and records come out. For tests that ask often."""
 
 import asyncio
 from collections.abc import Mapping

@@ -120,10 +120,6 @@ def _blocks(body: bytes) -> Iterator[tuple[_Table, memoryview]]:
             if message is None:
                 raise _Broken("a block is empty")
             yield message, content
-    # A reader may also walk through a file as through a stream, whose first message is the schema.
-    message, content, _ = _at(data, 8)
-    if message is not None:
-        yield message, content
 
 
 def _at(data: memoryview, at: int) -> tuple[_Table | None, memoryview, int]:

@@ -85,6 +85,8 @@ class RowsQuestion:
     def _named(self, signature: Signature) -> dict[str, list[Any]]:
         rows = self.rows
         if rows.listed is None:
+            if rows.named.keys() == {"b64"} and "b64" not in signature.input_names():  # values of the only input
+                return _by_position([{"b64": value} for value in rows.named["b64"]], signature)
             return rows.named
         if not rows.cells:
             return _by_position(rows.listed, signature)
