@@ -468,9 +468,10 @@ def test_scoring_without_saying_which_of_several_is_refused(worker):
 
 def test_an_address_beyond_this_machine_needs_a_key(tmp_path):
     from noria.server.inference.run import serve
+    from noria.server.inference.run_options import Options
 
     with pytest.raises(SettingInvalid, match="API key"):
-        serve(tmp_path, host="0.0.0.0", port=0)
+        serve(Options(home=str(tmp_path), host="0.0.0.0", port=0))
 
 
 def test_with_a_key_only_those_who_know_it_are_answered(tmp_path):
@@ -486,10 +487,11 @@ def test_with_a_key_only_those_who_know_it_are_answered(tmp_path):
 
 def test_a_taken_port_is_refused(tmp_path):
     from noria.server.inference.run import serve
+    from noria.server.inference.run_options import Options
 
     home, _, _ = a_home(tmp_path)
     with a_worker(home) as worker, pytest.raises(SettingInvalid, match="cannot be served"):
-        serve(home, port=worker.port)
+        serve(Options(home=str(home), port=worker.port))
 
 
 def test_a_worker_that_is_started_first_serves_what_is_published_later(tmp_path):

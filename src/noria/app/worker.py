@@ -16,8 +16,11 @@ from noria.app.flavors import Flavors
 from noria.app.plugins import load
 from noria.app.settings import code_is_allowed
 from noria.app.stores import open_blobs
+from noria.app.worker_group import GroupUnloaded, standing
 from noria.app.worker_loader import Loader
+from noria.app.worker_unloaded import Unloaded
 from noria.domain.ids import Digest, fresh
+from noria.domain.prediction import PredictionRecord
 from noria.ports.blobs import BlobStore
 from noria.ports.predictions import PredictionWriter
 from noria.ports.telemetry import Telemetry
@@ -51,13 +54,33 @@ class DeploymentStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WorkerStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """What GET /noria/status shows."""
+    """What GET /noria/status shows, of the process that answers it. slot: its place among the `processes` that share the port.
+
+    restarts: how often one of them has crashed and come back. recorded: whether predictions are logged.
+    """
 
     pid: int
     deployments: dict[str, DeploymentStatus]
     ring: RingStatus
     unloaded: tuple[str, ...] = ()
     """Deployments that were taken off by hand."""
+    recorded: bool = True
+    slot: int = 0
+    processes: int = 1
+    restarts: int = 0
+
+
+class Unrecorded:
+    """Stands where a journal would, in a worker that shall record nothing."""
+
+    def __init__(self, deployment: str) -> None:
+        self.deployment = deployment
+
+    def write(self, records: Sequence[PredictionRecord]) -> None:
+        """Keep nothing."""
+
+    def close(self) -> None:
+        """Nothing is open."""
 
 
 class Worker:
@@ -73,18 +96,27 @@ class Worker:
         capacity_rows: int = CAPACITY_ROWS,
         blobs: BlobStore | None = None,
         telemetry: Telemetry | None = None,
+        documents: BlobStore | None = None,
+        recorded: bool = True,
+        group: Path | None = None,
+        slot: int = 0,
     ) -> None:
-        """home: the project's folder (`.noria`). blobs: where bundles are, by default in that folder.
+        """home: the project's folder (`.noria`). blobs: where bundles are, by default in that folder. documents: what shall be served, by default
+        published beside the bundles.
 
-        deployments: which to serve, None: all that are published, also later ones. telemetry: told of loads."""
+        deployments: which to serve, None: all that are published, also later ones. recorded: whether predictions are logged at all.
+        group, slot: the folder and the number of this process among those that share its port (worker_group).
+        telemetry: told of loads."""
         self.blobs = blobs or open_blobs("local", "", home=home, project="")
         self.board = Board()
         self.recorder = Recorder(
-            self._writers(home, durable),
+            self._writers(home, durable) if recorded else Unrecorded,
             capacity_rows=capacity_rows,
             when_full="refuse" if durable else when_full,
             linger_s=0.0 if durable else LINGER_S,
         )
+        self._group, self._slot, self._recorded = group, slot, recorded
+        self._unloaded = Unloaded() if group is None else GroupUnloaded(group, slot, flush=self.recorder.flush)
         self.loader = Loader(
             self.board,
             blobs=self.blobs,
@@ -92,6 +124,8 @@ class Worker:
             flavors=Flavors(allow_code=code_is_allowed()),
             only=deployments,
             telemetry=telemetry,
+            unloaded=self._unloaded,
+            documents=documents,
         )
 
     @staticmethod
@@ -116,8 +150,16 @@ class Worker:
     def status(self) -> WorkerStatus:
         """What answers, what should, and how the ring stands."""
         deployments = {name: self._deployment(name) for name in self.board.names()}
+        processes, restarts = (1, 0) if self._group is None else standing(self._group)
         return WorkerStatus(
-            pid=os.getpid(), deployments=deployments, ring=self.recorder.status(), unloaded=tuple(self.board.unloaded())
+            pid=os.getpid(),
+            deployments=deployments,
+            ring=self.recorder.status(),
+            unloaded=tuple(self.board.unloaded()),
+            recorded=self._recorded,
+            slot=self._slot,
+            processes=processes,
+            restarts=restarts,
         )
 
     def _deployment(self, name: str) -> DeploymentStatus:
@@ -140,6 +182,14 @@ class Worker:
             for s in live.variants
         )
         return DeploymentStatus(generation=live.generation, loaded=error is None, variants=variants, problem=problem)
+
+    def flush(self) -> bool:
+        """Wait until everything answered before this call, by any process of the group, is in the log. False: it was not within some seconds."""
+        if not isinstance(self._unloaded, GroupUnloaded):
+            return self.recorder.flush()
+        change = self._unloaded.touch()
+        self.loader.step()
+        return self._unloaded.wait_for(change, flushed=True)
 
     def close(self) -> bool:
         """Stop following, write what is left. False: some records could not be written."""

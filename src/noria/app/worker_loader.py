@@ -11,6 +11,7 @@ from threading import Event, RLock, Thread
 from time import monotonic
 
 from noria.app.worker_unloaded import Unloaded
+from noria.app.worker_warm import warm
 from noria.domain.bundle import Bundle
 from noria.domain.deployment import Variant
 from noria.domain.ids import Digest
@@ -43,12 +44,17 @@ class Loader:
         only: Sequence[str] | None = None,
         unloaded: Unloaded | None = None,
         telemetry: Telemetry | None = None,
+        documents: BlobStore | None = None,
     ) -> None:
         """only: the deployments to serve, None: all that are published. unloaded: what was taken off by hand, shared by the workers of a group.
 
-        telemetry: told how long loads take, and which fail."""
+        documents: where what shall be served is published, by default beside the bundles; it is asked every 100 ms if it is on this machine.
+        telemetry: told how long loads take, and which fail.
+        """
         self._board, self._blobs, self._cache, self._flavors, self._only = board, blobs, cache, flavors, only
         self._unloaded = unloaded or Unloaded()
+        self._documents = documents or blobs
+        self._store_away = ""
         self._telemetry = telemetry
         self._seen: dict[str, bytes] = {}
         self._not_before: dict[str, float] = {}
@@ -74,15 +80,24 @@ class Loader:
             unloaded = self._unloaded.read()
             for name in unloaded.names:
                 self._take_off(name)
-            try:
-                names = self._names()
-            except StoreError as error:
-                log.error("the published deployments cannot be read: %s", error)
-                return
-            for name in names:
+            for name in self._names_now():
                 if name not in unloaded.names and monotonic() >= self._not_before.get(name, 0.0):
                     self._update(name)
             self._unloaded.followed(unloaded)
+
+    def _names_now(self) -> list[str]:
+        """The deployments to look at; while the store is away, those that were known before. Told once, not at every look."""
+        try:
+            names = self._names()
+        except StoreError as error:
+            if self._store_away != error.problem:
+                log.error("what shall be served cannot be read; what answers goes on answering: %s", error)
+            self._store_away = error.problem
+            return []
+        if self._store_away:
+            log.warning("what shall be served can be read again")
+            self._store_away = ""
+        return names
 
     def load(self, name: str) -> None:
         """Serve a deployment's newest generation, also one that was unloaded; returns when it answers here and in the other workers of the group.
@@ -128,7 +143,7 @@ class Loader:
             self._forget_unused()
 
     def _names(self) -> list[str]:
-        return list(self._only) if self._only is not None else desired.names(self._blobs)
+        return list(self._only) if self._only is not None else desired.names(self._documents)
 
     def _follow(self) -> None:
         while not self._stop.wait(POLL_S):
@@ -136,12 +151,14 @@ class Loader:
 
     def _update(self, name: str) -> None:
         try:
-            document = desired.document(self._blobs, name)
+            document = desired.document(self._documents, name)
             if document is None:
                 if name not in self._board.names():
                     self._board.wanted(name)
                 return
             if document == self._seen.get(name):
+                if self._board.error(name) is not None:
+                    self._board.put(self._board.get(name))  # the store was away, and says what it said before
                 return
             state = desired.parse(document)
             if state.deployment not in self._board.names():
@@ -189,7 +206,10 @@ class Loader:
             began = monotonic()
             opened = open_bundle(variant.bundle, blobs=self._blobs, cache=self._cache, flavors=self._flavors)
             signature = opened.manifest.signature
-            company = judge(opened.predictor.predict, self._example(opened.manifest))
+            example = self._example(opened.manifest)
+            if example is not None:
+                warm(opened, example)
+            company = judge(opened.predictor.predict, example)
             known = Served(
                 variant,
                 signature,

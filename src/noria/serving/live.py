@@ -77,6 +77,7 @@ class Board:
         self._live: dict[str, Live] = {}
         self._failed: dict[str, NoriaError | None] = {}
         self._unloaded: frozenset[str] = frozenset()
+        self._draining = False
 
     def get(self, name: str) -> Live:
         """What is live under a name. Raises ModelUnknown, ModelNotReady."""
@@ -135,6 +136,10 @@ class Board:
         """Everything live, by name."""
         return [self._live[name] for name in sorted(self._live)]
 
+    def drain(self) -> None:
+        """The worker is about to end: not ready any more, but it answers."""
+        self._draining = True
+
     def ready(self) -> bool:
-        """Whether everything wanted is live (an empty worker is not ready)."""
-        return bool(self._live) and all(name in self._live for name in self._failed)
+        """Whether everything wanted is live and the worker stays (an empty worker is not ready)."""
+        return not self._draining and bool(self._live) and all(name in self._live for name in self._failed)

@@ -120,10 +120,10 @@ def _entries(lines: list[str], file: str) -> Iterator[tuple[bytes, str]]:
         yield bytes.fromhex(hashed[1]) if hashed is not None else _digest(parts[1]), parts[0]
 
 
-def keys_from(environment: Mapping[str, str], *, file: Path | None) -> Keys:
+def keys_from(environment: Mapping[str, str], *, file: str = "") -> Keys:
     """NORIA_API_KEY (one key), NORIA_API_KEYS (`name=key`, several with commas between), and a file's. Raises SettingInvalid.
 
-    >>> keys_from({"NORIA_API_KEYS": "ci=sesame-of-the-ci,web=sesame-of-the-web"}, file=None).name_of({"x-api-key": "sesame-of-the-web"})
+    >>> keys_from({"NORIA_API_KEYS": "ci=sesame-of-the-ci,web=sesame-of-the-web"}).name_of({"x-api-key": "sesame-of-the-web"})
     'web'
     """
     keys = {"NORIA_API_KEY": environment.get("NORIA_API_KEY", "")}
@@ -134,7 +134,7 @@ def keys_from(environment: Mapping[str, str], *, file: Path | None) -> Keys:
                 f"part {number} of NORIA_API_KEYS is no key", remedy="write name=key, several with commas between"
             )
         keys[name.strip()] = key.strip()
-    return Keys(keys, file=file)
+    return Keys(keys, file=Path(file) if file else None)
 
 
 def check_address(host: str, port: int, *, guarded: bool) -> None:

@@ -75,7 +75,9 @@ class InferenceApp:
     ) -> None:
         """status: what GET /noria/status shows. flush: waits until everything answered so far is in the log.
 
-        shelf: loads and unloads deployments. keys: who is let in, None: everybody. limits: how much is taken on at once. codecs: the protocols spoken.
+        shelf: loads and unloads deployments. keys: who is let in, None: everybody. limits: how much is taken on.
+
+        codecs: the protocols spoken.
         """
         self._answering = answering
         self._board = answering.board
