@@ -68,7 +68,7 @@ def read_table(body: bytes, form: Form) -> dict[str, Any]:
         elif form == "stream":
             frame = pl.read_ipc_stream(io.BytesIO(body))
         else:
-            frame = pl.read_ipc(io.BytesIO(body), memory_map=False)
+            frame = pl.read_ipc(io.BytesIO(body))
         if frame.width * frame.height > MOST_CELLS or frame.estimated_size() > MOST_BYTES:
             raise _too_large()
         return {name: _plain(pl, frame[name]) for name in frame.columns}
