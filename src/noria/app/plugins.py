@@ -15,7 +15,7 @@ BUILT_IN: dict[str, tuple[str, ...]] = {
     "tables": ("memory", "parquet"),
     "predictions": ("memory", "parquet", "journal"),
     "executors": ("inline", "process"),
-    "flavors": ("onnx", "lightgbm", "sklearn"),
+    "flavors": ("onnx", "lightgbm", "xgboost", "torch", "sklearn", "python", "pickle"),
     "notifiers": ("log", "webhook"),
     "telemetry": ("memory",),
 }

@@ -28,11 +28,13 @@ def to_onnx(model: object, signature: Signature) -> bytes:
         import onnx
     except ModuleNotFoundError as exc:
         raise ExtraMissing("converting a model needs the package 'onnx'", remedy="pip install 'noria[train]'") from exc
-    if is_torch(model):
-        return torch_to_onnx(model, signature)
     before, last = _parts(model)
     grown = _trees_of(last)
-    if grown is not None:
+    if is_torch(model):
+        graph, together = torch_to_onnx(model, signature)
+        if together:
+            _lay_side_by_side(graph, signature, element=graph.graph.input[0].type.tensor_type.elem_type)
+    elif grown is not None:
         graph = _with_trees(before, grown, signature)
     elif last is not None:
         graph = _by_skl2onnx(model, signature, double=False)
@@ -223,7 +225,9 @@ def _by_skl2onnx(model: object, signature: Signature, *, double: bool) -> Any:
             "the model cannot be written as ONNX", cause=cause[:300], remedy="nothing to do: the native form is served"
         ) from exc
     if not by_column:
-        _lay_side_by_side(graph, signature, double=double)
+        from onnx import TensorProto
+
+        _lay_side_by_side(graph, signature, element=TensorProto.DOUBLE if double else TensorProto.FLOAT)
     return graph
 
 
@@ -234,11 +238,10 @@ def _takes_columns(model: object) -> bool:
     return hasattr(first, "transformers_")
 
 
-def _lay_side_by_side(graph: Any, signature: Signature, *, double: bool) -> None:
-    """Replace the one input matrix by named columns."""
-    from onnx import TensorProto, helper
+def _lay_side_by_side(graph: Any, signature: Signature, *, element: int) -> None:
+    """Replace the one input matrix `features` by named columns. Floating ones enter in the matrix's own type."""
+    from onnx import helper
 
-    element = TensorProto.DOUBLE if double else TensorProto.FLOAT
     del graph.graph.input[:]
     nodes, parts = [], []
     for number, field in enumerate(signature.inputs):

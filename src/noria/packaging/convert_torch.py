@@ -4,6 +4,7 @@ Inputs are the signature's columns, outputs the signature's outputs. Everything 
 """
 
 import contextlib
+import inspect
 import io
 import warnings
 from typing import Any
@@ -20,30 +21,31 @@ def is_torch(model: object) -> bool:
     return bool(names & {"torch.nn.modules.module.Module", "torch.export.exported_program.ExportedProgram"})
 
 
-def torch_to_onnx(model: Any, signature: Signature) -> bytes:
-    """One ONNX file, weights inside, the number of rows open. Raises BundleError with the exporter's reason."""
+def torch_to_onnx(model: Any, signature: Signature) -> tuple[Any, bool]:
+    """The graph, weights inside, the number of rows open; and whether its one input, `features`, is all columns side by side.
+
+    Raises BundleError with the exporter's reason.
+    """
     import torch
 
-    inputs = tuple(
-        torch.zeros((2, *(field.dims or (field.width,))), dtype=_dtype(field.datatype)) for field in signature.inputs
-    )
-    is_program = type(model).__name__ == "ExportedProgram"
-    arguments: dict[str, Any] = {}
-    if not is_program:
-        model.eval()
-        arguments["dynamic_shapes"] = tuple({0: torch.export.Dim("rows")} for _ in inputs)
+    inputs, together = _inputs(model, signature)
+    is_program = _is_program(model)
+    rows = torch.export.Dim("rows")
+    training = not is_program and model.training
     try:
         with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), torch.no_grad():
             warnings.simplefilter("ignore")
+            if not is_program:
+                model.eval()
             program = torch.onnx.export(
                 model,
                 () if is_program else inputs,
-                input_names=[field.name for field in signature.inputs],
+                dynamic_shapes=None if is_program else tuple({0: rows} for _ in inputs),
+                input_names=["features"] if together else [field.name for field in signature.inputs],
                 output_names=[field.name for field in signature.outputs],
                 opset_version=OPSET,
                 dynamo=True,
                 verbose=False,
-                **arguments,
             )
     except ModuleNotFoundError as exc:
         raise BundleError(
@@ -57,21 +59,50 @@ def torch_to_onnx(model: Any, signature: Signature) -> bytes:
         raise BundleError(
             "the model cannot be written as ONNX", cause=cause[:300], remedy="nothing to do: the native form is served"
         ) from exc
+    finally:
+        if training:
+            model.train()
     graph = program.model_proto
     del graph.metadata_props[:]
     for part in (*graph.graph.node, *graph.graph.value_info, *graph.graph.input, *graph.graph.output, *graph.functions):
         del part.metadata_props[:]  # where in which source file each node came from: paths of the machine that trained
-    return bytes(graph.SerializeToString(deterministic=True))
+        part.doc_string = ""
+    return graph, together
 
 
-def _dtype(datatype: str) -> Any:
+def _is_program(model: object) -> bool:
+    return type(model).__name__ == "ExportedProgram"
+
+
+def _inputs(model: Any, signature: Signature) -> tuple[tuple[Any, ...], bool]:
+    """Two rows of what the module takes: a tensor a column, or, where it takes a single one, all columns side by side (then True).
+
+    Numbers enter in the type of the module's own weights, whatever the columns'.
+    """
     import torch
 
-    kinds = {"FP32": torch.float32, "FP64": torch.float64, "INT64": torch.int64, "BOOL": torch.bool}
-    if datatype not in kinds:
+    if text := [field.name for field in signature.inputs if field.datatype == "BYTES"]:
         raise BundleError(
             "the model cannot be written as ONNX",
-            cause="a column is text, and PyTorch takes numbers",
-            remedy="encode it",
+            cause=f"column {text[0]!r} is text, and PyTorch takes numbers",
+            remedy="encode it before the model",
         )
-    return kinds[datatype]
+    if _is_program(model):
+        return (), len(model.graph_signature.user_inputs) == 1 < len(signature.inputs)
+    own = next((weight.dtype for weight in model.parameters() if weight.is_floating_point()), torch.float32)
+    kinds = {"INT64": torch.int64, "BOOL": torch.bool}
+    plain = [
+        p
+        for p in inspect.signature(model.forward).parameters.values()
+        if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+    ]
+    if (
+        len(signature.inputs) > 1
+        and sum(p.default is p.empty for p in plain) == 1
+        and len(plain) < len(signature.inputs)
+    ):
+        return (torch.zeros((2, sum(field.width for field in signature.inputs)), dtype=own),), True
+    return tuple(
+        torch.zeros((2, *(field.dims or (field.width,))), dtype=kinds.get(field.datatype, own))
+        for field in signature.inputs
+    ), False

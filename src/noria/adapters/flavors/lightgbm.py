@@ -10,6 +10,8 @@ from noria.errors import BundleCorrupt, BundleRefused, ExtraMissing, RequestInva
 from noria.ports.flavor import Columns, Predictor
 
 FILE = "model.txt"
+LAST = "pandas_categorical:"
+"""How the last line of every model's text begins. LightGBM ends the whole process over a text that was cut short, so that is seen before."""
 _MODELS = ("LGBMClassifier", "LGBMRegressor", "Booster")
 
 
@@ -68,7 +70,10 @@ class LightgbmFlavor:
         except ModuleNotFoundError as exc:
             raise ExtraMissing("this model needs the package 'lightgbm'", remedy="pip install 'noria[train]'") from exc
         try:
-            booster = lightgbm.Booster(model_str=(folder / FILE).read_text(encoding="utf-8"), params={"verbosity": -1})
+            text = (folder / FILE).read_text(encoding="utf-8")
+            if "\nend of trees\n" not in text or not text.rstrip().rpartition("\n")[2].startswith(LAST):
+                raise ValueError("it does not end as a model's text does")
+            booster = lightgbm.Booster(model_str=text, params={"verbosity": -1})
         except (lightgbm.basic.LightGBMError, OSError, ValueError) as exc:
             raise BundleCorrupt(f"{FILE} cannot be loaded", cause=str(exc)) from exc
         return LightgbmPredictor(booster, signature)

@@ -157,8 +157,8 @@ class OnnxFlavor:
 
 
 def _feed(field: Field, kind: str) -> Callable[[Any], Any]:
-    """How one column enters the graph: shape (rows, width), the graph's type; a missing text is the empty text."""
-    shape = (-1, field.width)
+    """How one column enters the graph: shape (rows, width) or (rows, *dims), the graph's type; a missing text is the empty text."""
+    shape = (-1, *(field.dims or (field.width,)))
     if kind == "tensor(string)":
         if not field.nullable:
             return lambda values: values.reshape(shape)
@@ -179,7 +179,7 @@ def _answers(names: list[str], signature: Signature) -> tuple[list[str], Callabl
     """Which outputs to ask for, and how they become the signature's columns.
 
     Outputs of the same names are taken as they are. Otherwise the one matrix is cut: a column for each output, the last column for a single output
-    (the positive class of two).
+    (the positive class of two), all of it for one that is as wide.
     """
     kinds: dict[str, Any] = {
         "FP32": np.float32,
@@ -205,6 +205,8 @@ def _answers(names: list[str], signature: Signature) -> tuple[list[str], Callabl
         )
     if len(wanted) == 1:
         name, kind = wanted[0]
+        if signature.outputs[0].width > 1:
+            return names, lambda results: {name: results[0].reshape(len(results[0]), -1).astype(kind, copy=False)}
         return names, lambda results: {name: results[0].reshape(len(results[0]), -1)[:, -1].astype(kind, copy=False)}
     return names, lambda results: {
         name: results[0][:, i].astype(kind, copy=False) for i, (name, kind) in enumerate(wanted)
@@ -212,6 +214,9 @@ def _answers(names: list[str], signature: Signature) -> tuple[list[str], Callabl
 
 
 def _plain(value: Any) -> Any:
+    """(rows,) for one value a row, (rows, width) for more."""
+    if value.ndim > 2:
+        value = value.reshape(len(value), -1)
     return value[:, 0] if value.ndim == 2 and value.shape[1] == 1 else value
 
 
