@@ -12,6 +12,8 @@ from noria.app.worker import Worker
 from noria.server.inference.access import Keys
 from noria.server.inference.answering import Answering
 from noria.server.inference.app import InferenceApp
+from noria.server.inference.codec import Desk
+from noria.server.inference.grpc.server import GrpcServer, open_server
 from noria.server.inference.metrics import Metrics
 from noria.server.inference.run_options import Options
 from noria.server.inference.run_server import serve_http
@@ -46,13 +48,29 @@ def run_process(options: Options, *, keys: Keys) -> None:
         limits=options.limits(),
     )
     metrics.follow(worker.recorder.status, worker.board.all, app.gate)
+
+    async def open_grpc() -> GrpcServer | None:
+        if options.grpc_port is None:
+            return None
+        return await open_server(
+            answering,
+            Desk(worker.board, worker.loader),
+            host=options.host,
+            port=options.grpc_port,
+            keys=keys,
+            gate=app.gate,
+            body_limit=options.body_limit,
+            certificates=options.certificates(),
+            shared=bool(options.group),
+        )
+
     worker.start()
     # What is loaded now stays: the collector need not look at it again, and records waiting to be written are no garbage.
     gc.collect()
     gc.freeze()
     gc.set_threshold(GC_ALLOCATIONS, 20, 20)
     try:
-        asyncio.run(serve_http(app, worker.board, options))
+        asyncio.run(serve_http(app, worker.board, options, open_grpc=open_grpc))
     finally:
         worker.close()
         metrics.close()

@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable
 
 from noria.errors import ExtraMissing, SettingInvalid
 from noria.server.inference.app import InferenceApp
+from noria.server.inference.grpc.server import GrpcServer
 from noria.server.inference.run_options import Options
 from noria.server.inference.run_port import START_S, hold_port, printable
 from noria.server.inference.tls import of_probe, of_server
@@ -39,8 +40,10 @@ class Exit:
         (self.at_once if self.asked.is_set() else self.asked).set()
 
 
-async def serve_http(app: InferenceApp, board: Board, options: Options) -> None:
-    """Serve until a signal ends it; prints {"url": ...} when it answers.
+async def serve_http(
+    app: InferenceApp, board: Board, options: Options, *, open_grpc: Callable[[], Awaitable[GrpcServer | None]]
+) -> None:
+    """Serve until a signal ends it; prints {"url": ...} when it answers, with "grpc": host:port if that is open too.
 
     Raises SettingInvalid, ExtraMissing.
     """
@@ -70,25 +73,37 @@ async def serve_http(app: InferenceApp, board: Board, options: Options) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, leaving.signalled)
+    grpc = await open_grpc()
     watching = asyncio.create_task(app.watch())
     serving = asyncio.create_task(server.serve())
     try:
+        if grpc is not None:
+            await grpc.start()
         await _until_it_answers(serving, options, port, probe=of_probe(certificates))
         scheme = "https" if certificates else "http"
         told = {"url": f"{scheme}://{printable(options.host)}:{port}", "pid": os.getpid()}
+        if grpc is not None:
+            told["grpc"] = f"{printable(options.host)}:{grpc.port}"
         print(json.dumps(told), flush=True)  # noqa: T201
         if options.group:
             _follow_parent(leaving)
         await _first(serving, leaving.asked.wait())
         if not serving.done():
-            await _drain(serving, server.stop, board, leaving, options)
+            await _drain(serving, server.stop, board, leaving, options, grpc)
     finally:
+        if grpc is not None:
+            await grpc.stop(0.0)
         watching.cancel()
         held.close()
 
 
 async def _drain(
-    serving: "asyncio.Task[None]", stop: Callable[[], None], board: Board, leaving: Exit, options: Options
+    serving: "asyncio.Task[None]",
+    stop: Callable[[], None],
+    board: Board,
+    leaving: Exit,
+    options: Options,
+    grpc: GrpcServer | None,
 ) -> None:
     """Not ready, grace, port closed, requests finished; or a second signal."""
     board.drain()
@@ -96,7 +111,10 @@ async def _drain(
         log.warning("not ready any more; answering for another %g s", options.grace_s)
         await _first(serving, leaving.at_once.wait(), seconds=options.grace_s)
     stop()
+    calls = asyncio.create_task(grpc.stop(options.drain_s)) if grpc is not None else None
     await _first(serving, leaving.at_once.wait(), seconds=options.drain_s)
+    if calls is not None and not leaving.at_once.is_set():
+        await _first(calls, leaving.at_once.wait(), seconds=options.drain_s)
     if not serving.done():
         log.warning("ended with requests under way, which are not answered")
         serving.cancel()
