@@ -192,7 +192,9 @@ def writes(store: SqlMetadata, *, first: int, experiments: int) -> dict[str, Any
 
 def searches(store: SqlMetadata, *, experiments: int) -> dict[str, Any]:
     """Every query, in the newest experiment and, if there are several, in all of them."""
-    newest = store.experiments.search(Query(limit=1)).items[0].id
+    held = store.experiments.named(f"experiment {experiments - 1}")
+    assert held is not None
+    newest = held.id
     found: dict[str, Any] = {}
     for scope in [(newest,), None] if experiments > 1 else [(newest,)]:
         where = "" if scope else "all experiments: "

@@ -181,7 +181,7 @@ def page(workspace: Workspace, run_id: RunId) -> RunPage:
     """A run as its own page shows it. Raises NotFound."""
     run = workspace.runs.get(run_id)
     parent = run.parent or next((run.tags[tag] for tag in PARENT_TAGS if tag in run.tags), None)
-    children = q.Query(where=_within(run_id), limit=MOST_CHILDREN)
+    children, children_total = _children(workspace, run_id)
     return RunPage(
         id=run.id,
         name=run.name,
@@ -208,19 +208,29 @@ def page(workspace: Workspace, run_id: RunId) -> RunPage:
         note=next((run.tags[tag] for tag in NOTE_TAGS if tag in run.tags), ""),
         artifact_root=run.artifact_root,
         inputs=list(run.inputs),
-        children=[
-            RunName(id=child.id, name=child.name, status=child.status)
-            for child in workspace.index.search(children).items
-        ],
-        children_total=workspace.index.count(children),
+        children=children,
+        children_total=children_total,
         trashed_at=run.trashed_at,
     )
 
 
-def _within(run_id: RunId) -> q.Condition:
-    """Runs that say this one is their parent."""
-    fields = (q.Field(scope="tag", key=tag) for tag in PARENT_TAGS)
-    return q.Or(tuple(q.Comparison(field=field, operator="=", value=str(run_id)) for field in fields))
+def _children(workspace: Workspace, run_id: RunId) -> tuple[list[RunName], int]:
+    """Runs that say this one is their parent, newest first, and how many there are. A tag at a time: each is found by its index."""
+    found: dict[RunId, Run] = {}
+    total = 0
+    for tag in PARENT_TAGS:
+        named = _has(tag, run_id)
+        others = [q.Not(_has(other, run_id)) for other in PARENT_TAGS[: PARENT_TAGS.index(tag)]]
+        asked = q.Query(where=q.And((named, *others)) if others else named, limit=MOST_CHILDREN)
+        found |= {run.id: run for run in workspace.index.search(asked).items}
+        total += workspace.index.count(asked)
+    newest = sorted(found.values(), key=lambda run: run.started_at, reverse=True)[:MOST_CHILDREN]
+    return [RunName(id=run.id, name=run.name, status=run.status) for run in newest], total
+
+
+def _has(tag: str, run_id: RunId) -> q.Comparison:
+    """That a run names another as its parent by this tag."""
+    return q.Comparison(field=q.Field(scope="tag", key=tag), operator="=", value=str(run_id))
 
 
 def _name(workspace: Workspace, run_id: str | None) -> str:
