@@ -188,7 +188,8 @@ def test_two_workers_say_the_same_and_promtool_takes_it(tmp_path):
 def test_a_latency_counts_in_the_bucket_whose_edge_it_does_not_exceed():
     metrics = Metrics()
     for seconds in (0.0, BOUNDS_S[0], BOUNDS_S[0] * 1.01, 99.0):
-        metrics.answered(("late", 1, "champion", "v2"), seconds=seconds, rows=1, unseen=0, trace_id="ab" * 16)
+        metrics.answered(("late", 1, "champion", "v2"), seconds=seconds, rows=1, unseen=0)
+        metrics.exemplar(("late", 1, "champion", "v2"), seconds=seconds, trace_id="ab" * 16)
 
     said = metrics.exposition(openmetrics=True)
 

@@ -32,6 +32,7 @@ from noria.server.inference.body import LIMIT_BYTES, Patience, read_body
 from noria.server.inference.codec import Call, Codec, Desk, Reply, Shelf
 from noria.server.inference.limits import NEVER, Deadline, Gate, Limits, Place, deadline_of, missed
 from noria.server.inference.protocols import CODECS, by_root
+from noria.server.inference.tracing import Tracer
 from noria.serving.live import Live
 from noria.wire.exposition import OPENMETRICS_TYPE, TEXT_TYPE, wants_openmetrics
 
@@ -71,6 +72,7 @@ class InferenceApp:
         keys: Keys | None = None,
         body_limit: int = LIMIT_BYTES,
         limits: Limits | None = None,
+        tracer: Tracer | None = None,
         codecs: tuple[Codec, ...] = CODECS,
     ) -> None:
         """status: what GET /noria/status shows. flush: waits until everything answered so far is in the log.
@@ -82,6 +84,7 @@ class InferenceApp:
         self._answering = answering
         self._board = answering.board
         self._metrics = answering.metrics
+        self._tracer = tracer
         self._desk = Desk(answering.board, shelf)
         self._codecs = by_root(codecs)
         self._calls: dict[tuple[str, str], tuple[Codec, Call]] = {}
@@ -101,6 +104,7 @@ class InferenceApp:
         if scope.proto != "http":
             return
         path: str = scope.path
+        began = perf_counter_ns() if self._tracer is not None else 0
         codec: Codec | None = None
         call: Call | None = None
         try:
@@ -116,6 +120,8 @@ class InferenceApp:
                 await self._tell(scope, protocol, codec, call)
         except NoriaError as error:
             self._refuse(protocol, codec, call, error, path)
+            if self._tracer is not None and codec is not None and call is not None and call.does == "predict":
+                self._trace_refusal(scope.headers, codec, call, error, began)
         except Exception:
             log.exception("answering %s %s failed", scope.method, path)
             _send(protocol, self._error(codec, call, 500, UNEXPECTED))
@@ -170,12 +176,42 @@ class InferenceApp:
         if answer.kept is not None:
             await _on_disk(answer.kept, deadline)
         variant = answer.served.variant
-        _send(
-            protocol,
-            reply,
+        more = [
             ("noria-request-id", answer.request_id),
             ("noria-model-version", str(variant.number)),
             ("noria-variant", variant.name),
+        ]
+        if self._tracer is not None:
+            more.append(("traceresponse", self._trace(self._tracer, headers, codec, answer, started)))
+        _send(protocol, reply, *more)
+
+    def _trace(self, tracer: Tracer, headers: Any, codec: Codec, answer: Answer, started: int) -> str:
+        """Make the span of an answer; a sampled one is shown beside its bucket in the metrics."""
+        variant, deployment = answer.served.variant, answer.live.deployment
+        response, trace_id = tracer.answered(
+            headers,
+            deployment=deployment,
+            variant=variant,
+            rows=answer.rows,
+            protocol=codec.name,
+            request_id=answer.request_id,
+            started=started,
+        )
+        if trace_id:
+            seconds = (perf_counter_ns() - started) / 1e9
+            key = (deployment, variant.number, variant.name, codec.name)
+            self._metrics.exemplar(key, seconds=seconds, trace_id=trace_id)
+        return response
+
+    def _trace_refusal(self, headers: Any, codec: Codec, call: Call, error: NoriaError, began: int) -> None:
+        assert self._tracer is not None
+        self._tracer.refused(
+            headers,
+            deployment=call.model if call.model in self._board.names() else "",
+            protocol=codec.name,
+            status=_status_of(error),
+            problem=type(error).__name__,
+            started=began,
         )
 
     async def _own(self, path: str, scope: Any, protocol: Any, codec: Codec | None) -> None:

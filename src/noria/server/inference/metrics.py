@@ -84,19 +84,21 @@ class Metrics:
         self._stop = Event()
         self._thread: Thread | None = None
 
-    def answered(self, key: Key, *, seconds: float, rows: int, unseen: int, trace_id: str = "") -> None:
-        """Count one answer. unseen: text values that training never saw. trace_id: of a sampled trace, shown as exemplar."""
+    def answered(self, key: Key, *, seconds: float, rows: int, unseen: int) -> None:
+        """Count one answer. unseen: text values that training never saw."""
         series = self._answers.get(key)
         if series is None:
             series = self._answers[key] = self._slots(["answers", *key], _BUCKETS + 3)
-        place = bisect_left(BOUNDS_S, seconds)
-        series[place] += 1.0
+        series[bisect_left(BOUNDS_S, seconds)] += 1.0
         series[_SECONDS] += seconds
         series[_ROWS] += rows
         if unseen:
             series[_UNSEEN] += unseen
-        if trace_id:
-            self._exemplars.setdefault(key, [None] * _BUCKETS)[place] = Exemplar(trace_id, seconds, time())
+
+    def exemplar(self, key: Key, *, seconds: float, trace_id: str) -> None:
+        """Show the trace of an answer beside its bucket, to who asks for OpenMetrics; the last one a bucket, of this process."""
+        place = bisect_left(BOUNDS_S, seconds)
+        self._exemplars.setdefault(key, [None] * _BUCKETS)[place] = Exemplar(trace_id, seconds, time())
 
     def refused(self, deployment: str, *, protocol: str, status: int, shed: bool = False) -> None:
         """Count one request that was not answered. deployment: '' if none of that name is served. shed: there was too much to do."""

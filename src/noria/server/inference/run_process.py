@@ -18,6 +18,7 @@ from noria.server.inference.metrics import Metrics
 from noria.server.inference.run_options import Options
 from noria.server.inference.run_server import serve_http
 from noria.server.inference.shared_metrics import Shared
+from noria.server.inference.tracing import open_tracer
 from noria.serving.record import WhenFull
 
 SWITCH_S = 0.0005
@@ -29,6 +30,7 @@ GC_ALLOCATIONS = 50_000
 def run_process(options: Options, *, keys: Keys) -> None:
     """Serve until a signal ends it; then every record is written. Raises SettingInvalid, ExtraMissing."""
     sys.setswitchinterval(SWITCH_S)
+    tracer = open_tracer()
     metrics = Metrics(Shared(Path(options.group) / "counts", os.getpid()) if options.group else None)
     worker = _worker(options, metrics)
     answering = Answering(
@@ -46,6 +48,7 @@ def run_process(options: Options, *, keys: Keys) -> None:
         keys=keys,
         body_limit=options.body_limit,
         limits=options.limits(),
+        tracer=tracer,
     )
     metrics.follow(worker.recorder.status, worker.board.all, app.gate)
 
@@ -74,6 +77,8 @@ def run_process(options: Options, *, keys: Keys) -> None:
     finally:
         worker.close()
         metrics.close()
+        if tracer is not None:
+            tracer.close()
 
 
 def _worker(options: Options, metrics: Metrics) -> Worker:
