@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from litestar.testing import TestClient
 
+import noria
 from noria import errors
 from noria.app.settings import Settings, Stores
 from noria.app.workspace import Workspace
@@ -379,3 +380,22 @@ def test_a_long_series_keeps_its_extremes(tmp_path: Path) -> None:
     assert (min(p["low"] for p in points), max(p["high"] for p in points)) == (min(numbers), max(numbers))
     assert (points[-1]["step"], points[-1]["value"]) == (999, values[-1])
     assert [point["step"] for point in points] == sorted(point["step"] for point in points)
+
+
+def test_a_run_lists_the_runs_within_it_once_whoever_named_it_their_parent(tmp_path: Path) -> None:
+    workspace = a_workspace(tmp_path)
+    with noria.run("sweep", workspace=workspace) as outer:
+        with noria.run("sweep", workspace=workspace, parent=outer) as own:
+            pass
+        with noria.run("sweep", workspace=workspace, tags={"mlflow.parentRunId": outer.id}) as foreign:
+            pass
+        with noria.run("sweep", workspace=workspace, parent=outer, tags={"mlflow.parentRunId": outer.id}) as both:
+            pass
+        with noria.run("sweep", workspace=workspace, tags={"mlflow.parentRunId": own.id}):
+            pass
+
+    with workspace, TestClient(create_app(workspace), base_url=BASE) as client:
+        page = client.get(f"/api/v1/runs/{outer.id}").json()
+
+    assert {child["id"] for child in page["children"]} == {own.id, foreign.id, both.id}
+    assert page["children_total"] == 3
