@@ -158,7 +158,7 @@ def columns(rows: int = 3, seed: int = 1) -> dict[str, np.ndarray]:
         "count": rng.integers(-(2**63), 2**63 - 1, rows, dtype=np.int64, endpoint=True),
         "single": rng.normal(0, 1e3, rows).astype(np.float32),
         "double": rng.normal(0, 1e300, rows),
-        "text": np.array([f"ä{i}\n\"" * (i % 3) for i in range(rows)], object),
+        "text": np.array([f'ä{i}\n"' * (i % 3) for i in range(rows)], object),
         "pair": rng.normal(0, 1, (rows, 2)).astype(np.float32),
     }
 

@@ -170,9 +170,10 @@ def a_home(tmp_path: Path) -> tuple[Path, Digest, Digest]:
 class Running:
     """A worker process that answers."""
 
-    def __init__(self, process: "subprocess.Popen[str]", url: str) -> None:
-        self.process, self.url = process, url
-        parts = urlsplit(url)
+    def __init__(self, process: "subprocess.Popen[str]", told: dict[str, Any]) -> None:
+        """told: the line that it printed when it answered."""
+        self.process, self.told, self.url = process, told, str(told["url"])
+        parts = urlsplit(self.url)
         self.host, self.port = str(parts.hostname), int(parts.port or 0)
 
     def ask(
@@ -211,7 +212,7 @@ def a_worker(home: Path, *flags: str, env: dict[str, str] | None = None) -> Iter
     try:
         line = process.stdout.readline()
         assert line.startswith("{"), f"the worker said {line!r}"
-        yield Running(process, json.loads(line)["url"])
+        yield Running(process, json.loads(line))
     finally:
         if process.poll() is None:
             process.terminate()
