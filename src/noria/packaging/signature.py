@@ -205,7 +205,7 @@ def _check_text(field: Field, values: list[Any], known: frozenset[str] | None) -
     for row, value in enumerate(values):
         if value is not None and not isinstance(value, str):
             raise RequestInvalid(
-                f"column {field.name!r} holds {value!r} in row {row // field.width}",
+                f"column {field.name!r} holds {repr(value)[:100]} in row {row // field.width}",
                 cause="the model takes text there (BYTES)",
                 remedy="send text",
             )
@@ -245,5 +245,5 @@ def _wrong_names(columns: Mapping[str, object], signature: Signature) -> Request
 
 
 def _names(noun: str, names: list[str]) -> str:
-    shown = ", ".join(repr(n) for n in names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+    shown = ", ".join(repr(n[:100]) for n in names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
     return f"{noun} {shown} is" if len(names) == 1 else f"{noun}s {shown} are"

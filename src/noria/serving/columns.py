@@ -77,7 +77,7 @@ def array_of(values: Sequence[Scalar], field: Field) -> Any:
         wrong = not isinstance(value, allowed) or (isinstance(value, bool) and field.datatype != "BOOL")
         if wrong and (value is not None or field.datatype in ("BOOL", "INT64")):
             raise RequestInvalid(
-                f"column {field.name!r} holds {value!r} in row {row}",
+                f"column {field.name!r} holds {repr(value)[:100]} in row {row}",
                 cause=f"the model takes {field.datatype} there" + ("" if field.nullable else ", and no missing value"),
                 remedy=f"send {field.name!r} as {field.datatype}",
             )
