@@ -91,7 +91,7 @@ class House:
         self.recorder = Recorder(lambda deployment: self.log.writer(deployment, name="v2"), linger_s=0.0)
         self.metrics = Metrics()
         self.answering = Answering(board, self.recorder, self.metrics, **settings)
-        self.desk = Desk(board, Shelf(board))
+        self.desk = Desk(board, Shelf(board), self.metrics)
 
     def rest(self, body: Any, *, name: str = "echo", version: str | None = None, **headers: str) -> tuple[Any, Reply]:
         """POST .../infer without the sockets: (the JSON of the answer, the reply). Raises what app turns into a status."""

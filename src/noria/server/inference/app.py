@@ -85,7 +85,7 @@ class InferenceApp:
         self._board = answering.board
         self._metrics = answering.metrics
         self._tracer = tracer
-        self._desk = Desk(answering.board, shelf)
+        self._desk = Desk(answering.board, shelf, answering.metrics)
         self._codecs = by_root(codecs)
         self._calls: dict[tuple[str, str], tuple[Codec, Call]] = {}
         self._status = status

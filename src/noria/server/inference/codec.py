@@ -10,6 +10,7 @@ import msgspec
 
 from noria.errors import NoriaError
 from noria.server.inference.answering import Answer, Question
+from noria.server.inference.metrics import Metrics
 from noria.serving.live import Board
 
 HeaderList = tuple[tuple[str, str], ...]
@@ -68,6 +69,7 @@ class Desk(msgspec.Struct, frozen=True):
 
     board: Board
     shelf: Shelf
+    metrics: Metrics = msgspec.field(default_factory=Metrics)
 
     async def load(self, name: str) -> None:
         """Serve a deployment's newest generation, also one that was unloaded; returns when it answers, in every process of the worker.

@@ -12,6 +12,8 @@ from threading import Event, Thread
 from time import time
 from typing import Any
 
+import msgspec
+
 from noria.server.inference.limits import Gate
 from noria.server.inference.shared_metrics import Kept, Numbers, Shared
 from noria.server.process_metrics import build_info, process_families
@@ -63,6 +65,15 @@ _LOG = (
 )
 
 
+class Tally(msgspec.Struct, frozen=True, kw_only=True):
+    """What was answered with one version by all processes, in every protocol. last: when, in seconds since 1970; 0: by no process that lives."""
+
+    requests: int = 0
+    rows: int = 0
+    seconds: float = 0.0
+    last: float = 0.0
+
+
 class Metrics:
     """All series of one worker; a Telemetry for what happens seldom. Labels come from what is served, never from what was asked, so they are few.
 
@@ -75,6 +86,7 @@ class Metrics:
         self._answers: dict[Key, Numbers] = {}
         self._carried: dict[tuple[str, str], Numbers] = {}
         self._named: dict[tuple[str, Labels], Numbers] = {}
+        self._last: dict[tuple[str, int], Numbers] = {}
         self._exemplars: dict[Key, list[Exemplar | None]] = {}
         self._in_flight = self._slots(["in flight"], len(_IN_FLIGHT), kept="live")
         self._ring = self._slots(["ring"], len(_RING), kept="live")
@@ -94,6 +106,10 @@ class Metrics:
         series[_ROWS] += rows
         if unseen:
             series[_UNSEEN] += unseen
+        last = self._last.get(key[:2])
+        if last is None:
+            last = self._last[key[:2]] = self._slots(["last", *key[:2]], 1, kept="least")
+        last[0] = -time()
 
     def exemplar(self, key: Key, *, seconds: float, trace_id: str) -> None:
         """Show the trace of an answer beside its bucket, to who asks for OpenMetrics; the last one a bucket, of this process."""
@@ -157,6 +173,27 @@ class Metrics:
             self._thread.join()
         self._publish()
 
+    def tallies(self) -> tuple[dict[tuple[str, int], Tally], dict[str, int]]:
+        """What was answered, by deployment and number of the version, and how many requests of each deployment were refused; of all processes."""
+        answered: dict[tuple[str, int], Tally] = {}
+        refused: dict[str, int] = {}
+        for raw, values in self._shared.total().items():
+            match json.loads(raw):
+                case ["answers", str(deployment), int(number), _, _]:
+                    held = answered.get((deployment, number), Tally())
+                    answered[deployment, number] = msgspec.structs.replace(
+                        held,
+                        requests=held.requests + int(sum(values[:_BUCKETS])),
+                        rows=held.rows + int(values[_ROWS]),
+                        seconds=held.seconds + values[_SECONDS],
+                    )
+                case ["last", str(deployment), int(number)]:
+                    held = answered.get((deployment, number), Tally())
+                    answered[deployment, number] = msgspec.structs.replace(held, last=-values[0])
+                case ["refused", str(deployment), *_]:
+                    refused[deployment] = refused.get(deployment, 0) + int(values[0])
+        return answered, refused
+
     def exposition(self, *, openmetrics: bool = False) -> str:
         """See ports/telemetry: everything, of all processes."""
         self._publish()
@@ -200,7 +237,7 @@ class Metrics:
                     samples[family].append(((), value))
             case ["generation", str(deployment)] if values[0] < inf:
                 samples["noria_generation"].append(((("deployment", deployment),), values[0]))
-            case [str(family), *pairs] if family != "generation":
+            case [str(family), *pairs] if family not in ("generation", "last"):
                 sample = values[0] if len(values) == 1 else Histogram(LONG_S, values[:-1], values[-1])
                 samples.setdefault(family, []).append((tuple((key, value) for key, value in pairs), sample))
 

@@ -57,7 +57,7 @@ def run_process(options: Options, *, keys: Keys) -> None:
             return None
         return await open_server(
             answering,
-            Desk(worker.board, worker.loader),
+            Desk(worker.board, worker.loader, metrics),
             host=options.host,
             port=options.grpc_port,
             keys=keys,

@@ -1,4 +1,4 @@
-"""Open Inference Protocol V2 over REST: its paths, and Triton's extensions of it that a worker has: binary tensors, classification, repository.
+"""Open Inference Protocol V2 over REST: its paths, and Triton's extensions of it that a worker has: binary tensors, classes, repository, counts.
 
 Source: kserve/open-inference-protocol, specification/protocol/inference_rest.md; Triton, docs/protocol/extension_*.md.
 Reading a request is v2_question, writing an answer v2_answer, what the server tells of itself v2_facts; gRPC is grpc/.
@@ -12,7 +12,7 @@ from noria.errors import BundleError, NoriaError, RequestInvalid
 from noria.server.inference.answering import Answer, Question
 from noria.server.inference.codec import Call, Desk, Headers, Reply
 from noria.server.inference.v2_answer import compressed, respond
-from noria.server.inference.v2_facts import absent, index, model, server
+from noria.server.inference.v2_facts import absent, index, model, server, statistics
 from noria.server.inference.v2_question import V2Question
 
 ABSENT = {
@@ -39,7 +39,7 @@ class RepositoryRequest(msgspec.Struct, frozen=True):
 
 
 class V2Codec:
-    """See codec.Codec. Verbs: infer; live, ready, server; model, model_ready; index, load, unload; absent."""
+    """See codec.Codec. Verbs: infer; live, ready, server; model, model_ready; index, load, unload; stats; absent."""
 
     name = "v2"
     roots = ("v2",)
@@ -52,6 +52,8 @@ class V2Codec:
                 call = Call("tell", "server")
             case ("GET", "health", ("live" | "ready") as verb):
                 call = Call("tell", verb, is_open=True)
+            case ("GET", "models", "stats"):
+                call = Call("tell", "stats")
             case (_, "models", name, "versions", version, *rest) if name and version:
                 call = _about_model(method, name, version, rest)
             case (_, "models", name, *rest) if name:
@@ -85,6 +87,8 @@ class V2Codec:
                 told = server()
             case "index":
                 told = index(desk.board, ready=_read(body, IndexRequest).ready)
+            case "stats":
+                told = {"model_stats": statistics(desk.board, desk.metrics, call.model, call.version)}
             case "load" | "unload":
                 told, status = await _change(call, body, desk)
             case "absent":
@@ -106,8 +110,8 @@ CODEC = V2Codec()
 def _about_model(method: str, name: str, version: str | None, rest: list[str]) -> Call | None:
     if method == "POST" and rest == ["infer"]:
         return Call("predict", "infer", name, version)
-    if method == "GET" and rest in ([], ["ready"]):
-        return Call("tell", "model_ready" if rest else "model", name, version)
+    if method == "GET" and rest in ([], ["ready"], ["stats"]):
+        return Call("tell", {"ready": "model_ready", "stats": "stats"}.get("".join(rest), "model"), name, version)
     if rest == ["trace", "setting"]:
         return Call("tell", "absent", variant="trace")
     if method == "GET" and rest == ["config"]:

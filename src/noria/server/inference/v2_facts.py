@@ -7,10 +7,19 @@ from typing import Any
 
 from noria import __version__
 from noria.domain.model import Field
+from noria.server.inference.metrics import Metrics, Tally
 from noria.serving.live import Board, Served
 
-EXTENSIONS = ["binary_tensor_data", "classification", "model_repository", "model_repository(unload_dependents)"]
+EXTENSIONS = [
+    "binary_tensor_data",
+    "classification",
+    "model_repository",
+    "model_repository(unload_dependents)",
+    "statistics",
+]
 """Those of Triton's extensions that are answered here; the others are refused by name (ABSENT)."""
+
+_UNTIMED = ("queue", "compute_input", "compute_infer", "compute_output", "cache_hit", "cache_miss")
 
 
 def server() -> dict[str, Any]:
@@ -51,6 +60,36 @@ def index(board: Board, *, ready: bool = False) -> list[dict[str, str]]:
     return sorted(rows, key=lambda row: (row["name"], row.get("version", "")))
 
 
+def statistics(board: Board, metrics: Metrics, name: str = "", version: str | None = None) -> list[dict[str, Any]]:
+    """What each version was asked, in every protocol and by all processes: of one version, of a deployment, or of all ('').
+
+    What a worker does not time apart (queue, compute_*) was collected 0 times; a refused request has no version and counts with the champion.
+    Raises ModelUnknown, ModelNotReady.
+    """
+    found = [board.get(name)] if name else board.all()
+    answered, refused = metrics.tallies()
+    stats = []
+    for live in found:
+        for served in live.variants if version is None else (live.numbered(version),):
+            number = served.variant.number
+            tally = answered.get((live.deployment, number), Tally())
+            fails = refused.get(live.deployment, 0) if served is live.variants[0] else 0
+            durations = {kind: _duration(0) for kind in _UNTIMED}
+            durations |= {"success": _duration(tally.requests, tally.seconds), "fail": _duration(fails)}
+            stats.append(
+                {
+                    "name": live.deployment,
+                    "version": str(number),
+                    "last_inference": int(tally.last * 1000),
+                    "inference_count": tally.rows,
+                    "execution_count": tally.requests,
+                    "inference_stats": durations,
+                    "batch_stats": [],
+                }
+            )
+    return stats
+
+
 def absent(extension: str) -> str:
     """Why a request of an extension is refused.
 
@@ -58,6 +97,10 @@ def absent(extension: str) -> str:
     "this server has no extension 'trace'"
     """
     return f"this server has no extension {extension!r}"
+
+
+def _duration(count: int, seconds: float = 0.0) -> dict[str, int]:
+    return {"count": count, "ns": int(seconds * 1e9)}
 
 
 def _platform(served: Served) -> str:

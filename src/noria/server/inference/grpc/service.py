@@ -76,6 +76,7 @@ class Service:
             "ModelReady": ("ModelReadyRequest", self._model_ready),
             "ModelMetadata": ("ModelMetadataRequest", self._model),
             "ModelInfer": ("ModelInferRequest", self._infer),
+            "ModelStatistics": ("ModelStatisticsRequest", self._statistics),
             "RepositoryIndex": ("RepositoryIndexRequest", self._index),
             "RepositoryModelLoad": ("RepositoryModelLoadRequest", self._load),
             "RepositoryModelUnload": ("RepositoryModelUnloadRequest", self._unload),
@@ -139,6 +140,10 @@ class Service:
 
     async def _model(self, request: Any, context: Any) -> Any:
         return message("ModelMetadataResponse")(**v2_facts.model(self._board, request.name, request.version or None))
+
+    async def _statistics(self, request: Any, context: Any) -> Any:
+        told = v2_facts.statistics(self._board, self._metrics, request.name, request.version or None)
+        return message("ModelStatisticsResponse")(model_stats=told)
 
     async def _index(self, request: Any, context: Any) -> Any:
         return message("RepositoryIndexResponse")(models=v2_facts.index(self._board, ready=request.ready))
