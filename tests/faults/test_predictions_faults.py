@@ -9,10 +9,12 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 
+import msgspec
 import polars as pl
 import pytest
+from blake3 import blake3
 
-from noria.adapters.predictions import journal, parquet
+from noria.adapters.predictions import frames, journal, parquet
 from noria.adapters.predictions.parquet import ParquetPredictionLog
 from noria.errors import DiskFull, StoreCorrupt, StoreNewer
 from noria.testing.predictions_suite import NOON, a_label, a_record, exactly, kept
@@ -359,12 +361,28 @@ def test_a_live_journal_with_a_flipped_bit_before_its_end_is_damaged_and_not_tor
         log.scan("flights")
 
 
+def test_a_journal_of_an_older_noria_is_read_as_before(tmp_path: Path) -> None:
+    log = parquet.open_store(str(tmp_path))
+    kept(log, [a_record(1), a_record(2)], stage="closed")
+    (file,) = (tmp_path / "flights" / "journal").iterdir()
+    bodies, _ = frames.read_frames(file, journal.KIND, newest=journal.VERSION)
+    old = frames.header(journal.KIND, 1)
+    for body in bodies:  # before version 2 a block had neither `sampled` nor `redacted`, and no packed column
+        written, blocks = msgspec.msgpack.decode(body)
+        shorter = msgspec.msgpack.encode([written, [block[:16] for block in blocks]])
+        old += frames.PREFIX.pack(len(shorter), blake3(shorter).digest(8)) + shorter
+    file.write_bytes(old)
+
+    assert log.get(a_record(2).prediction_id(0)).record == a_record(2)
+    assert pl.DataFrame(log.scan("flights"))["sampled"].to_list() == [1.0, 1.0]
+
+
 def test_a_journal_of_a_newer_noria_is_told_apart_from_a_damaged_one(tmp_path: Path) -> None:
     log = parquet.open_store(str(tmp_path))
     kept(log, [a_record(1)], stage="closed")
     (file,) = (tmp_path / "flights" / "journal").iterdir()
     content = bytearray(file.read_bytes())
-    content[7] = 2
+    content[7] = journal.VERSION + 1
     file.write_bytes(content)
 
     with pytest.raises(StoreNewer):

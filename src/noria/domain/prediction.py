@@ -1,5 +1,6 @@
 """Predictions and their labels, as they are logged. Recording is serving/record, joining is monitoring/quality."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Literal
 
@@ -8,6 +9,8 @@ import msgspec
 from noria.domain.ids import Digest, PredictionId, RolloutId
 
 Scalar = str | int | float | bool | None
+Column = list[Scalar] | memoryview
+"""One value a row: a list, or numbers side by side in memory (format 'd', 'f', 'q' or '?'), which are the same values without an object for each."""
 
 
 class PredictionRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -15,6 +18,8 @@ class PredictionRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     request_id: `r` + 32 hex; the prediction of row i is `request_id.i`. at: when it was asked (the worker's clock).
     inputs, outputs: column -> one value a row, exactly as decoded and as answered. latency_us: decode to answer.
+    What is read from a log has lists. sampled: the share of requests that the log keeps where this one was answered: it stands for 1 / sampled
+    requests. redacted: inputs that are not here as they were sent: left out, or a digest in their place.
     """
 
     request_id: str
@@ -28,11 +33,13 @@ class PredictionRecord(msgspec.Struct, frozen=True, kw_only=True):
     latency_us: int
     protocol: str
     rows: int
-    inputs: dict[str, list[Scalar]]
-    outputs: dict[str, list[Scalar]]
+    inputs: Mapping[str, Column]
+    outputs: Mapping[str, Column]
     rollout: RolloutId | None = None
     keys: list[str] | None = None
     """One business key a row, if the caller gave them (parameter `keys`): labels may be joined by it."""
+    sampled: float = 1.0
+    redacted: tuple[str, ...] = ()
 
     def prediction_id(self, row: int) -> PredictionId:
         """The id of one row's prediction."""

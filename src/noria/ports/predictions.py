@@ -25,8 +25,9 @@ class PredictionLog(Protocol):
     """The cold half: reads what all workers wrote, keeps labels, joins them.
 
     The same request_id twice is one request: the first record counts. Tables have one row a prediction with the columns
-    prediction_id, request_id, row, key, deployment, variant, model, number, generation, rollout, at, latency_us, protocol, then `in.<name>` for each
-    input and `out.<name>` for each output; `joined` adds label, label_at.
+    prediction_id, request_id, row, key, deployment, variant, model, number, generation, rollout, at, latency_us, protocol, sampled (a row stands for
+    1 / sampled rows), redacted (JSON of the inputs that are not there as they were sent, or null), then `in.<name>` for each input and `out.<name>`
+    for each output; `joined` adds label, label_at.
     """
 
     def writer(self, deployment: str, *, name: str, durable: bool = False) -> PredictionWriter:

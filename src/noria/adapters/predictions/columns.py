@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import polars as pl
 
-from noria.adapters.predictions.journal import Batch, Block
+from noria.adapters.predictions.batches import Batch, Block, kind_of
 from noria.domain.ids import Digest, RolloutId
 from noria.domain.prediction import PredictionRecord, Scalar
 
@@ -33,6 +33,8 @@ META: dict[str, Any] = {
     "at": TIME,
     "latency_us": pl.Int64,
     "protocol": pl.String,
+    "sampled": pl.Float64,
+    "redacted": pl.String,
 }
 OWN: dict[str, Any] = {"_bundle": pl.String, "_written": pl.Int64, "_layout": pl.String, "_exact": pl.Binary}
 STORED = {name: dtype for name, dtype in META.items() if name != "prediction_id"} | OWN
@@ -80,8 +82,10 @@ def presented(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
     whole = pl.concat(_in_order([pl.DataFrame(schema=STORED), *_alike(frames)]), how="diagonal_relaxed")
     inputs = [name for name in whole.columns if name.startswith("in.")]
     outputs = [name for name in whole.columns if name.startswith("out.")]
+    sampled = pl.col("sampled").fill_null(1.0)  # a segment of before there were samples has every request
     identity = pl.concat_str("request_id", pl.lit("."), "row").alias("prediction_id")
-    return whole.select(identity, *[name for name in META if name != "prediction_id"], *inputs, *outputs)
+    meta = [sampled if name == "sampled" else name for name in META if name != "prediction_id"]
+    return whole.select(identity, *meta, *inputs, *outputs)
 
 
 def projected(table: pl.DataFrame, columns: Sequence[str] | None) -> pl.DataFrame:
@@ -151,6 +155,8 @@ def record_of(rows: pl.DataFrame) -> PredictionRecord:
         outputs=dict(zip(outputs, columns[len(inputs) :], strict=True)),
         rollout=RolloutId(first["rollout"]) if first["rollout"] is not None else None,
         keys=keys if keys[0] is not None else None,
+        sampled=1.0 if first.get("sampled") is None else first["sampled"],
+        redacted=tuple(json.loads(first.get("redacted") or "[]")),
     )
 
 
@@ -158,15 +164,7 @@ def _grouped(batches: Iterable[Batch]) -> list[_Group]:
     groups: dict[tuple[Any, ...], _Group] = {}
     for batch in batches:
         for block in batch.blocks:
-            kind = (
-                block.variant,
-                block.model,
-                block.number,
-                block.bundle,
-                block.generation,
-                block.protocol,
-                block.rollout,
-            )
+            kind = kind_of(block)
             group = groups.get((*kind, block.inputs, block.outputs))
             if group is None:
                 group = groups[*kind, block.inputs, block.outputs] = _Group(block, [[] for _ in block.columns])
@@ -219,6 +217,8 @@ def _frame(group: _Group, kinds: dict[str, set[type]], deployment: str) -> pl.Da
         "generation": block.generation,
         "rollout": block.rollout,
         "protocol": block.protocol,
+        "sampled": block.sampled,
+        "redacted": json.dumps(block.redacted, ensure_ascii=False) if block.redacted else None,
         "_bundle": block.bundle,
         "_layout": json.dumps([block.inputs, block.outputs], ensure_ascii=False),
     }

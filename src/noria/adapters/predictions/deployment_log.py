@@ -16,10 +16,11 @@ from typing import Any, TypeVar
 import msgspec
 import polars as pl
 
+from noria.adapters.predictions.batches import Batch, Block, microseconds, unpack
 from noria.adapters.predictions.columns import ORDER, TIME, presented, projected, record_of, table_of
 from noria.adapters.predictions.frames import listing, locked, read_frames, sync_folder, translated
 from noria.adapters.predictions.index import HashIndex, hashes
-from noria.adapters.predictions.journal import KIND, Batch, Block, microseconds
+from noria.adapters.predictions.journal import KIND, VERSION
 from noria.adapters.predictions.labels import Kept, LabelBook
 from noria.adapters.predictions.segments import Segment, SegmentFolder
 from noria.domain.ids import PredictionId
@@ -204,7 +205,7 @@ class DeploymentLog:
         return table.height
 
     def _whole(self, journal: Journal, tail: Tail) -> pl.DataFrame:
-        bodies, _ = read_frames(journal.path, KIND, sealed=journal.finished)
+        bodies, _ = read_frames(journal.path, KIND, sealed=journal.finished, newest=VERSION)
         batches = [_without(batch, tail.repeated) for batch in _decoded(bodies, journal.path)]
         return table_of(batches, self._deployment)
 
@@ -232,7 +233,9 @@ class DeploymentLog:
         ends: dict[str, int] = {}
         for journal in view.journals:
             after = self._tails[journal.stem].end if journal.stem in self._tails else 0
-            bodies, ends[journal.stem] = read_frames(journal.path, KIND, after=after, sealed=journal.finished)
+            bodies, ends[journal.stem] = read_frames(
+                journal.path, KIND, after=after, sealed=journal.finished, newest=VERSION
+            )
             read += [(journal.stem, batch) for batch in _decoded(bodies, journal.path)]
         try:
             self._absorb(sorted(read, key=lambda item: item[1].written), view)
@@ -361,8 +364,8 @@ def _push(tables: list[pl.DataFrame], table: pl.DataFrame) -> None:
 
 def _decoded(bodies: Sequence[bytes], path: Path) -> list[Batch]:
     try:
-        return [msgspec.msgpack.decode(body, type=Batch) for body in bodies]
-    except msgspec.MsgspecError as exc:
+        return [unpack(body) for body in bodies]
+    except (msgspec.MsgspecError, ValueError) as exc:
         raise StoreCorrupt(
             f"journal {str(path)!r} is damaged",
             cause=str(exc),

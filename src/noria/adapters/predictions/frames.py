@@ -22,13 +22,13 @@ VERSION = 1
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}", re.ASCII)
 
 
-def header(kind: bytes) -> bytes:
+def header(kind: bytes, version: int = VERSION) -> bytes:
     """The first bytes of a file of frames. kind: 4 bytes.
 
     >>> header(b"PRED")
     b'NOPRED\\x00\\x01'
     """
-    return b"NO" + kind + struct.pack(">H", VERSION)
+    return b"NO" + kind + struct.pack(">H", version)
 
 
 class Appender:
@@ -45,9 +45,9 @@ class Appender:
         self._descriptor = descriptor
         self._durable = durable
 
-    def begin(self, kind: bytes) -> None:
+    def begin(self, kind: bytes, *, version: int = VERSION) -> None:
         """Write the header of a new file. Raises DiskFull, StoreUnavailable."""
-        self._put(header(kind))
+        self._put(header(kind, version))
 
     def append(self, body: bytes) -> None:
         """Write one frame in one call of the operating system. Raises DiskFull, StoreUnavailable; nothing of the frame is kept then."""
@@ -82,11 +82,13 @@ class Appender:
         self.end += len(content)
 
 
-def read_frames(path: Path, kind: bytes, *, after: int = 0, sealed: bool = False) -> tuple[list[bytes], int]:
+def read_frames(
+    path: Path, kind: bytes, *, after: int = 0, sealed: bool = False, newest: int = VERSION
+) -> tuple[list[bytes], int]:
     """Bodies of the whole frames behind the offset `after` (0: the beginning), and the offset where the last of them ends.
 
     A torn end (a writer was killed, or is writing now) is left out; `sealed` files were finished and must have none. Raises StoreCorrupt for anything
-    else that is not a frame, StoreNewer, and FileNotFoundError, which tells a reader that the file has moved on.
+    else that is not a frame, StoreNewer beyond version `newest`, and FileNotFoundError, which tells a reader that the file has moved on.
     """
     try:
         with open(path, "rb") as file:
@@ -94,7 +96,7 @@ def read_frames(path: Path, kind: bytes, *, after: int = 0, sealed: bool = False
                 start = file.read(HEADER_LENGTH)
                 if len(start) < HEADER_LENGTH and not sealed:
                     return [], 0
-                _check_header(start, kind, path)
+                _check_header(start, kind, path, newest)
                 after = HEADER_LENGTH
             file.seek(after)
             content = file.read()
@@ -187,8 +189,8 @@ def _names(folder: Path) -> list[str]:
         raise translated(exc, f"folder {str(folder)!r} cannot be read") from exc
 
 
-def _check_header(start: bytes, kind: bytes, path: Path) -> None:
-    if start == header(kind):
+def _check_header(start: bytes, kind: bytes, path: Path, newest: int) -> None:
+    if start in [header(kind, version) for version in range(1, newest + 1)]:
         return
     if start[:6] == header(kind)[:6] and len(start) == HEADER_LENGTH:
         raise StoreNewer(

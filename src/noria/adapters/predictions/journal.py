@@ -7,54 +7,19 @@ import fcntl
 import os
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from itertools import chain
 from pathlib import Path
 from threading import Lock
-from typing import Any
 
-import msgspec
-
+from noria.adapters.predictions.batches import pack
 from noria.adapters.predictions.frames import Appender, checked_name, make_folder, sync_folder, translated
 from noria.domain.prediction import PredictionRecord
-from noria.errors import InputInvalid, StoreUnavailable
+from noria.errors import StoreUnavailable
 
 KIND = b"PRED"
 ROTATE_BYTES = 16 << 20
 ROTATE_SECONDS = 900.0
-SCALARS = {str, int, float, bool, type(None)}
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-class Block(msgspec.Struct, array_like=True):
-    """Records of one batch that share everything but their rows. Columns run over the rows of all its records.
-
-    inputs, outputs: names; columns: one list each, inputs first. Per record: place (in the batch), request, rows, at (us since 1970), latency, keys.
-    """
-
-    variant: str
-    model: str
-    number: int
-    bundle: str
-    generation: int
-    protocol: str
-    rollout: str | None
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
-    columns: list[list[Any]]
-    place: list[int]
-    request: list[str]
-    rows: list[int]
-    at: list[int]
-    latency: list[int]
-    keys: list[list[str] | None]
-
-
-class Batch(msgspec.Struct, array_like=True):
-    """One frame. written: when, by this machine's clock, in ns since 1970; it orders batches of different writers."""
-
-    written: int
-    blocks: list[Block]
+VERSION = 2
+"""Of the files: since 2 a column of numbers may be packed (batches)."""
 
 
 def open_writer(
@@ -151,7 +116,7 @@ class JournalWriter:
             file = Appender(descriptor, path=path, end=0, durable=self._durable)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                file.begin(KIND)
+                file.begin(KIND, version=VERSION)
                 os.rename(fresh, path)
                 if self._durable:
                     sync_folder(self._folder)
@@ -178,71 +143,3 @@ class JournalWriter:
             raise translated(exc, f"journal {str(file.path)!r} cannot be finished") from exc
         finally:
             file.close()
-
-
-def pack(records: Sequence[PredictionRecord], *, deployment: str) -> bytes:
-    """A batch as the body of a frame. Raises InputInvalid, naming the record."""
-    blocks: dict[tuple[Any, ...], Block] = {}
-    for place, record in enumerate(records):
-        inputs, outputs = tuple(record.inputs), tuple(record.outputs)
-        kind = (
-            record.variant,
-            record.model,
-            record.number,
-            record.bundle,
-            record.generation,
-            record.protocol,
-            record.rollout,
-        )
-        block = blocks.get((*kind, inputs, outputs))
-        if block is None:
-            columns: list[list[Any]] = [[] for _ in range(len(inputs) + len(outputs))]
-            block = blocks[*kind, inputs, outputs] = Block(*kind, inputs, outputs, columns, [], [], [], [], [], [])
-        values = [*record.inputs.values(), *record.outputs.values()]
-        _check(record, values, deployment)
-        for column, given in zip(block.columns, values, strict=True):
-            column += given
-        block.place.append(place)
-        block.request.append(record.request_id)
-        block.rows.append(record.rows)
-        block.at.append(microseconds(record.at))
-        block.latency.append(record.latency_us)
-        block.keys.append(record.keys)
-    try:
-        for block in blocks.values():
-            if odd := set(map(type, chain.from_iterable(block.columns))) - SCALARS:
-                raise TypeError(f"it is of type {odd.pop().__name__!r}")
-        return msgspec.msgpack.encode(Batch(time.time_ns(), list(blocks.values())))
-    except (TypeError, OverflowError, ValueError) as exc:
-        raise InputInvalid(
-            "a prediction record has a value that cannot be kept",
-            cause=str(exc),
-            remedy="use text, whole numbers below 2**64, floats, booleans and None",
-        ) from exc
-
-
-def microseconds(at: datetime) -> int:
-    """Whole microseconds since 1970. Raises InputInvalid for a time without a zone.
-
-    >>> microseconds(datetime(1970, 1, 2, tzinfo=UTC))
-    86400000000
-    """
-    try:
-        passed = at - EPOCH
-    except TypeError as exc:
-        raise InputInvalid(f"{at} has no time zone", remedy="use aware datetimes: datetime.now(UTC)") from exc
-    return (passed.days * 86_400 + passed.seconds) * 1_000_000 + passed.microseconds
-
-
-def _check(record: PredictionRecord, values: list[list[Any]], deployment: str) -> None:
-    if record.deployment != deployment:
-        raise InputInvalid(
-            f"request {record.request_id!r} belongs to deployment {record.deployment!r}, this is the log of {deployment!r}"
-        )
-    if {*map(len, values), record.rows} != {record.rows} or (
-        record.keys is not None and len(record.keys) != record.rows
-    ):
-        raise InputInvalid(
-            f"request {record.request_id!r} says {record.rows} rows, and not all of its columns have as many",
-            remedy="give each input, each output and the keys one value a row",
-        )

@@ -16,10 +16,10 @@ from typing import Any, Literal
 import msgspec
 import polars as pl
 
+from noria.adapters.predictions.batches import EPOCH, microseconds
 from noria.adapters.predictions.columns import TIME
 from noria.adapters.predictions.frames import Appender, listing, locked, read_frames, sync_folder, translated
 from noria.adapters.predictions.index import HashIndex, hashes
-from noria.adapters.predictions.journal import EPOCH, microseconds
 from noria.adapters.predictions.segments import SegmentFolder
 from noria.domain.ids import PredictionId
 from noria.domain.prediction import GroundTruth, LabelReceipt, LoggedPrediction, PredictionRecord

@@ -7,9 +7,9 @@ from threading import RLock
 import msgspec
 import polars as pl
 
+from noria.adapters.predictions.batches import microseconds, pack, unpack
 from noria.adapters.predictions.columns import ORDER, presented, projected, table_of
 from noria.adapters.predictions.frames import checked_name
-from noria.adapters.predictions.journal import Batch, microseconds, pack
 from noria.adapters.predictions.labels import Kept, checked, judge, logged, receipt
 from noria.domain.ids import PredictionId
 from noria.domain.prediction import GroundTruth, LabelReceipt, LoggedPrediction, PredictionRecord
@@ -64,7 +64,7 @@ class MemoryPredictionLog:
         high = None if until is None else microseconds(until)
         with self._lock:
             records = list(self._requests.get(checked_name(deployment, "deployment"), {}).values())
-        packed = msgspec.msgpack.decode(pack(records, deployment=deployment), type=Batch)
+        packed = unpack(pack(records, deployment=deployment))
         table = table_of([packed], deployment).sort(ORDER)
         at = pl.col("at").dt.timestamp("us")
         inside = [at >= low] if low is not None else []

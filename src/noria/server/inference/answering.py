@@ -4,17 +4,18 @@ Reading and writing bytes is v2 and mlflow; HTTP is app. Nothing here waits for 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from secrets import token_hex
 from time import perf_counter_ns
 from typing import Any, Protocol
 
 import msgspec
+import numpy as np
 
 from noria.domain.deployment import Variant
 from noria.domain.ids import derive
-from noria.domain.prediction import PredictionRecord, Scalar
+from noria.domain.prediction import Column, PredictionRecord, Scalar
 from noria.errors import RequestInvalid
 from noria.ports.flavor import Columns
 from noria.server.inference.metrics import Metrics
@@ -24,6 +25,12 @@ from noria.serving.live import Board, Live, Served
 from noria.serving.predict import predict, predict_in_company
 from noria.serving.record import Recorder
 from noria.serving.route import pick, position
+
+LEAST_PACKED = 8
+"""Rows from which a column of numbers is recorded as it lies in memory: below, making a view of it costs more than a list."""
+
+
+_MEMORY: dict[Any, Any] = {np.dtype(kind): form for kind, form in (("f8", "d"), ("f4", "f"), ("i8", "q"), ("?", "?"))}
 
 
 class Question(Protocol):
@@ -80,9 +87,9 @@ class Asked(msgspec.Struct, frozen=True, gc=False):
 
     def record(self) -> PredictionRecord:
         """See Pending."""
-        inputs: dict[str, list[Scalar]] = {}
+        inputs: dict[str, Column] = {}
         for names, values in self.blocks:
-            inputs.update(zip(names, values if isinstance(values, list) else values.tolist(), strict=True))
+            inputs.update(zip(names, _spelled(values, self.rows), strict=True))
         return PredictionRecord(
             request_id=self.request_id,
             deployment=self.live.deployment,
@@ -100,6 +107,17 @@ class Asked(msgspec.Struct, frozen=True, gc=False):
             rollout=self.live.rollout,
             keys=self.keys,
         )
+
+
+def _spelled(values: Any, rows: int) -> Sequence[Column]:
+    """The columns of a block: lists, or where there are many numbers, their memory as it is."""
+    if isinstance(values, list):
+        return values
+    if rows < LEAST_PACKED or values.dtype not in _MEMORY:
+        listed: list[list[Scalar]] = values.tolist()
+        return listed
+    form = _MEMORY[values.dtype]
+    return [np.ascontiguousarray(column).data.cast("B").cast(form) for column in values]
 
 
 class _Asking(msgspec.Struct, frozen=True, gc=False):

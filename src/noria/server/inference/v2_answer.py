@@ -15,7 +15,8 @@ from noria.domain.model import Field
 from noria.errors import RequestInvalid
 from noria.server.inference.answering import Answer
 from noria.server.inference.codec import HeaderList, Reply
-from noria.server.inference.v2_question import V2Question, Wanted
+from noria.server.inference.v2_question import V2Question
+from noria.server.inference.v2_usual import Wanted
 from noria.serving.columns import DTYPES
 
 SMALL_BYTES = 4096

@@ -4,16 +4,17 @@ The rest of the protocol is v2; what tensors may be is v2_tensors. Source: kserv
 Triton, extension_binary_data.md.
 """
 
-from math import isnan
 from typing import Annotated, Any
 
 import msgspec
 import numpy as np
 
-from noria.domain.model import Field, FieldType, Signature
+from noria.domain.model import Field
 from noria.errors import RequestInvalid
 from noria.server.inference.answering import Read
 from noria.server.inference.v2_tensors import BYTES_ONLY, WIRE, first_text, from_bytes, gather, in_range, wire
+from noria.server.inference.v2_usual import UsualRequest, read_usual, usual
+from noria.server.inference.v2_usual import Wanted as Wanted  # noqa: PLC0414 - gRPC says it too
 from noria.serving.live import Served
 
 Long = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
@@ -26,13 +27,6 @@ class Tensor(msgspec.Struct):
     shape: list[int]
     datatype: str
     data: msgspec.Raw = msgspec.Raw(b"")
-    parameters: dict[str, Any] | None = None
-
-
-class Wanted(msgspec.Struct):
-    """One output that the client asks for."""
-
-    name: str
     parameters: dict[str, Any] | None = None
 
 
@@ -66,7 +60,7 @@ _any = msgspec.json.Decoder()
 class V2Question:
     """A parsed request (see answering.Question). accepts: the header Accept-Encoding, which the answer follows."""
 
-    __slots__ = ("_bare", "_binary", "_tail", "accepts", "request")
+    __slots__ = ("_bare", "_binary", "_body", "_tail", "_usual", "_with_care", "accepts", "request")
     protocol = "v2"
 
     def __init__(self, body: bytes, *, header_length: str | None = None, accepts: str | None = None) -> None:
@@ -78,8 +72,14 @@ class V2Question:
         self._binary: dict[str, memoryview] = {}
         self._bare = header_length == "0"
         self._tail = memoryview(b"")
+        self._with_care: InferRequest | None = None
+        self._usual = usual(body) if header_length is None else None
+        self.request: InferRequest | UsualRequest
+        if self._usual is not None:
+            self.request, self._body = self._usual, body
+            return
         if self._bare:
-            self.request = InferRequest([], parameters={"binary_data_output": True})
+            self.request = self._with_care = InferRequest([], parameters={"binary_data_output": True})
             self._tail = memoryview(body)
             return
         head = body
@@ -91,8 +91,8 @@ class V2Question:
                     remedy="send the length of the JSON, before the binary tensors",
                 )
             head, self._tail = body[: int(header_length)], memoryview(body)[int(header_length) :]
-        self.request = _decoded(head)
-        tensors = self.request.inputs
+        self.request = self._with_care = _decoded(head)
+        tensors = self._with_care.inputs
         if self._tail or any(t.parameters for t in tensors):
             self._binary = _split(tensors, self._tail)
 
@@ -103,7 +103,10 @@ class V2Question:
 
     def first(self, column: str) -> str | None:
         """See Question."""
-        tensor = next((t for t in self.request.inputs if t.name == column), None)
+        if self._usual is not None:
+            known = next((t for t in self._usual.inputs if t.name == column), None)
+            return first_text(known.datatype, known.data[0]) if known is not None and known.data else None
+        tensor = next((t for t in self._careful().inputs if t.name == column), None)
         if tensor is None:
             return None
         try:
@@ -122,12 +125,18 @@ class V2Question:
         """See Question."""
         if self._bare:
             return self._only_column(served)
-        tensors = self.request.inputs
-        if not self._binary:
-            usual = _plan(served).read(tensors)
-            if usual is not None:
-                return usual
+        if self._usual is not None:
+            read = read_usual(self._usual, served)
+            if read is not None:
+                return read
+        tensors = self._careful().inputs
         return gather([t.name for t in tensors], served, lambda i, field: self._values(tensors[i], field))
+
+    def _careful(self) -> InferRequest:
+        """The request with its data still raw; one that was taken for a usual one is decoded again."""
+        if self._with_care is None:
+            self._with_care = _decoded(self._body)
+        return self._with_care
 
     def _values(self, tensor: Tensor, field: Field) -> Any:
         """One tensor's values, as JSON or the bytes behind it say them."""
@@ -223,84 +232,6 @@ def _split(tensors: list[Tensor], tail: memoryview) -> dict[str, memoryview]:
             remedy="correct the binary_data_size of the tensors",
         )
     return found
-
-
-class _Plan:
-    """The usual request of one signature read in a few calls: every column there once, in the signature's own types, flat, of one length.
-
-    All columns of a type are decoded as one matrix, and what can be compared is compared as whole lists: a third of the time of reading one by one.
-    """
-
-    def __init__(self, signature: Signature) -> None:
-        fields = signature.inputs
-        groups: dict[FieldType, list[int]] = {}
-        for place, field in enumerate(fields):
-            groups.setdefault(field.datatype, []).append(place)
-        self._names = [f.name for f in fields]
-        self._datatypes = [f.datatype for f in fields]
-        self._groups = [(datatype, [fields[i].name for i in places], places) for datatype, places in groups.items()]
-        self._size = len(fields)
-        self._usual = all(f.width == 1 for f in fields)
-
-    def read(self, tensors: list[Tensor]) -> Read | None:
-        """All columns; None if the request is not a usual one (then it is read with care, and faults are named)."""
-        if not self._usual or len(tensors) != self._size:
-            return None
-        if [t.name for t in tensors] != self._names:
-            by_name = {t.name: t for t in tensors}
-            if by_name.keys() != set(self._names):
-                return None
-            tensors = [by_name[name] for name in self._names]
-        shape = tensors[0].shape
-        alike = [t.shape for t in tensors].count(shape) == [t.parameters for t in tensors].count(None) == self._size
-        if not alike or len(shape) != 1 or [t.datatype for t in tensors] != self._datatypes:
-            return None
-        raw = [t.data for t in tensors]
-        columns: dict[str, Any] = {}
-        blocks: list[tuple[list[str], Any]] = []
-        good = shape[0] > 0
-        try:
-            for datatype, names, places in self._groups:
-                values, matrix, complete = _block([raw[i] for i in places], datatype, shape[0])
-                columns.update(zip(names, matrix, strict=True))
-                # What is recorded is what the model saw, float32 rounded; lists only where a number is missing, which an array cannot say.
-                blocks.append((names, matrix if complete else values))
-                good = good and complete
-        except (ValueError, TypeError, msgspec.DecodeError):
-            return None
-        return Read(columns, blocks, good)
-
-
-def _block(raw: list[msgspec.Raw], datatype: FieldType, rows: int) -> tuple[list[list[Any]], Any, bool]:
-    """All columns of one type as lists, as the rows of a matrix, and whether nothing is missing. Raises ValueError for anything unusual."""
-    kind = np.dtype(WIRE[datatype])
-    values: list[list[Any]] = _NESTED[kind.kind].decode(b"[" + b",".join(raw) + b"]")
-    matrix = np.array(values, dtype=kind)
-    if matrix.shape != (len(raw), rows):
-        raise ValueError(datatype)
-    if kind.kind == "f":
-        flat = matrix.ravel()
-        if kind.itemsize == 4 and np.isinf(flat).any():
-            raise ValueError(datatype)
-        complete = flat.size > 0 and not isnan(flat[flat.argmin()])  # argmin finds the first NaN
-    else:
-        complete = not any(None in row for row in values)
-    if not complete and datatype not in ("FP64", "BYTES"):
-        raise ValueError(datatype)
-    return values, matrix, complete
-
-
-_plans: dict[str, _Plan] = {}
-_MOST_PLANS = 64
-
-
-def _plan(served: Served) -> _Plan:
-    plan = _plans.get(served.variant.bundle)
-    if plan is None:
-        if len(_plans) >= _MOST_PLANS:
-            _plans.clear()
-        plan = _plans[served.variant.bundle] = _Plan(served.signature)
-    return plan
 
 
 def _from_json(tensor: Tensor, field: Field, size: int) -> list[Any]:
