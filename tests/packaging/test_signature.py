@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from noria.domain.model import Field, Signature
 from noria.errors import EmptyTable, RequestInvalid, SchemaMismatch
-from noria.packaging.signature import check, infer_signature, unseen_counter
+from noria.packaging.signature import check, flat, infer_signature, unseen_counter
 
 OUT = {"probability": np.zeros(1, np.float32)}
 
@@ -111,3 +111,40 @@ def test_columns_that_no_protocol_carries_are_refused():
         infer_signature({"t": np.array(["a", 1.5], object)}, OUT)
     with pytest.raises(EmptyTable):
         infer_signature({}, OUT)
+
+
+def test_the_range_of_each_number_that_training_saw_is_kept_and_never_enforced():
+    seen = {
+        "age": np.array([31.0, np.nan, 18.5, np.inf]),
+        "rooms": np.array([3, 1, 2]),
+        "nothing": np.array([np.nan, np.nan]),
+        "city": np.array(["Rome", "Oslo"], object),
+    }
+    ranges = {f.name: (f.minimum, f.maximum) for f in infer_signature(seen, OUT).inputs}
+
+    assert ranges == {"age": (18.5, 31.0), "rooms": (1.0, 3.0), "nothing": (None, None), "city": (None, None)}
+    assert all(f.minimum is None for f in infer_signature(seen, OUT).outputs)
+    assert check({"rooms": np.array([99, -1])}, infer_signature({"rooms": seen["rooms"]}, OUT)) == 0
+
+
+def test_rows_with_dims_travel_flat():
+    pictures = {"picture": np.arange(24, dtype=np.float32).reshape(2, 3, 2, 2), "age": np.array([1.0, 2.0])}
+    found = infer_signature(pictures, OUT)
+
+    travelling = flat(pictures, found)
+
+    assert (found.inputs[0].dims, found.inputs[0].width) == ((3, 2, 2), 12)
+    assert (found.inputs[1].dims, found.inputs[1].width) == ((), 1)
+    assert check(travelling, found) == 0
+    with pytest.raises(RequestInvalid, match="picture"):
+        check(pictures, found)
+
+
+def test_a_signature_written_before_ranges_were_kept_is_read():
+    import msgspec
+
+    old = b'{"inputs":[{"name":"age","datatype":"FP64","width":1,"nullable":true,"categories":null}],"outputs":[]}'
+
+    read = msgspec.json.decode(old, type=Signature)
+
+    assert (read.inputs[0].minimum, read.inputs[0].maximum, read.inputs[0].dims) == (None, None, ())

@@ -21,6 +21,11 @@ ALLOWED = frozenset(
         "numpy.dtype",
         "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
         "sklearn.tree._tree.Tree",
+        "xgboost.core.Booster",
+        "xgboost.sklearn.XGBClassifier",
+        "xgboost.sklearn.XGBRFClassifier",
+        "xgboost.sklearn.XGBRFRegressor",
+        "xgboost.sklearn.XGBRegressor",
     }
 )
 """Types trusted beyond those that skops trusts itself; each is data with a constructor that only reads data. Add one only after reading it."""

@@ -92,13 +92,7 @@ class XgboostFlavor:
                 f"the model takes {booster.num_features()} numbers a row, the signature has {wide}",
                 remedy="infer the signature from the columns that it was trained on",
             )
-        tables = dict(zip(_order(booster, signature), _categories(booster), strict=False))
-        for field in signature.inputs:
-            if field.datatype == "BYTES" and not tables.get(field.name):
-                raise BundleRefused(
-                    f"column {field.name!r} is text, and the model has no categories there",
-                    remedy="train with enable_categorical=True, or put an encoder before it in a Pipeline",
-                )
+        _check_text(booster, signature)
         (folder / FILE).write_bytes(booster.save_raw("ubj"))
 
     def load(self, folder: Path, signature: Signature) -> Predictor:
@@ -129,6 +123,25 @@ def _booster(model: Any) -> Any:
     if model.missing is not None and not np.isnan(model.missing):
         booster.set_attr(**{_MISSING: repr(float(model.missing))})
     return booster
+
+
+def _check_text(booster: Any, signature: Signature) -> None:
+    """Refuse text that the model has no table for, or whose table lacks what training saw."""
+    tables = dict(zip(_order(booster, signature), _categories(booster), strict=False))
+    for field in signature.inputs:
+        table = tables.get(field.name) or {}
+        if field.datatype == "BYTES" and not table:
+            raise BundleRefused(
+                f"column {field.name!r} is text, and the model has no categories there",
+                remedy="train with enable_categorical=True, or put an encoder before it in a Pipeline",
+            )
+        strange = next((word for word in field.categories or () if word not in table), None)
+        if field.datatype == "BYTES" and strange is not None:
+            raise BundleRefused(
+                f"the model's own table of categories for column {field.name!r} lacks {strange!r}",
+                cause="training never saw it, or XGBoost cut it short (3.2 does so to letters beyond ASCII)",
+                remedy="infer the signature from the training columns; put an encoder before the model in a Pipeline",
+            )
 
 
 def _order(booster: Any, signature: Signature) -> list[str]:
