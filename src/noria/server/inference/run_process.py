@@ -65,6 +65,7 @@ def run_process(options: Options, *, keys: Keys) -> None:
             body_limit=options.body_limit,
             certificates=options.certificates(),
             shared=bool(options.group),
+            tracer=tracer,
         )
 
     worker.start()

@@ -13,6 +13,7 @@ from noria.server.inference.body import LIMIT_BYTES
 from noria.server.inference.codec import Desk
 from noria.server.inference.limits import Gate, Limits
 from noria.server.inference.tls import Certificates
+from noria.server.inference.tracing import Tracer
 
 GRACE_S = 10.0
 """How long calls under way may take to finish when the server stops."""
@@ -47,10 +48,12 @@ async def open_server(
     body_limit: int = LIMIT_BYTES,
     certificates: Certificates | None = None,
     shared: bool = False,
+    tracer: Tracer | None = None,
 ) -> GrpcServer:
     """Take a port, on the running event loop; it answers after `start`. port 0 takes a free one.
 
     gate: how much is taken on at once, the HTTP port's own where the two share a limit. shared: other processes of this worker listen there too.
+    tracer: makes the spans of predictions.
     Raises ExtraMissing, SettingInvalid for a port that is taken or a certificate that cannot be used.
     """
     try:
@@ -66,7 +69,7 @@ async def open_server(
             ("grpc.so_reuseport", 1 if shared else 0),
         ]
     )
-    service = Service(answering, desk, gate=gate or Gate(Limits()), keys=keys)
+    service = Service(answering, desk, gate=gate or Gate(Limits()), keys=keys, tracer=tracer)
     server.add_generic_rpc_handlers(service.handlers())
     address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     try:

@@ -34,6 +34,7 @@ from noria.server.inference.grpc.answer import respond
 from noria.server.inference.grpc.question import GrpcQuestion, parameters_of
 from noria.server.inference.grpc.schema import HEALTH, SERVICE, message
 from noria.server.inference.limits import Deadline, Gate, deadline_of, missed
+from noria.server.inference.tracing import Tracer
 from noria.server.inference.v2 import refuse_parameters
 
 log = logging.getLogger(__name__)
@@ -60,14 +61,17 @@ SERVING, NOT_SERVING = 1, 2
 class Service:
     """Answers calls with what is on the board."""
 
-    def __init__(self, answering: Answering, desk: Desk, *, gate: Gate, keys: Keys | None = None) -> None:
-        """gate: how much is taken on at once, shared with HTTP. keys: who is let in, None: everybody."""
+    def __init__(
+        self, answering: Answering, desk: Desk, *, gate: Gate, keys: Keys | None = None, tracer: Tracer | None = None
+    ) -> None:
+        """gate: how much is taken on at once, shared with HTTP. keys: who is let in, None: everybody. tracer: makes a span of each prediction."""
         self._answering = answering
         self._board = answering.board
         self._metrics = answering.metrics
         self._desk = desk
         self._gate = gate
         self._keys = keys or None
+        self._tracer = tracer
 
     def handlers(self) -> list[grpc.GenericRpcHandler]:
         """What the server dispatches to."""
@@ -167,15 +171,14 @@ class Service:
     async def _infer(self, request: Any, context: Any) -> Any:
         """One prediction. Its id goes into the initial metadata, as into a header of HTTP."""
         headers = _headers(context)
-        answer, response = await self._predict(request, headers, self._deadline(context, headers))
+        answer, response, span = await self._predict(request, headers, self._deadline(context, headers))
         variant = answer.served.variant
-        await context.send_initial_metadata(
-            (
-                ("noria-request-id", answer.request_id),
-                ("noria-model-version", str(variant.number)),
-                ("noria-variant", variant.name),
-            )
-        )
+        told = [
+            ("noria-request-id", answer.request_id),
+            ("noria-model-version", str(variant.number)),
+            ("noria-variant", variant.name),
+        ]
+        await context.send_initial_metadata(told if span is None else [*told, ("traceresponse", span)])
         return response
 
     async def _stream(self, requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
@@ -193,7 +196,7 @@ class Service:
             try:
                 request = _read("ModelInferRequest", content)
                 response.infer_response.id = request.id
-                _, answered = await self._predict(request, headers, deadline)
+                _, answered, _ = await self._predict(request, headers, deadline)
                 answered.parameters["triton_final_response"].bool_param = True
                 response.infer_response.CopyFrom(answered)
             except NoriaError as error:
@@ -205,16 +208,16 @@ class Service:
                 response.error_message = UNEXPECTED
             yield response.SerializeToString()
 
-    async def _predict(self, request: Any, headers: Any, deadline: Deadline) -> tuple[Answer, Any]:
-        """Answer and record one request. Raises NoriaError; what is refused is counted."""
+    async def _predict(self, request: Any, headers: Any, deadline: Deadline) -> tuple[Answer, Any, str | None]:
+        """Answer and record one request: also its message and, where spans are made, its traceresponse. Raises NoriaError; refusals are counted."""
         name: str = request.model_name
         size = request.ByteSize()
         place = None
+        started = perf_counter_ns()
         try:
             place = self._gate.enter()
             place.take(size)
             deadline.left()
-            started = perf_counter_ns()
             question = GrpcQuestion(request)
             told = Told(
                 request.model_version or None,
@@ -228,15 +231,47 @@ class Service:
             self._metrics.carried(name, GrpcQuestion.protocol, received=size, sent=response.ByteSize())
             if answer.kept is not None:
                 await _on_disk(answer.kept, deadline)
-            return answer, response
+            return answer, response, self._trace(headers, answer, started)
         except NoriaError as error:
-            served = name if name in self._board.names() else ""
-            shed, status = isinstance(error, Overloaded), code_of(error)[1]
-            self._metrics.refused(served, protocol=GrpcQuestion.protocol, status=status, shed=shed)
+            self._refused(name if name in self._board.names() else "", headers, error, started)
             raise
         finally:
             if place is not None:
                 place.leave()
+
+    def _trace(self, headers: Any, answer: Answer, started: int) -> str | None:
+        """Make the span of an answer; a sampled one is shown beside its bucket in the metrics."""
+        if self._tracer is None:
+            return None
+        variant, deployment = answer.served.variant, answer.live.deployment
+        response, trace_id = self._tracer.answered(
+            headers,
+            deployment=deployment,
+            variant=variant,
+            rows=answer.rows,
+            protocol=GrpcQuestion.protocol,
+            request_id=answer.request_id,
+            started=started,
+        )
+        if trace_id:
+            seconds = (perf_counter_ns() - started) / 1e9
+            key = (deployment, variant.number, variant.name, GrpcQuestion.protocol)
+            self._metrics.exemplar(key, seconds=seconds, trace_id=trace_id)
+        return response
+
+    def _refused(self, deployment: str, headers: Any, error: NoriaError, started: int) -> None:
+        status = code_of(error)[1]
+        shed = isinstance(error, Overloaded)
+        self._metrics.refused(deployment, protocol=GrpcQuestion.protocol, status=status, shed=shed)
+        if self._tracer is not None:
+            self._tracer.refused(
+                headers,
+                deployment=deployment,
+                protocol=GrpcQuestion.protocol,
+                status=status,
+                problem=type(error).__name__,
+                started=started,
+            )
 
     def _deadline(self, context: Any, headers: Any) -> Deadline:
         """The soonest of the server's, that of the metadata, and gRPC's own."""
