@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from noria.adapters.flavors.answers import cutter, matrix, refused
 from noria.domain.model import Signature
-from noria.errors import BundleCorrupt, BundleRefused, ExtraMissing, RequestInvalid
+from noria.errors import BundleCorrupt, BundleRefused, ExtraMissing
 from noria.ports.flavor import Columns, Predictor
 
 FILE = "model.txt"
@@ -21,23 +22,19 @@ class LightgbmPredictor:
     def __init__(self, booster: Any, signature: Signature) -> None:
         self._booster = booster
         self._inputs = signature.input_names()
-        kinds = {"FP32": np.float32, "FP64": np.float64}
-        self._outputs = [(f.name, kinds.get(f.datatype, np.float64)) for f in signature.outputs]
+        self._both = sum(field.width for field in signature.outputs) == 2 and booster.num_model_per_iteration() == 1
+        self._cut = cutter(signature)
 
     def predict(self, columns: Columns) -> Columns:
-        """Answer all rows: the probability of class 1, one column for each of several classes, or the value. Raises RequestInvalid."""
-        matrix = np.column_stack([np.asarray(columns[name], dtype=np.float64) for name in self._inputs])
+        """Answer all rows: the probability of class 1 or of both, one column for each of several classes, or the value. Raises RequestInvalid."""
+        rows = matrix(columns, self._inputs, np.float64)
         try:
-            answers = self._booster.predict(matrix, num_threads=1)
+            answers = self._booster.predict(rows, num_threads=1)
         except Exception as exc:
             # lightgbm.basic.LightGBMError derives from Exception; ValueError comes for shapes.
-            raise RequestInvalid(
-                "the model cannot answer these rows",
-                cause=" ".join(str(exc).split())[:300],
-                remedy="compare them with the signature",
-            ) from exc
-        answers = np.asarray(answers).reshape(len(matrix), -1)
-        return {name: answers[:, i].astype(kind, copy=False) for i, (name, kind) in enumerate(self._outputs)}
+            raise refused(exc) from exc
+        answers = np.asarray(answers).reshape(len(rows), -1)
+        return self._cut(np.column_stack([1.0 - answers, answers]) if self._both else answers)
 
 
 class LightgbmFlavor:

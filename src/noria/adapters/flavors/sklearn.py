@@ -7,8 +7,9 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from noria.adapters.flavors.answers import cutter, refused
 from noria.domain.model import Signature
-from noria.errors import BundleCorrupt, BundleRefused, ExtraMissing, RequestInvalid
+from noria.errors import BundleCorrupt, BundleRefused, ExtraMissing
 from noria.ports.flavor import Columns, Predictor
 
 FILE = "model.skops"
@@ -39,14 +40,7 @@ class SklearnPredictor:
         self._inputs = signature.input_names()
         self._named = hasattr(model, "feature_names_in_")
         self._answer = model.predict_proba if hasattr(model, "predict_proba") else model.predict
-        kinds: dict[str, Any] = {
-            "FP32": np.float32,
-            "FP64": np.float64,
-            "INT64": np.int64,
-            "BOOL": np.bool_,
-            "BYTES": object,
-        }
-        self._outputs = [(f.name, kinds[f.datatype]) for f in signature.outputs]
+        self._cut = cutter(signature)
 
     @property
     def model(self) -> Any:
@@ -59,16 +53,8 @@ class SklearnPredictor:
         try:
             answers = np.asarray(self._answer(table))
         except (ValueError, TypeError, KeyError) as exc:
-            raise RequestInvalid(
-                "the model cannot answer these rows",
-                cause=" ".join(str(exc).split())[:300],
-                remedy="compare them with the signature",
-            ) from exc
-        answers = answers.reshape(len(answers), -1)
-        if len(self._outputs) == 1:
-            name, kind = self._outputs[0]
-            return {name: answers[:, -1].astype(kind, copy=False)}
-        return {name: answers[:, i].astype(kind, copy=False) for i, (name, kind) in enumerate(self._outputs)}
+            raise refused(exc) from exc
+        return self._cut(answers)
 
     def _frame(self, columns: Columns) -> Any:
         import polars as pl
