@@ -12,6 +12,7 @@ COMMANDS: dict[str, str] = {
     "demo": "run the whole loop on a year of real flights, then open the pages",
     "init": "start a project in this folder",
     "up": "start the server, the pages, the workers and the loop",
+    "serve": "answer predictions for one model, version or folder, without a server",
     "status": "show the loop: six stations, what changed, what needs you",
     "run": "run a pipeline file, list the runs, or show one",
     "sync": "send what runs recorded while their store was away",
