@@ -39,6 +39,7 @@ def start_worker(
     port: int,
     durable: bool = False,
     replay_clock: bool = False,
+    workers: int = 1,
     blobs: str = "local",
     blobs_location: str = "",
     project: str = "default",
@@ -49,7 +50,19 @@ def start_worker(
     if (blobs, blobs_location) != ("local", ""):
         extra += ["--blobs", blobs, "--blobs-location", blobs_location, "--project", project]
     return _start(
-        ["-m", "noria.app.worker", "--home", str(home), "--host", host, "--port", str(port), *extra],
+        [
+            "-m",
+            "noria.app.worker",
+            "--home",
+            str(home),
+            "--host",
+            host,
+            "--port",
+            str(port),
+            "--workers",
+            str(workers),
+            *extra,
+        ],
         "worker",
         {"NORIA_ALLOW_CODE": "1"} if allow_code else {},
     )

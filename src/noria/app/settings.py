@@ -30,6 +30,8 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     host: str = "127.0.0.1"
     port: int = 8321
+    workers: int = 1
+    """Processes that answer predictions in `noria up`."""
     worker_port: int = 8322
     durable: bool = False
 

@@ -56,6 +56,7 @@ def run(options: argparse.Namespace) -> int:
                     blobs_location=workspace.settings.stores.blobs_location,
                     project=workspace.project,
                     allow_code=workspace.settings.packaging.allow_code,
+                    workers=serving.workers,
                 )
                 print(f"predictions: {worker.url}", flush=True)
             if workspace.settings.recipe:
