@@ -5,7 +5,7 @@ What is served is on the board (serving/live), put there by app/worker; starting
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from time import monotonic, perf_counter_ns
 from typing import Any, TypeVar
 
@@ -168,10 +168,12 @@ class InferenceApp:
         deadline.left()
         started = perf_counter_ns()
         live = self._board.get(call.model) if call.model else self._only(_said(headers, call.model_headers))
-        question = codec.ask(call, headers, body)
+        asked = codec.ask(call, headers, body)
+        question = await _in_time(asked, deadline) if isinstance(asked, Coroutine) else asked
         given = self._answering.answer(live, question, _told(headers, call), started=started)
         answer = given if isinstance(given, Answer) else await _in_time(given, deadline)
-        reply = codec.respond(call, question, answer)
+        written = codec.respond(call, question, answer)
+        reply = await _in_time(written, deadline) if isinstance(written, Coroutine) else written
         self._metrics.carried(live.deployment, codec.name, received=len(body), sent=len(reply.body))
         if answer.kept is not None:
             await _on_disk(answer.kept, deadline)

@@ -1,26 +1,49 @@
-"""Tables as bytes (Arrow IPC stream and file, Parquet) as the columns of a signature, and answers as Arrow. Polars is imported when one arrives.
+"""Tables as bytes (Arrow IPC stream and file, Parquet) as the columns of a signature, and answers as Arrow.
 
-Reading trusts no count that the bytes claim: arrow_guard measures them first. Called by the codecs that take tables.
+A process of its own reads them (arrow_reader), so that bytes that kill a reader kill no worker; arrow_guard measures Arrow's before. Called by the
+codecs that take tables.
 """
 
-import io
+import asyncio
+import atexit
+import contextlib
+import logging
+import os
+import subprocess
+import sys
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from importlib.util import find_spec
+from threading import Lock, Timer
+from typing import Any, Literal, cast
 
+import msgspec
 import numpy as np
 
 from noria.domain.model import Field
 from noria.domain.prediction import Scalar
-from noria.errors import ExtraMissing, RequestInvalid, RequestTooLarge
+from noria.errors import RequestInvalid
 from noria.server.inference.answering import Read
 from noria.server.inference.arrow_guard import check_ipc
+from noria.server.inference.arrow_reader import (
+    KINDS,
+    MOST_BYTES,
+    WORDS,
+    Column,
+    Form,
+    Order,
+    Outcome,
+    missing,
+    receive,
+    send,
+)
 from noria.serving.columns import DTYPES, array_of, to_lists
 from noria.serving.live import Served
 
-Form = Literal["stream", "file", "parquet"]
-MOST_CELLS = 4_000_000
-MOST_BYTES = 256 << 20
-"""Of a table when it is unpacked."""
+log = logging.getLogger(__name__)
+
+READ_S = 20.0
+"""How long a table may take."""
+_outcome = msgspec.msgpack.Decoder(Outcome)
 
 
 class ArrowQuestion:
@@ -56,69 +79,98 @@ class ArrowQuestion:
         return Read(columns, [(list(lists), list(lists.values()))])
 
 
-def read_table(body: bytes, form: Form) -> dict[str, Any]:
-    """A table's columns. Raises RequestInvalid, RequestTooLarge, ExtraMissing without polars."""
-    pl = require_polars()
+async def ask_table(body: bytes, form: Form, *, protocol: str, note: Any = None) -> ArrowQuestion:
+    """A request that is a table. Raises RequestInvalid, RequestTooLarge, ExtraMissing without polars."""
     if form != "parquet":
         check_ipc(body, form, most_bytes=MOST_BYTES)
-    try:
-        if form == "parquet":
-            _measure(pl, body)
-            frame = pl.read_parquet(io.BytesIO(body))
-        elif form == "stream":
-            frame = pl.read_ipc_stream(io.BytesIO(body))
-        else:
-            frame = pl.read_ipc(io.BytesIO(body))
-        if frame.width * frame.height > MOST_CELLS or frame.estimated_size() > MOST_BYTES:
-            raise _too_large()
-        return {name: _plain(pl, frame[name]) for name in frame.columns}
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError, MemoryError) as exc:
-        raise RequestInvalid(f"the request is no {_WORDS[form]}", cause=_first_line(exc)) from exc
+    outcome = await asyncio.to_thread(_READER.exchange, Order(form, body))
+    return ArrowQuestion({c.name: _unpacked(c) for c in outcome.columns}, protocol=protocol, note=note)
 
 
-def write_table(columns: Mapping[str, Any], form: Literal["stream", "file"]) -> bytes:
-    """Columns (lists or arrays of one length) as Arrow."""
-    frame = require_polars().DataFrame(dict(columns))
-    out = io.BytesIO()
-    if form == "stream":
-        frame.write_ipc_stream(out, compat_level=require_polars().CompatLevel.oldest())
-    else:
-        frame.write_ipc(out, compat_level=require_polars().CompatLevel.oldest())
-    return out.getvalue()
+async def write_table(columns: Mapping[str, Any], form: Literal["stream", "file"]) -> bytes:
+    """Columns (lists, or arrays of numbers) as Arrow. Raises ExtraMissing without polars."""
+    packed = [
+        Column(name, "", values)
+        if isinstance(values, list)
+        else Column(
+            name, values.dtype.newbyteorder("<").str, values.tobytes(), 1 if values.ndim == 1 else values.shape[1]
+        )
+        for name, values in columns.items()
+    ]
+    return (await asyncio.to_thread(_READER.exchange, Order(form, columns=packed))).body
 
 
-_WORDS: dict[Form, str] = {"stream": "Arrow IPC stream", "file": "Arrow IPC file", "parquet": "Parquet file"}
+def require_polars() -> None:
+    """Whether tables can be read and written here, without importing what does. Raises ExtraMissing."""
+    if find_spec("polars") is None:
+        raise missing()
 
 
-def require_polars() -> Any:
-    """The package that reads and writes tables. Raises ExtraMissing."""
-    try:
-        import polars
-    except ModuleNotFoundError as exc:
-        raise ExtraMissing(
-            "tables need the package 'polars'", remedy="pip install 'noria[data]', or send JSON"
-        ) from exc
-    return polars
+class _Reader:
+    """The one process that reads tables for this one; started when needed, and again when it died."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._lock = Lock()
+
+    def exchange(self, order: Order) -> Outcome:
+        """Have one table read or written; waits. Raises what arrow_reader raises, and RequestInvalid for a table that ended the process."""
+        with self._lock:
+            process = self._running()
+            timer = Timer(READ_S, process.kill)
+            timer.daemon = True
+            timer.start()
+            try:
+                send(cast(Any, process.stdin), order)
+                content = receive(cast(Any, process.stdout))
+            except BrokenPipeError:
+                content = None
+            finally:
+                timer.cancel()
+            if content is None:
+                log.warning("a table ended the process that read it (%s)", self._end(process))
+                raise RequestInvalid(f"the request is no {WORDS[order.form]}", cause="it could not be read to its end")
+        outcome = _outcome.decode(content)
+        if outcome.kind:
+            raise KINDS[outcome.kind](outcome.problem, cause=outcome.cause, remedy=outcome.remedy)
+        return outcome
+
+    def close(self) -> None:
+        """End the process; the next table starts another."""
+        with self._lock:
+            if self._process is not None:
+                self._end(self._process)
+
+    def _end(self, process: "subprocess.Popen[bytes]") -> int:
+        process.kill()
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(BrokenPipeError):
+                    pipe.close()
+        self._process = None
+        return process.wait()
+
+    def _running(self) -> "subprocess.Popen[bytes]":
+        if self._process is not None and self._process.poll() is not None:
+            self._end(self._process)
+        if self._process is None:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "noria.server.inference.arrow_reader"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env={**os.environ, "POLARS_MAX_THREADS": "1", "RUST_BACKTRACE": "0"},
+                start_new_session=True,
+            )
+        return self._process
 
 
-def _measure(pl: Any, body: bytes) -> None:
-    """Refuse a Parquet file by what its footer says, before it is unpacked."""
-    lazy = pl.scan_parquet(io.BytesIO(body))
-    rows, width = lazy.select(pl.len()).collect().item(), len(lazy.collect_schema())
-    if rows * width > MOST_CELLS:
-        raise _too_large()
+_READER = _Reader()
+atexit.register(_READER.close)
 
 
-def _plain(pl: Any, series: Any) -> Any:
-    """Numbers and booleans without gaps as arrays, everything else as a list with None for what is missing."""
-    if series.dtype.is_numeric() and not series.dtype.is_decimal():
-        if not series.null_count():
-            return series.to_numpy()
-        if series.dtype.is_float():
-            return series.fill_null(float("nan")).to_numpy()
-    elif series.dtype == pl.Boolean and not series.null_count():
-        return series.to_numpy()
-    return series.to_list()
+def _unpacked(column: Column) -> Any:
+    return np.frombuffer(column.values, dtype=column.dtype) if column.dtype else column.values
 
 
 def _column(values: Any, field: Field) -> Any:
@@ -148,14 +200,3 @@ def _wide(values: Sequence[Any], field: Field) -> Any:
             )
     parts: list[Sequence[Scalar]] = [[value[i] for value in values] for i in range(field.width)]
     return np.column_stack([array_of(part, field) for part in parts])
-
-
-def _too_large() -> RequestTooLarge:
-    return RequestTooLarge(
-        f"the table has more than {MOST_CELLS:,} values or {MOST_BYTES >> 20} MB when it is unpacked",
-        remedy="send fewer rows a request",
-    )
-
-
-def _first_line(exc: BaseException) -> str:
-    return str(exc).partition("\n")[0][:200]

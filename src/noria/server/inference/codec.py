@@ -4,7 +4,8 @@ A protocol is one file with a codec; `protocols` lists them. What it does with c
 """
 
 import asyncio
-from typing import Literal, Protocol
+from collections.abc import Coroutine
+from typing import Any, Literal, Protocol
 
 import msgspec
 
@@ -100,12 +101,12 @@ class Codec(Protocol):
         """Understand a request line (GET also stands for HEAD); None for what the protocol does not have."""
         ...
 
-    def ask(self, call: Call, headers: Headers, body: bytes) -> Question:
-        """Read the body of a 'predict'. Raises RequestInvalid."""
+    def ask(self, call: Call, headers: Headers, body: bytes) -> "Question | Coroutine[Any, Any, Question]":
+        """Read the body of a 'predict'; a coroutine where another process reads it. Raises RequestInvalid."""
         ...
 
-    def respond(self, call: Call, question: Question, answer: Answer) -> Reply:
-        """Write the answer. Raises RequestInvalid for an output that does not exist."""
+    def respond(self, call: Call, question: Question, answer: Answer) -> "Reply | Coroutine[Any, Any, Reply]":
+        """Write the answer; a coroutine where another process writes it. Raises RequestInvalid for an output that does not exist."""
         ...
 
     async def tell(self, call: Call, headers: Headers, body: bytes, desk: Desk) -> Reply:

@@ -3,7 +3,8 @@
 Source: mlflow 3.17.2, pyfunc/scoring_server; Amazon SageMaker Developer Guide, "Custom inference code with hosting services". Called by app.
 """
 
-from typing import Literal
+from collections.abc import Coroutine
+from typing import Any, Literal
 
 from noria import __version__
 from noria.errors import NoriaError
@@ -35,7 +36,7 @@ class InvocationsCodec:
             return Call("tell", path[1:], is_open=path != "/version")
         return None
 
-    def ask(self, call: Call, headers: Headers, body: bytes) -> Question:
+    def ask(self, call: Call, headers: Headers, body: bytes) -> Question | Coroutine[Any, Any, Question]:
         """See Codec."""
         if self.name == "sagemaker" or sagemaker.is_asked(headers):
             return sagemaker.ask(body, headers)

@@ -3,13 +3,14 @@
 Source: mlflow 3.17.2, pyfunc/scoring_server. Unlike there, columns that the model does not know and wrong types are refused, never coerced.
 """
 
+from collections.abc import Coroutine
 from typing import Any
 
 import msgspec
 
 from noria.errors import NoriaError, RequestInvalid
 from noria.server.inference.answering import Answer, Question
-from noria.server.inference.arrow import ArrowQuestion, read_table
+from noria.server.inference.arrow import ask_table
 from noria.server.inference.codec import Reply
 from noria.server.inference.records_csv import read_csv
 from noria.server.inference.records_media import CSV_TYPE, JSON_TYPE, PARQUET_TYPE, media_type, unsupported
@@ -32,13 +33,13 @@ _REMEDY = 'send {"dataframe_split": {"columns": [...], "data": [...]}}'
 _encode = msgspec.json.Encoder().encode
 
 
-def ask(body: bytes, content_type: str | None) -> Question:
+def ask(body: bytes, content_type: str | None) -> Question | Coroutine[Any, Any, Question]:
     """Read a body. Raises RequestInvalid, MediaTypeUnsupported, ExtraMissing."""
     kind = media_type(content_type)
     if kind == CSV_TYPE:
         return RowsQuestion(Rows(listed=read_csv(body), cells="header"), protocol="mlflow")
     if kind == PARQUET_TYPE:
-        return ArrowQuestion(read_table(body, "parquet"), protocol="mlflow")
+        return ask_table(body, "parquet", protocol="mlflow")
     if kind not in ("", JSON_TYPE):
         raise unsupported(kind, TYPES)
     document = from_json(body, tokens=True, remedy=_REMEDY)

@@ -3,6 +3,7 @@
 Each answered row carries the id of its prediction, the version and the variant. Arrow is arrow, rows are records_question. Called by app and vertex.
 """
 
+from collections.abc import Coroutine
 from typing import Any, Literal, cast
 
 import msgspec
@@ -10,7 +11,7 @@ import msgspec
 from noria.domain.prediction import Scalar
 from noria.errors import ModelUnknown, NoriaError, RequestInvalid
 from noria.server.inference.answering import Answer, Question
-from noria.server.inference.arrow import ArrowQuestion, read_table, require_polars, write_table
+from noria.server.inference.arrow import ask_table, require_polars, write_table
 from noria.server.inference.codec import Call, Desk, HeaderList, Headers, Reply
 from noria.server.inference.records_csv import read_csv, write_csv
 from noria.server.inference.records_media import (
@@ -68,11 +69,11 @@ class RecordsCodec:
                 return Call("predict", "predict", model, version)
         return None
 
-    def ask(self, call: Call, headers: Headers, body: bytes) -> Question:
+    def ask(self, call: Call, headers: Headers, body: bytes) -> Question | Coroutine[Any, Any, Question]:
         """See Codec."""
         return read(headers, body, protocol="records")
 
-    def respond(self, call: Call, question: Question, answer: Answer) -> Reply:
+    def respond(self, call: Call, question: Question, answer: Answer) -> Reply | Coroutine[Any, Any, Reply]:
         """See Codec."""
         return write(question, answer)
 
@@ -99,7 +100,7 @@ def form_of(headers: Headers, body: bytes) -> Form:
     raise unsupported(kind, tuple(FORMS))
 
 
-def read(headers: Headers, body: bytes, *, protocol: str) -> Question:
+def read(headers: Headers, body: bytes, *, protocol: str) -> Question | Coroutine[Any, Any, Question]:
     """A body in any of the forms. Raises RequestInvalid, RequestTooLarge, MediaTypeUnsupported, AnswerNotAcceptable, ExtraMissing."""
     form = form_of(headers, body)
     own = next(kind for kind, known in FORMS.items() if known == form)
@@ -107,8 +108,7 @@ def read(headers: Headers, body: bytes, *, protocol: str) -> Question:
     if wanted in (STREAM_TYPE, FILE_TYPE):
         require_polars()
     if form in ("stream", "file", "parquet"):
-        table = read_table(body, form)
-        return ArrowQuestion(table, protocol=protocol, note=Wish(wanted))
+        return ask_table(body, form, protocol=protocol, note=Wish(wanted))
     single = False
     if form == "csv":
         rows = Rows(listed=read_csv(body), cells="maybe")
@@ -121,18 +121,12 @@ def read(headers: Headers, body: bytes, *, protocol: str) -> Question:
     return RowsQuestion(rows, protocol=protocol, note=Wish(wanted, single))
 
 
-def write(question: Question, answer: Answer) -> Reply:
+def write(question: Question, answer: Answer) -> Reply | Coroutine[Any, Any, Reply]:
     """Every row with its outputs and where they come from. CSV and Arrow have only the id of the prediction beside them; the rest is in headers."""
     wish = cast(Wish, cast(RowsQuestion, question).note)
     told: HeaderList = (("content-type", wish.form),)
     if wish.form in (STREAM_TYPE, FILE_TYPE):
-        outputs = answer.served.signature.outputs
-        columns: dict[str, Any] = {
-            f.name: answer.outputs[f.name].tolist() if f.datatype == "BYTES" else answer.outputs[f.name]
-            for f in outputs
-        }
-        columns["prediction_id"] = _ids(answer)
-        return Reply(write_table(columns, "stream" if wish.form == STREAM_TYPE else "file"), headers=told)
+        return _table(answer, wish.form)
     if wish.form == CSV_TYPE:
         values: dict[str, list[Scalar]] = {**answer.values, "prediction_id": list(_ids(answer))}
         return Reply(write_csv(values, header=True), headers=told)
@@ -140,6 +134,16 @@ def write(question: Question, answer: Answer) -> Reply:
     if wish.form == LINES_TYPE:
         return Reply(b"".join(_encode(row) + b"\n" for row in rows), headers=told)
     return Reply(_encode(rows[0] if wish.single else rows), headers=told)
+
+
+async def _table(answer: Answer, kind: str) -> Reply:
+    columns: dict[str, Any] = {
+        f.name: answer.outputs[f.name].tolist() if f.datatype == "BYTES" else answer.outputs[f.name]
+        for f in answer.served.signature.outputs
+    }
+    columns["prediction_id"] = _ids(answer)
+    content = await write_table(columns, "stream" if kind == STREAM_TYPE else "file")
+    return Reply(content, headers=(("content-type", kind),))
 
 
 def _rows(answer: Answer) -> list[dict[str, Any]]:

@@ -3,13 +3,14 @@
 Source: Amazon SageMaker Developer Guide, "Common data formats for inference" and "InvokeEndpoint". Which requests these are is invocations.
 """
 
+from collections.abc import Coroutine
 from typing import Any, cast
 
 import msgspec
 
 from noria.errors import RequestInvalid
 from noria.server.inference.answering import Answer, Question
-from noria.server.inference.arrow import ArrowQuestion, read_table
+from noria.server.inference.arrow import ask_table
 from noria.server.inference.codec import HeaderList, Headers, Reply
 from noria.server.inference.mlflow import FORMS, read_forms
 from noria.server.inference.records_csv import read_csv, write_csv
@@ -48,7 +49,7 @@ def is_asked(headers: Headers) -> bool:
     return any(headers.get(name) is not None for name in HEADERS)
 
 
-def ask(body: bytes, headers: Headers) -> Question:
+def ask(body: bytes, headers: Headers) -> Question | Coroutine[Any, Any, Question]:
     """Read a body. Raises RequestInvalid, MediaTypeUnsupported, AnswerNotAcceptable, ExtraMissing."""
     kind = media_type(headers.get("content-type"), only_charset=False)
     kind = OTHER_NAMES.get(kind, kind)
@@ -59,7 +60,7 @@ def ask(body: bytes, headers: Headers) -> Question:
         raise RequestInvalid(f"header {ATTRIBUTES} is not {MOST_ATTRIBUTES} visible ASCII characters at the most")
     wish = Wish(preferred(headers.get("accept"), GIVEN, otherwise=JSON_TYPE), attributes)
     if kind == PARQUET_TYPE:
-        return ArrowQuestion(read_table(body, "parquet"), protocol="sagemaker", note=wish)
+        return ask_table(body, "parquet", protocol="sagemaker", note=wish)
     if kind == CSV_TYPE:
         rows, keys = Rows(listed=read_csv(body), cells="maybe"), None
     elif kind == LINES_TYPE:

@@ -4,8 +4,8 @@ Source: Vertex AI, "Custom container requirements for prediction". It adds deplo
 path: one that is no {"instances": ...} is read and answered as records are. Called by app.
 """
 
-from collections.abc import Mapping
-from typing import cast
+from collections.abc import Coroutine, Mapping
+from typing import Any, cast
 
 import msgspec
 
@@ -44,7 +44,7 @@ class VertexCodec:
         """See Codec."""
         return self._calls.get((method, path))
 
-    def ask(self, call: Call, headers: Headers, body: bytes) -> Question:
+    def ask(self, call: Call, headers: Headers, body: bytes) -> Question | Coroutine[Any, Any, Question]:
         """See Codec."""
         if records.form_of(headers, body) != "json":
             return records.read(headers, body, protocol="vertex")
@@ -55,7 +55,7 @@ class VertexCodec:
             raise RequestInvalid("the model takes no parameters", remedy="leave 'parameters' out")
         return RowsQuestion(from_rows(document["instances"], "'instances'"), protocol="vertex")
 
-    def respond(self, call: Call, question: Question, answer: Answer) -> Reply:
+    def respond(self, call: Call, question: Question, answer: Answer) -> Reply | Coroutine[Any, Any, Reply]:
         """See Codec."""
         if cast(RowsQuestion, question).note is not None:
             return records.write(question, answer)
