@@ -204,10 +204,12 @@ class Running:
 
 
 @contextmanager
-def a_worker(home: Path, *flags: str, env: dict[str, str] | None = None) -> Iterator[Running]:
-    """A worker over a home, ended with the block."""
+def a_worker(home: Path, *flags: str, env: dict[str, str] | None = None, stderr: Any = None) -> Iterator[Running]:
+    """A worker over a home, ended with the block. stderr: an open file for its log."""
     command = [sys.executable, "-m", "noria.app.worker", "--home", str(home), "--port", "0", *flags]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, **(env or {})})
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=stderr, text=True, env={**os.environ, **(env or {})}
+    )
     assert process.stdout is not None
     try:
         line = process.stdout.readline()
