@@ -220,3 +220,38 @@ def test_the_same_trees_give_the_same_bytes(kind):
     model = xgboost() if kind == "xgboost" else histogram("Classifier", sums() > 0)
 
     assert to_onnx(model, signature) == to_onnx(model, signature)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["DecisionTreeClassifier", "RandomForestClassifier", "ExtraTreesClassifier", "GradientBoostingClassifier"],
+)
+def test_scikit_learns_own_trees_are_tried_beside_their_thresholds_too(tmp_path, name):
+    import sklearn.ensemble
+    import sklearn.tree
+
+    kind = getattr(sklearn.tree if name.startswith("Decision") else sklearn.ensemble, name)
+    filled = np.nan_to_num(rows())
+    model = kind(random_state=0, **({} if name.startswith("Decision") else {"n_estimators": 8}))
+    model.fit(filled, (sums() > 0.5).astype(int))
+
+    def answers(given):
+        return model.predict_proba(np.nan_to_num(given))
+
+    columns = {f"x{i}": filled[:, i] for i in range(3)}
+    signature = infer_signature(columns, {"probability": np.zeros(1, np.float32)})
+    onnx.FLAVOR.save(to_onnx(model, signature), signature, tmp_path)
+    thresholds = raw_thresholds(model, signature)
+    verdict = parity(
+        lambda given: {"probability": answers(np.column_stack(list(given.values())))[:, 1]},
+        onnx.FLAVOR.load(tmp_path, signature).predict,
+        columns,
+        signature=signature,
+        thresholds=thresholds,
+        tolerance=1e-6,
+    )
+
+    assert sum(map(len, thresholds.values())) > 10
+    assert verdict.passed, verdict.reason
+    assert verdict.label_flips == 0
+    assert verdict.cases == ("sample", "near thresholds")

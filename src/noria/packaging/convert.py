@@ -55,18 +55,35 @@ def to_onnx(model: object, signature: Signature) -> bytes:
 
 
 def raw_thresholds(model: object, signature: Signature) -> dict[str, list[float]]:
-    """Input column -> thresholds of boosted trees on that very column (columns that are scaled or encoded first have none)."""
+    """Input column -> thresholds of trees on that very column (columns that are scaled or encoded first have none)."""
     before, last = _parts(model)
     grown = _trees_of(last)
-    if grown is None:
+    thresholds = grown.thresholds() if grown is not None else _of_scikit_learn(last)
+    if not thresholds:
         return {}
     names = (
-        list(signature.input_names())
+        [name for field in signature.inputs for name in [field.name] * field.width]
         if before is None
         else [str(n).split("__", 1)[-1] for n in before.get_feature_names_out()]
     )
-    numeric = {f.name for f in signature.inputs if f.datatype in ("FP32", "FP64", "INT64")}
-    return {names[i]: values for i, values in grown.thresholds().items() if i < len(names) and names[i] in numeric}
+    plain = {f.name for f in signature.inputs if f.datatype in ("FP32", "FP64", "INT64") and f.width == 1}
+    return {names[i]: values for i, values in thresholds.items() if i < len(names) and names[i] in plain}
+
+
+def _of_scikit_learn(last: Any) -> dict[int, list[float]]:
+    """Feature -> thresholds of a decision tree, or of all the trees of a forest or a boosting; nothing for other models."""
+    waiting, found = [last], dict[int, set[float]]()
+    while waiting:
+        part = waiting.pop()
+        tree = getattr(part, "tree_", None)
+        if tree is None:
+            several = getattr(part, "estimators_", ())
+            waiting += several.ravel().tolist() if hasattr(several, "ravel") else several
+            continue
+        for feature, threshold in zip(tree.feature.tolist(), tree.threshold.tolist(), strict=True):
+            if feature >= 0:  # a leaf has none
+                found.setdefault(feature, set()).add(threshold)
+    return {feature: sorted(values) for feature, values in found.items()}
 
 
 def _parts(model: object) -> tuple[Any | None, Any | None]:
