@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 import skops.io
 from sklearn.compose import ColumnTransformer
-from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
@@ -128,6 +128,24 @@ def test_gaps_are_allowed_where_the_model_takes_them(tmp_path, taken):
     gaps = np.where(RNG.random(X.shape) < 0.2, np.nan, X)
     assert found.bundle.signature.inputs[0].nullable
     assert np.allclose(predictor.predict({"input": gaps})["probability"], model.predict_proba(gaps)[:, 1], atol=1e-6)
+
+
+def test_gaps_that_nobody_showed_do_not_keep_a_forest_from_being_converted(tmp_path, taken):
+    model = RandomForestClassifier(5, max_depth=3, random_state=0).fit(X, Y)
+    shown = X[:5].tolist()
+    shown[0][0] = None
+    for name, rows in (("whole", X[:5].tolist()), ("gaps", shown)):
+        at = folder(tmp_path / name, "sklearn", inputs=[tensor(3)], rows=rows, **SKOPS)
+        skops.io.dump(model, at / "model.skops")
+
+    found, _ = taken(tmp_path / "whole")
+    assert (found.bundle.flavor, found.bundle.signature.inputs[0].nullable) == ("onnx", False)
+    assert any("refuses missing values" in note for note in found.notes)
+
+    found, predictor = taken(tmp_path / "gaps")
+    gaps = np.where(RNG.random(X.shape) < 0.2, np.nan, X)
+    assert (found.bundle.flavor, found.bundle.signature.inputs[0].nullable) == ("sklearn", True)
+    assert np.allclose(predictor.predict({"input": gaps})["probability"], model.predict_proba(gaps)[:, 1])
 
 
 def test_a_lightgbm_booster_is_read_from_its_text(tmp_path, taken):

@@ -61,6 +61,7 @@ _TOLD: dict[type, Callable[..., str]] = {
     e.RolloutRolledBack: lambda x: f"version {x.number} rolled back, {x.champion} answers alone: {x.verdict.reason}",
     e.AliasMoved: _moved,
     e.AliasRemoved: lambda x: f"{x.alias!r} of {x.model} was taken away from version {x.previous}: {x.reason}",
+    e.ModelVersionPackaged: lambda x: f"version {x.number} of {x.model} packaged as {x.flavor} ({x.note or x.source})",
     e.ModelVersionDeleted: lambda x: f"version {x.number} of {x.model} deleted: {x.reason}",
     e.ModelDeleted: lambda x: f"model {x.model} deleted with its {x.versions} versions: {x.reason}",
     e.AlertOpened: lambda x: x.alert.summary,

@@ -18,6 +18,7 @@ COMMANDS: dict[str, str] = {
     "sync": "send what runs recorded while their store was away",
     "data": "list dataset versions, add a file as one, show one, compare two",
     "models": "list and search models, ask who was champion when, move aliases, tag, approve",
+    "package": "show a bundle, write it out for MLflow, make one of what MLflow's clients logged",
     "why": "explain one prediction, event or alert, back to the data",
     "audit": "verify or export the ledger",
     "gc": "empty the trash and give back the space of what nothing needs",

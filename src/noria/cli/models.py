@@ -144,7 +144,7 @@ def _show(version: ModelVersion, pointing: list[str]) -> None:
         ["run", version.run_id or ""],
         ["trained model", version.trained or ""],
         ["source", version.source],
-        ["bundle", version.bundle or "none: registered from outside, not packaged"],
+        ["bundle", version.bundle or f"none: registered from outside; noria package build {version.ref}"],
         ["flavor", version.flavor],
         ["registered by", version.user],
         *[["dataset", digest] for digest in version.datasets],

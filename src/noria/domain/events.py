@@ -202,6 +202,18 @@ class AliasRemoved(Event, frozen=True, kw_only=True, tag=True):
     reason: str
 
 
+class ModelVersionPackaged(Event, frozen=True, kw_only=True, tag=True):
+    """A version that was registered from outside got its bundle, and can be served since. source: where its files came from."""
+
+    model: str
+    number: int
+    bundle: Digest
+    flavor: str
+    source: str
+    parity: float | None = None
+    note: str = ""
+
+
 class ModelVersionDeleted(Event, frozen=True, kw_only=True, tag=True):
     """Somebody deleted a version; its number is never given again."""
 
@@ -259,6 +271,7 @@ AnyEvent = (
     | RolloutRolledBack
     | AliasMoved
     | AliasRemoved
+    | ModelVersionPackaged
     | ModelVersionDeleted
     | ModelDeleted
     | AlertOpened

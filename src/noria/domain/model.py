@@ -65,10 +65,18 @@ class RegisteredModel(msgspec.Struct, frozen=True, kw_only=True):
     tags: dict[str, str] = {}
 
 
+class Packaged(msgspec.Struct, frozen=True, kw_only=True):
+    """What a version from outside was made into, so that it can be served. Said once of a version, like the bundle of one of the loop."""
+
+    bundle: Digest
+    flavor: str
+    signature: Signature
+
+
 class ModelVersion(msgspec.Struct, frozen=True, kw_only=True):
     """One registered version: what it is, where it came from and what it proved. Description and tags may change, nothing else.
 
-    bundle, signature: None for a version that was registered from outside and is not packaged yet. source: where its files are, a URI as whoever
+    bundle, signature: None for a version that was registered from outside, until it is packaged (once). source: where its files are, a URI as whoever
     registered it gave it; '' if the bundle says all. trained: the trained model that it is. user: who registered it.
     architecture: what kind of model it is, as far as somebody said ('' if nobody did); versions of the loop say it in their tag of that name.
     """

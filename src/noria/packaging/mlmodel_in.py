@@ -4,9 +4,10 @@ Writing such folders is mlmodel_out, the words of signatures are mlmodel_signatu
 Called by app/packaging.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ from noria.ports.flavor import Columns, Flavor
 from noria.wire.paths import checked_path
 
 PARITY_ROWS = 500
+MISSING = "missing values"
+"""How parity's reason begins when only rows with gaps were answered differently."""
 _DTYPES: dict[str, Any] = {"BOOL": np.bool_, "INT64": np.int64, "FP32": np.float32, "FP64": np.float64, "BYTES": object}
 
 
@@ -55,30 +58,29 @@ class TakenIn:
 
 
 def take_in(
-    folder: Path, *, name: str, blobs: BlobStore, flavors: Mapping[str, Flavor], run_id: RunId | None = None
+    folder: Path,
+    *,
+    name: str,
+    blobs: BlobStore,
+    flavors: Mapping[str, Flavor],
+    run_id: RunId | None = None,
+    recorded: bool = False,
 ) -> TakenIn:
     """Make a bundle of a model that MLflow saved, or take in a bundle that `noria package export` wrote, under its own address.
 
-    name: of the model in the bundle. Raises SourceUnreadable for what is no such folder, BundleRefused for what cannot be opened without running code
-    of it or says neither by signature nor by graph what it takes, BundleCorrupt for a damaged file.
+    name: of the model in the bundle. recorded: whether this store has the digests of the folder's files, as of those that were logged to it: only
+    then, and only where `flavors` gives those that carry code, is a pickle opened (ADR 25).
+    Raises SourceUnreadable for what is no such folder, BundleRefused for what cannot be opened without running code of it or says neither by
+    signature nor by graph what it takes, BundleCorrupt for a damaged file.
     """
     said = read(folder)
     if "noria" in said.flavors and (folder / MANIFEST).is_file():
         return _again(folder, blobs)
-    opened = open_model(folder, said.flavors, flavors=flavors)
+    opened = open_model(folder, said.flavors, flavors=flavors, recorded=recorded)
     columns = as_fields(said.signature["inputs"]) if said.signature and said.signature.get("inputs") else ()
     example = _example(folder, said, columns)
-    notes = list(opened.notes)
-    if isinstance(opened.model, bytes):
-        graph, signature, told = as_model(opened.model, columns)
-        opened, notes = Opened(model=graph, form=opened.form), notes + told
-        example = None if example is None or example.keys() != set(signature.input_names()) else example
-    else:
-        signature, example = _of_estimator(opened, columns, example)
-    built = _built(
-        opened,
-        signature,
-        example,
+    built_from = partial(
+        _built,
         name=name,
         said=said,
         blobs=blobs,
@@ -86,9 +88,17 @@ def take_in(
         trained=pinned(_text(folder / REQUIREMENTS)),
         run_id=run_id or RunId(said.run_id or ""),
     )
+    if isinstance(opened.model, bytes):
+        graph, signature, notes = as_model(opened.model, columns)
+        opened = replace(opened, model=graph)
+        example = None if example is None or example.keys() != set(signature.input_names()) else example
+        built = built_from(opened, signature, example)
+    else:
+        built, example, notes = _of_estimator(opened, columns, example, built_from)
     if example is None and built.bundle.flavor != "onnx":
         notes.append("not converted to ONNX: without an input_example nothing shows that both forms answer alike")
-    return TakenIn(digest=built.digest, bundle=built.bundle, form=opened.form, notes=(built.note, *notes))
+    told = (built.note, *opened.notes, *notes)
+    return TakenIn(digest=built.digest, bundle=built.bundle, form=opened.form, notes=told)
 
 
 def read(folder: Path) -> MlModel:
@@ -108,6 +118,24 @@ def read(folder: Path) -> MlModel:
         ) from exc
 
 
+class _Natively(Mapping[str, Flavor]):
+    """The flavors without ONNX. None is asked for before it is needed: some may not be given."""
+
+    def __init__(self, flavors: Mapping[str, Flavor]) -> None:
+        self._flavors = flavors
+
+    def __getitem__(self, name: str) -> Flavor:
+        if name == "onnx":
+            raise KeyError(name)
+        return self._flavors[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name in self._flavors if name != "onnx")
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
 def _built(
     opened: Opened,
     signature: Signature,
@@ -123,7 +151,7 @@ def _built(
     """Converted only where an example lets the conversion be judged."""
     text = any(field.datatype == "BYTES" for field in signature.outputs)
     judged = isinstance(opened.model, bytes) or (example is not None and not text)
-    allowed = flavors if judged else {key: flavors[key] for key in flavors if key != "onnx"}
+    allowed = flavors if judged else _Natively(flavors)
     shown = example if example is not None else _nothing(signature)
     return build(
         opened.model,
@@ -159,23 +187,47 @@ def spread(example: Columns, signature: Signature, *, rows: int = PARITY_ROWS) -
 
 
 def _of_estimator(
-    opened: Opened, columns: Sequence[Field], example: Columns | None
-) -> tuple[Signature, Columns | None]:
-    """Inputs by the logged signature, under the names that the model itself knows; outputs as the model answers."""
+    opened: Opened, columns: Sequence[Field], example: Columns | None, built_from: Callable[..., BuiltBundle]
+) -> tuple[BuiltBundle, Columns | None, list[str]]:
+    """A bundle of a fitted model: inputs by the logged signature, under the names that the model itself knows, outputs as the model answers.
+
+    What a model would answer for gaps that nobody showed is given up where only that keeps it from being converted.
+    """
     if not columns:
         raise BundleRefused(
             "the MLflow model does not say which columns it takes",
             cause="it was logged with neither a signature nor an input_example",
             remedy=f"log it again with input_example=X[:5]: mlflow.{opened.form}.log_model(model, ..., input_example=X[:5])",
         )
-    if len(columns) == 1 and len(opened.columns) == columns[0].width and columns[0].name not in opened.columns:
-        matrix = None if example is None else np.asarray(example[columns[0].name]).reshape(-1, len(opened.columns))
-        example = None if matrix is None else {name: matrix[:, i] for i, name in enumerate(opened.columns)}
-        columns = [
-            Field(name=name, datatype=columns[0].datatype, nullable=columns[0].nullable) for name in opened.columns
-        ]
-    inputs = tuple(_with_gaps(field, example, takes_missing=opened.takes_missing) for field in columns)
-    return Signature(inputs=inputs, outputs=opened.outputs), example
+    columns, example = _by_own_names(opened, columns, example)
+
+    def built(takes_missing: bool) -> BuiltBundle:
+        inputs = tuple(_with_gaps(field, example, takes_missing=takes_missing) for field in columns)
+        return built_from(opened, Signature(inputs=inputs, outputs=opened.outputs), example)
+
+    first = built(opened.takes_missing)
+    judged = first.bundle.parity
+    if judged is None or not judged.reason.startswith(MISSING) or not opened.takes_missing:
+        return first, example, []
+    strict = built(False)
+    if strict.bundle.flavor != "onnx":
+        return first, example, []
+    note = "refuses missing values, for which both forms answer differently; an input_example with a missing value keeps the model native instead"
+    return strict, example, [note]
+
+
+def _by_own_names(
+    opened: Opened, columns: Sequence[Field], example: Columns | None
+) -> tuple[Sequence[Field], Columns | None]:
+    """One matrix as the columns that the model was fitted on, if it knows their names."""
+    names = opened.columns
+    if len(columns) != 1 or len(names) != columns[0].width or columns[0].name in names:
+        return columns, example
+    matrix = None if example is None else np.asarray(example[columns[0].name]).reshape(-1, len(names))
+    kind, nullable = columns[0].datatype, columns[0].nullable
+    return [Field(name=name, datatype=kind, nullable=nullable) for name in names], (
+        None if matrix is None else {name: matrix[:, i] for i, name in enumerate(names)}
+    )
 
 
 def _with_gaps(field: Field, example: Columns | None, *, takes_missing: bool) -> Field:

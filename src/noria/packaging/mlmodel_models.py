@@ -1,8 +1,9 @@
 """Open the model in a folder of MLflow's without running code of it: ONNX, LightGBM's text, XGBoost's JSON and UBJ, scikit-learn kept with skops.
 
-What is pickled is refused. Which columns it takes and what becomes of it is mlmodel_in.
+A pickle is refused, unless this store recorded it and the project lets models carry code. Which columns a model takes is mlmodel_in.
 """
 
+import pickle
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -34,22 +35,27 @@ class Opened:
     notes: tuple[str, ...] = ()
 
 
-def open_model(folder: Path, said: Mapping[str, Mapping[str, Any]], *, flavors: Mapping[str, Flavor]) -> Opened:
+def open_model(
+    folder: Path, said: Mapping[str, Mapping[str, Any]], *, flavors: Mapping[str, Flavor], recorded: bool = False
+) -> Opened:
     """The model by the first of MLflow's flavors that is plain data. said: the flavors of the file MLmodel.
 
+    recorded: whether this store recorded the digests of these files; a pickled estimator is then opened where `flavors` gives the pickle flavor.
     Raises BundleRefused for what only its own code can open, BundleCorrupt for a damaged file, ExtraMissing.
     """
     if "onnx" in said:
         return Opened(model=_file(folder, said["onnx"].get("data")).read_bytes(), form="onnx")
     if "lightgbm" in said:
-        return _lightgbm(folder, said["lightgbm"], flavors)
+        return _lightgbm(folder, said["lightgbm"], flavors, recorded=recorded)
     if "xgboost" in said:
         return _xgboost(folder, said["xgboost"])
     if "sklearn" in said:
         kept = said["sklearn"].get("serialization_format", "pickle")
-        if kept != "skops":
-            raise _pickled(f"a scikit-learn model kept with {kept}", "mlflow.sklearn")
-        return _skops(_file(folder, said["sklearn"].get("pickled_model")), flavors, form="sklearn")
+        path = _file(folder, said["sklearn"].get("pickled_model"))
+        if kept == "skops":
+            return _skops(path, flavors, form="sklearn")
+        refusal = _pickled(f"a scikit-learn model kept with {kept}", "mlflow.sklearn")
+        return _unpickled(path, refusal, flavors=flavors, form="sklearn", recorded=recorded)
     loader = said.get("python_function", {}).get("loader_module", "none")
     others = ", ".join(name for name in said if name != "python_function") or f"python_function ({loader})"
     raise BundleRefused(
@@ -59,14 +65,14 @@ def open_model(folder: Path, said: Mapping[str, Mapping[str, Any]], *, flavors: 
     )
 
 
-def _lightgbm(folder: Path, said: Mapping[str, Any], flavors: Mapping[str, Flavor]) -> Opened:
+def _lightgbm(folder: Path, said: Mapping[str, Any], flavors: Mapping[str, Flavor], *, recorded: bool) -> Opened:
     path = _file(folder, said.get("data"))
     if path.suffix == ".skops":
         return _skops(path, flavors, form="lightgbm")
     if said.get("model_class") != "lightgbm.basic.Booster":
-        raise _pickled(
-            f"a {said.get('model_class')} kept with {said.get('serialization_format', 'pickle')}", "mlflow.lightgbm"
-        )
+        kept = said.get("serialization_format", "pickle")
+        refusal = _pickled(f"a {said.get('model_class')} kept with {kept}", "mlflow.lightgbm")
+        return _unpickled(path, refusal, flavors=flavors, form="lightgbm", recorded=recorded)
     try:
         import lightgbm
     except ModuleNotFoundError as exc:
@@ -137,6 +143,31 @@ def _skops(path: Path, flavors: Mapping[str, Flavor], *, form: str) -> Opened:
         copyfile(path, Path(scratch) / "model.skops")
         predictor = flavors["sklearn"].load(Path(scratch), Signature(inputs=(), outputs=()))
     model = cast(Reopened, predictor).model
+    return _of_estimator(model, form=form)
+
+
+def _unpickled(
+    path: Path, refusal: BundleRefused, *, flavors: Mapping[str, Flavor], form: str, recorded: bool
+) -> Opened:
+    """A pickled estimator, which runs its code: only from files that this store recorded, and only where the project allows it (ADR 25)."""
+    if not recorded:
+        raise refusal
+    try:
+        _ = flavors["pickle"]
+    except (KeyError, BundleRefused) as exc:
+        raise refusal from exc
+    try:
+        with path.open("rb") as stream:
+            model = pickle.load(stream)
+    except ModuleNotFoundError as exc:
+        raise _lacking(exc.name or "that it was made with") from exc
+    except Exception as exc:
+        # Whatever is in the file may raise anything.
+        raise BundleCorrupt(f"'{path.name}' cannot be loaded", cause=f"{type(exc).__name__}: {exc}"[:300]) from exc
+    return _of_estimator(model, form=form)
+
+
+def _of_estimator(model: Any, *, form: str) -> Opened:
     names = getattr(model, "feature_names_in_", ())
     return Opened(
         model=model,
@@ -201,8 +232,9 @@ def _file(folder: Path, path: Any) -> Path:
 def _pickled(what: str, module: str, *, how: str = "serialization_format='skops'") -> BundleRefused:
     return BundleRefused(
         f"{what} is a program, and Noria does not run it",
-        cause="a pickle runs whatever it holds when it is loaded, and this store did not make it",
-        remedy=f"log the model again as data: {module}.log_model(model, ..., {how}), or export it to ONNX",
+        cause="a pickle runs whatever it holds when it is loaded",
+        remedy=f"log the model again as data: {module}.log_model(model, ..., {how}), or as ONNX; or let models carry code "
+        "(allow_code = true under [packaging] in noria.toml), for what was logged to this store",
     )
 
 

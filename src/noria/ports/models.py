@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Protocol
 
-from noria.domain.model import AliasMove, ModelVersion
+from noria.domain.model import AliasMove, ModelVersion, Packaged
 from noria.domain.query import Page, Query
 
 
@@ -42,8 +42,12 @@ class ModelStore(Protocol):
         at: datetime,
         description: str | None = None,
         tags: Mapping[str, str | None] | None = None,
+        packaged: Packaged | None = None,
     ) -> ModelVersion:
-        """Change description or tags (None takes a tag away); what is not given stays. Raises NotFound."""
+        """Change description or tags (None takes a tag away), or say what a version without a bundle was packaged as; what is not given stays.
+
+        Raises NotFound, and AlreadyExists for a version that has another bundle: what it is served by never changes.
+        """
         ...
 
     def delete(self, model: str, number: int, *, at: datetime) -> None:

@@ -11,7 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from noria.domain.ids import Digest, EventId, RunId
-from noria.domain.model import AliasMove, Field, ModelVersion, SemanticVersion, Signature
+from noria.domain.model import AliasMove, Field, ModelVersion, Packaged, SemanticVersion, Signature
 from noria.domain.query import Comparison, Operator, Order, Query, Scope
 from noria.domain.query import Field as Asked
 from noria.errors import AlreadyExists, Conflict, InputInvalid, NotFound, QueryInvalid
@@ -255,6 +255,27 @@ class ModelsSuite:
         assert models.register(a_version()) == changed
         with pytest.raises(AlreadyExists):
             models.register(replace(a_version(), description="good", tags={"a": "b"}))
+
+    def test_a_version_from_outside_gets_its_bundle_once(self, models: ModelStore) -> None:
+        made = a_version()
+        assert made.bundle is not None
+        assert made.signature is not None
+        packaged = Packaged(bundle=made.bundle, flavor="onnx", signature=made.signature)
+        outside = replace(made, bundle=None, signature=None, flavor="")
+        models.register(outside)
+
+        changed = models.amend("delay", 1, at=LATER, packaged=packaged)
+
+        assert changed == replace(made, updated_at=LATER) == models.get("delay", 1)
+        assert models.versions("delay") == models.search(Query()).items == [changed]
+        assert models.amend("delay", 1, at=LATER, packaged=packaged) == changed
+        assert models.amend("delay", 1, at=LATER, description="served").bundle == made.bundle
+        assert models.register(outside).bundle == made.bundle
+        with pytest.raises(AlreadyExists, match="delay/1"):
+            models.amend("delay", 1, at=LATER, packaged=replace(packaged, bundle=Digest("blake3:other")))
+        assert models.get("delay", 1).bundle == made.bundle
+        with pytest.raises(NotFound):
+            models.amend("delay", 2, at=LATER, packaged=packaged)
 
     def test_a_deleted_version_is_gone_with_its_aliases_and_its_number(self, models: ModelStore) -> None:
         for number in (1, 2):

@@ -13,7 +13,7 @@ from noria.adapters.metadata.rules import micros
 from noria.domain.change import Webhook
 from noria.domain.deployment import Deployment
 from noria.domain.ids import Digest, digest_of
-from noria.domain.model import AliasMove, ModelVersion, RegisteredModel
+from noria.domain.model import AliasMove, ModelVersion, Packaged, RegisteredModel
 from noria.domain.query import Field, Order, Query
 from noria.errors import AlreadyExists, Conflict, InputInvalid, NotFound
 from noria.wire.nouns import fingerprint
@@ -107,16 +107,31 @@ def taken_number(version: ModelVersion, *, deleted: bool) -> AlreadyExists:
 
 
 def amended_version(
-    version: ModelVersion, *, at: datetime, description: str | None, tags: Mapping[str, str | None] | None
+    version: ModelVersion,
+    *,
+    at: datetime,
+    description: str | None,
+    tags: Mapping[str, str | None] | None,
+    packaged: Packaged | None,
 ) -> ModelVersion:
-    """A version with another description or other tags."""
+    """A version with another description, other tags, or its bundle. Raises AlreadyExists if it has another one."""
     micros(at, what=f"a change of version {version.ref}")
     return replace(
-        version,
+        version if packaged is None else _with_bundle(version, packaged),
         description=version.description if description is None else description,
         tags=changed_tags(version.tags, tags or {}),
         updated_at=at,
     )
+
+
+def _with_bundle(version: ModelVersion, packaged: Packaged) -> ModelVersion:
+    if version.bundle is not None and version.bundle != packaged.bundle:
+        raise AlreadyExists(
+            f"version {version.ref} is packaged already, as {version.bundle}",
+            cause="what a version is served by never changes",
+            remedy="register the files again as the next version, and package that",
+        )
+    return replace(version, bundle=packaged.bundle, flavor=packaged.flavor, signature=packaged.signature)
 
 
 def version_detail(version: ModelVersion) -> dict[str, str]:

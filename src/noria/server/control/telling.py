@@ -56,7 +56,7 @@ def link(event: e.AnyEvent) -> str:
     match event:
         case e.RunFinished() | e.RunFailed() | e.BundleBuilt() | e.GatesPassed() | e.GatesFailed():
             return f"/runs/{quote(event.run_id, safe='')}"
-        case e.ModelVersionRegistered() | e.ModelVersionApproved() | e.AliasMoved():
+        case e.ModelVersionRegistered() | e.ModelVersionApproved() | e.ModelVersionPackaged() | e.AliasMoved():
             return f"/models/{quote(event.model, safe='')}/versions/{event.number}"
         case e.AliasRemoved():
             return f"/models/{quote(event.model, safe='')}/versions/{event.previous}"

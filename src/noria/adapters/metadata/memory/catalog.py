@@ -14,7 +14,7 @@ from noria.adapters.metadata.memory.views import model_view, version_view
 from noria.domain.change import Change, ChangeKind
 from noria.domain.deployment import Deployment
 from noria.domain.ids import Digest
-from noria.domain.model import AliasMove, ModelVersion, RegisteredModel
+from noria.domain.model import AliasMove, ModelVersion, Packaged, RegisteredModel
 from noria.domain.query import Field, Order, Page, Query
 from noria.wire.nouns import pack
 
@@ -201,10 +201,11 @@ class MemoryModels:
         at: datetime,
         description: str | None = None,
         tags: Mapping[str, str | None] | None = None,
+        packaged: Packaged | None = None,
     ) -> ModelVersion:
         with self._lock:
             before = self._find(model, number)
-            changed = rules.amended_version(before, at=at, description=description, tags=tags)
+            changed = rules.amended_version(before, at=at, description=description, tags=tags, packaged=packaged)
             pack(changed)
             self._shelves.by_name[model].versions[number] = changed
             for kind, detail in rules.tag_changes(before, tags or {}):

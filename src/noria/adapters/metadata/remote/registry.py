@@ -7,7 +7,7 @@ from typing import cast
 from noria.adapters.metadata.remote.server import Server, listed
 from noria.domain.change import Change, ChangeKind, Webhook
 from noria.domain.ids import WebhookId
-from noria.domain.model import AliasMove, ModelVersion, RegisteredModel
+from noria.domain.model import AliasMove, ModelVersion, Packaged, RegisteredModel
 from noria.domain.query import Page, Query
 
 
@@ -37,10 +37,17 @@ class RemoteModels:
         at: datetime,
         description: str | None = None,
         tags: Mapping[str, str | None] | None = None,
+        packaged: Packaged | None = None,
     ) -> ModelVersion:
         changes = None if tags is None else dict(tags)
         answer = self._server.call(
-            "models.amend", model=model, number=number, at=at, description=description, tags=changes
+            "models.amend",
+            model=model,
+            number=number,
+            at=at,
+            description=description,
+            tags=changes,
+            packaged=packaged,
         )
         return cast(ModelVersion, answer)
 

@@ -13,7 +13,7 @@ from noria.adapters.metadata.sql import catalog, search
 from noria.adapters.metadata.sql.catalog import MOST_NAMES
 from noria.adapters.metadata.sql.connection import Connection, Database, listed, portions
 from noria.adapters.metadata.sql.feed import tell
-from noria.domain.model import AliasMove, ModelVersion
+from noria.domain.model import AliasMove, ModelVersion, Packaged
 from noria.domain.query import Page, Query
 from noria.wire.nouns import pack, unpack
 
@@ -103,10 +103,13 @@ class SqlModels:
         at: datetime,
         description: str | None = None,
         tags: Mapping[str, str | None] | None = None,
+        packaged: Packaged | None = None,
     ) -> ModelVersion:
         def work(connection: Connection) -> ModelVersion:
             row, stored = self._get(connection, model, number)
-            changed = rules_registry.amended_version(stored, at=at, description=description, tags=tags)
+            changed = rules_registry.amended_version(
+                stored, at=at, description=description, tags=tags, packaged=packaged
+            )
             connection.execute(
                 "UPDATE model_versions SET updated_at = ?, made = ?, doc = ? WHERE id = ?",
                 (rules.micros(at), row[2] or rules_registry.made(stored), pack(changed), row[0]),
