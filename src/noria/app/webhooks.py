@@ -25,6 +25,7 @@ from noria.errors import Conflict, LeaseLost, NoriaError, NotFound, SettingInval
 from noria.ports.clock import Clock
 from noria.ports.feed import Feed
 from noria.ports.metadata import Metadata
+from noria.ports.telemetry import Telemetry
 
 POLL_S = 0.5
 PORTION = 50
@@ -92,6 +93,7 @@ class Deliverer:
         forms: Mapping[str, Form] | None = None,
         elapsed: Callable[[], float] = monotonic,
         seed: int | None = None,
+        telemetry: Telemetry | None = None,
     ) -> None:
         self._metadata = metadata
         self._clock = clock
@@ -99,6 +101,7 @@ class Deliverer:
         self._forms: dict[str, Form] = {"noria": webhook_form, **(forms or {})}
         self._elapsed = elapsed
         self._random = random.Random(seed)
+        self._telemetry = telemetry
         self._troubles: dict[WebhookId, _Trouble] = {}
         self._holder = fresh()
         self._lease: JournalEntry | None = None
@@ -231,12 +234,18 @@ class Deliverer:
             answer = self._send(webhook, form, body, delivery=f"{webhook.id}-{change.seq}")
             if answer.is_taken:
                 self._well(webhook, metadata)
+                self._count("taken")
                 return True
             said, gone, wait = f"it answers {answer.status}", answer.status == GONE, answer.retry_after_s
         except (SettingInvalid, StoreUnavailable) as error:
             said, gone = f"{error.problem} ({error.cause})" if error.cause else error.problem, False
         self._ill(webhook, metadata, said=said, gone=gone, wait=wait)
+        self._count("failed")
         return False
+
+    def _count(self, outcome: str) -> None:
+        if self._telemetry is not None:
+            self._telemetry.count("noria_webhook_deliveries_total", outcome=outcome)
 
     def _send(self, webhook: Webhook, form: Form, body: bytes, *, delivery: str) -> Answer:
         headers = form.headers(body, webhook.secret, delivery=delivery, at=self._clock.now())

@@ -228,6 +228,10 @@ class Workspace(AbstractContextManager["Workspace"]):
         """Every project of the metadata store."""
         return self.metadata.projects()
 
+    def waiting(self) -> int:
+        """Writes that wait for their transaction in the metadata store."""
+        return self.metadata.waiting()
+
     def close(self) -> None:
         """Let go of everything that was opened."""
         for name in ("executor", "metadata"):

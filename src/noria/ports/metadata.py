@@ -89,6 +89,10 @@ class Metadata(Protocol):
         """Names of all projects that the database holds, sorted: they share what lies beside it."""
         ...
 
+    def waiting(self) -> int:
+        """Writes that wait for their transaction in this process, or in the server's; always 0 where nothing has to wait."""
+        ...
+
     def close(self) -> None:
         """Finish what is under way and let go of the database."""
         ...

@@ -29,7 +29,7 @@ HOURS = 12
 SHORTEST_KEY = 16
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 OPEN = frozenset({"/api/v1/session", "/api/v1/health"})
-GUARDED = ("/api/", "/ajax-api/", "/get-artifact", "/model-versions/get-artifact")
+GUARDED = ("/api/", "/ajax-api/", "/get-artifact", "/model-versions/get-artifact", "/metrics")
 """Where the data is. What lies elsewhere are the pages, which hold none."""
 
 

@@ -21,6 +21,7 @@ from noria.server.control import (
     deployments,
     ephemeral,
     home,
+    measuring,
     models,
     predictions,
     problems,
@@ -38,6 +39,7 @@ MAX_BODY = 16 * 1024 * 1024
 
 ROUTES: tuple[ControllerRouterHandler, ...] = (
     home.health,
+    measuring.metrics,
     home.status,
     audit.list_events,
     audit.verify_ledger,
@@ -94,7 +96,12 @@ def create_app(
     streams = streams or changes.Streams()
     hooks = hooks or webhooks.deliverer_of(workspace)
     # A workspace has the six ports of a metadata store, each opened at its first use; so the server opens none before it is asked.
-    routes = [*ROUTES, store_router(workspace), blobs_router(workspace), *([_router(pages)] if pages else [])]
+    routes = [
+        *ROUTES,
+        store_router(measuring.measured(workspace, workspace.telemetry)),
+        blobs_router(workspace),
+        *([_router(pages)] if pages else []),
+    ]
     if workspace.is_ephemeral:
         routes.append(ephemeral.reset)
     return Litestar(

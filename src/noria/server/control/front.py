@@ -16,6 +16,7 @@ from noria.ports.blobs import BlobStore
 from noria.ports.clock import Clock
 from noria.ports.metadata import Metadata
 from noria.server.control.access import Gatekeeper
+from noria.server.control.measuring import measured, timed
 
 PROTOCOL = "noria.server.mlflow.app:create_app"
 PREFIXES = ("/api/2.0/mlflow", "/api/3.0/mlflow", "/api/2.0mlflow", "/ajax-api/")
@@ -40,9 +41,10 @@ def front(
     protocol: ASGIApp = getattr(import_module(module), name)(_Stores(workspace, default_root, hooks))
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != ScopeType.HTTP or not is_protocol(scope["path"]):
+        if scope["type"] != ScopeType.HTTP or not is_protocol(path := single(scope["path"])):
             await control(scope, receive, send)
             return
+        scope["path"] = path
         try:
             gatekeeper.check(scope)
         except NoriaError as error:
@@ -50,7 +52,7 @@ def front(
             return
         await protocol(scope, receive, send)
 
-    return answer
+    return timed(answer, workspace.telemetry)
 
 
 class _Stores:
@@ -67,7 +69,7 @@ class _Stores:
 
     @property
     def metadata(self) -> Metadata:
-        return self._workspace.metadata
+        return measured(self._workspace.metadata, self._workspace.telemetry)
 
     @property
     def blobs(self) -> BlobStore:
@@ -76,6 +78,15 @@ class _Stores:
     @property
     def clock(self) -> Clock:
         return self._workspace.clock
+
+
+def single(path: str) -> str:
+    """A path that begins with one slash: those who join a server's address that ends in a slash to a path ask for two.
+
+    >>> single("//get-artifact"), single("/runs//7")
+    ('/get-artifact', '/runs//7')
+    """
+    return f"/{path.lstrip('/')}" if path.startswith("//") else path
 
 
 def is_protocol(path: str) -> bool:

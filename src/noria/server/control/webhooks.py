@@ -28,7 +28,13 @@ FORMS = {"mlflow": "noria.server.mlflow.webhook_events"}
 def deliverer_of(workspace: Workspace) -> Deliverer:
     """Who tells the workspace's webhooks, by its settings, in every form that this server speaks; not started."""
     forms = {name: cast(Form, import_module(module)) for name, module in FORMS.items()}
-    return Deliverer(lambda: workspace.metadata, clock=workspace.clock, rules=rules_of(workspace.settings), forms=forms)
+    return Deliverer(
+        lambda: workspace.metadata,
+        clock=workspace.clock,
+        rules=rules_of(workspace.settings),
+        forms=forms,
+        telemetry=workspace.telemetry,
+    )
 
 
 @get("/api/v1/webhooks", sync_to_thread=True, tags=["changes"])

@@ -62,5 +62,9 @@ class MemoryMetadata:
         """The one project."""
         return [self._project]
 
+    def waiting(self) -> int:
+        """None: a write is done at once."""
+        return 0
+
     def close(self) -> None:
         """Nothing is held that must be let go."""

@@ -79,6 +79,10 @@ class Database:
         finally:
             self._turn.release()
 
+    def waiting(self) -> int:
+        """Writes that wait for their transaction, in any lane."""
+        return sum(writer.waiting() for writer in list(self._writers.values()))
+
     def close(self) -> None:
         """Finish what waits to be written and close every connection."""
         if os.getpid() != self._pid:

@@ -56,6 +56,10 @@ class RemoteMetadata:
         """Names of all projects that the server's database holds."""
         return cast(list[str], self._server.call("metadata.projects"))
 
+    def waiting(self) -> int:
+        """Writes that wait in the server's store."""
+        return cast(int, self._server.call("metadata.waiting"))
+
     def close(self) -> None:
         """Close the connections of all threads."""
         self._server.close()

@@ -69,6 +69,10 @@ class Database(Protocol):
         """Run queries on one unchanging view of the store, which holds all that was answered before."""
         ...
 
+    def waiting(self) -> int:
+        """Writes that wait for their transaction."""
+        ...
+
 
 def listed(values: Collection[object]) -> tuple[str, tuple[object, ...]]:
     """Marks and values for `IN (...)`. The last value is repeated up to a power of two, so that few statements differ; none becomes NULL.

@@ -80,6 +80,10 @@ class Group:
             self._queue.put(job)
         return job.answer.result()
 
+    def waiting(self) -> int:
+        """How many wait for a transaction to begin."""
+        return self._queue.qsize()
+
     def close(self) -> None:
         """Finish what waits, then let go of the connection."""
         with self._closing:

@@ -43,6 +43,10 @@ class SqlMetadata:
         rows = self._database.read(lambda connection: connection.execute("SELECT name FROM projects").fetchall())
         return sorted(row[0] for row in rows)
 
+    def waiting(self) -> int:
+        """Writes that wait for the thread that writes."""
+        return self._database.waiting()
+
     def close(self) -> None:
         """Finish what is under way and let go of the database."""
         let_go, self._let_go = self._let_go, None

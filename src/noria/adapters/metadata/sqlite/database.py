@@ -71,6 +71,10 @@ class Database:
         connection.close()
         return answer
 
+    def waiting(self) -> int:
+        """Writes that wait for their transaction."""
+        return self._writer.waiting()
+
     def close(self) -> None:
         """Finish what waits to be written and close every connection."""
         self._writer.close()
