@@ -91,7 +91,7 @@ def _of_model(name: str, signature: Signature, *, alone: bool) -> dict[str, Docu
         {
             "dataframe_split": _object(
                 {
-                    "columns": {"const": list(signature.input_names())},
+                    "columns": _exactly([{"const": name} for name in signature.input_names()]),
                     "data": {"type": "array", "minItems": 1, "items": _listed(signature)},
                 }
             )
@@ -137,9 +137,7 @@ def _tensors(signature: Signature) -> Document:
         )
         for f in signature.inputs
     ]
-    size = len(tensors)
-    inputs = {"type": "array", "prefixItems": tensors, "minItems": size, "maxItems": size}
-    return _object({"inputs": inputs})
+    return _object({"inputs": _exactly(tensors)})
 
 
 def _row(signature: Signature) -> Document:
@@ -147,8 +145,11 @@ def _row(signature: Signature) -> Document:
 
 
 def _listed(signature: Signature) -> Document:
-    size = len(signature.inputs)
-    return {"type": "array", "prefixItems": [_value(f) for f in signature.inputs], "minItems": size, "maxItems": size}
+    return _exactly([_value(f) for f in signature.inputs])
+
+
+def _exactly(items: list[Document]) -> Document:
+    return {"type": "array", "prefixItems": items, "minItems": len(items), "maxItems": len(items)}
 
 
 def _value(field: Field) -> Document:
