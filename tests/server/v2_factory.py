@@ -17,12 +17,14 @@ from noria.domain.model import Field, Signature
 from noria.packaging.signature import checker, unseen_counter
 from noria.server.inference.access import Keys
 from noria.server.inference.answering import Answering, Told
+from noria.server.inference.app import InferenceApp
 from noria.server.inference.codec import Desk, Reply
 from noria.server.inference.limits import Gate, Limits
 from noria.server.inference.metrics import Metrics
 from noria.server.inference.v2 import CODEC
 from noria.serving.live import Board, Live, Served
 from noria.serving.record import Recorder
+from tests.server.inference_rig import _Protocol, _Scope
 
 FIELDS = (
     Field(name="truth", datatype="BOOL"),
@@ -92,6 +94,7 @@ class House:
         self.metrics = Metrics()
         self.answering = Answering(board, self.recorder, self.metrics, **settings)
         self.desk = Desk(board, Shelf(board), self.metrics)
+        self.app = InferenceApp(self.answering, status=dict, flush=None, shelf=self.desk.shelf)  # type: ignore[arg-type]
 
     def rest(self, body: Any, *, name: str = "echo", version: str | None = None, **headers: str) -> tuple[Any, Reply]:
         """POST .../infer without the sockets: (the JSON of the answer, the reply). Raises what app turns into a status."""
@@ -105,6 +108,17 @@ class House:
         reply = CODEC.respond(call, question, answer)  # type: ignore[arg-type]
         length = dict(reply.headers).get("inference-header-content-length")
         return msgspec.json.decode(reply.body[: int(length) if length else None]), reply
+
+    def http(
+        self, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None
+    ) -> tuple[int, dict[str, str], bytes]:
+        """A request through the whole HTTP application: (status, headers, body)."""
+        protocol = _Protocol(body)
+        asyncio.run(
+            self.app.__rsgi__(_Scope(method, path, {"content-length": str(len(body)), **(headers or {})}), protocol)
+        )
+        assert protocol.status, "nothing was answered"
+        return protocol.status, protocol.headers, protocol.content
 
     def tell(self, method: str, path: str, body: bytes = b"") -> tuple[int, Any]:
         """Anything else over REST: (status, JSON)."""
@@ -222,4 +236,5 @@ def ask(address: str, method: str, request: Any, *, metadata: Any = (), timeout:
     with grpc.insecure_channel(address) as channel:
         call = channel.unary_unary(path)
         content = request if isinstance(request, bytes) else request.SerializeToString()
-        return message(f"{kind}Response").FromString(call(content, metadata=metadata, timeout=timeout))
+        answered = call(content, metadata=metadata, timeout=timeout)
+        return message(f"{kind}Response").FromString(answered)

@@ -13,8 +13,7 @@ from noria.domain.model import Field
 from noria.errors import RequestInvalid
 from noria.server.inference.answering import Read
 from noria.server.inference.v2_tensors import BYTES_ONLY, WIRE, first_text, from_bytes, gather, in_range, wire
-from noria.server.inference.v2_usual import UsualRequest, read_usual, usual
-from noria.server.inference.v2_usual import Wanted as Wanted  # noqa: PLC0414 - gRPC says it too
+from noria.server.inference.v2_usual import UsualRequest, Wanted, read_usual, usual
 from noria.serving.live import Served
 
 Long = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]

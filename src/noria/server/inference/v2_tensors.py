@@ -4,6 +4,7 @@ Source: kserve/open-inference-protocol, required API, tensor data types; Triton,
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from math import prod
 from typing import Any
 
@@ -43,6 +44,8 @@ ACCEPTED: dict[FieldType, frozenset[str]] = {
     "BYTES": frozenset({"BYTES"}),
 }
 """Which tensors a column takes: those that fit into it without loss (of UINT64, the values below 2^63)."""
+_quiet = partial(np.errstate, over="ignore", invalid="ignore")
+"""Numbers beyond FP32 are refused by name, and a NaN may be a signalling one: neither is worth a warning in the log."""
 _MOST = np.iinfo(np.int64).max
 
 
@@ -57,11 +60,12 @@ def gather(names: list[str], served: Served, read: Callable[[int, Field], Any]) 
         raise RequestInvalid(f"tensor {twice!r} was sent twice", remedy="send each column once")
     columns: dict[str, Any] = {}
     blocks: list[tuple[list[str], Any]] = []
-    for field in served.signature.inputs:
-        i = places.pop(field.name, None)
-        if i is not None:
-            values = columns[field.name] = _settled(read(i, field), field)
-            blocks.append(_block(values, field))
+    with _quiet():
+        for field in served.signature.inputs:
+            i = places.pop(field.name, None)
+            if i is not None:
+                values = columns[field.name] = _settled(read(i, field), field)
+                blocks.append(_block(values, field))
     columns.update(dict.fromkeys(places))
     return Read(columns, blocks)
 
@@ -139,7 +143,8 @@ def first_text(datatype: str, value: Any) -> str | None:
     if value is None or datatype not in WIRE:
         return None
     try:
-        return str(value if datatype == "BYTES" else WIRE[datatype](value).item())
+        with _quiet():
+            return str(value if datatype == "BYTES" else WIRE[datatype](value).item())
     except (ValueError, TypeError, OverflowError):
         return None  # columns() says what is wrong with it
 

@@ -12,8 +12,9 @@ import numpy as np
 from noria.domain.model import Field
 from noria.errors import RequestInvalid
 from noria.server.inference.answering import Read
-from noria.server.inference.v2_question import Wanted, keys_of
+from noria.server.inference.v2_question import keys_of
 from noria.server.inference.v2_tensors import BYTES_ONLY, WIRE, first_text, from_bytes, gather, in_range, text_of, wire
+from noria.server.inference.v2_usual import Wanted
 from noria.serving.live import Served
 
 CONTENTS = {
