@@ -8,6 +8,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import psutil
 import pytest
@@ -75,6 +76,20 @@ def test_files_go_up_are_listed_come_down_and_go(server: Server) -> None:
     assert listed(server) == [("a.txt", False, 1)]
     missing = server.ask("GET", f"{FILES}/dir/b.txt")
     assert (missing.status, missing.json["error_code"]) == (404, "RESOURCE_DOES_NOT_EXIST")
+
+
+@pytest.mark.parametrize("step", [0, 12, 20, 95, 100])
+def test_images_keep_the_names_that_clients_give_them(server: Server, step: int) -> None:
+    info = a_run(server)
+    path = f"{info['run_id']}/artifacts/images/loss%step%{step}%timestamp%1795276103221%tb1f.png"
+
+    put(server, f"{info['experiment_id']}/{quote(path)}", b"png")
+
+    asked = {"run_id": info["run_id"], "path": "images"}
+    name = server.ok("GET", "artifacts/list", asked)["files"][0]["path"]
+    assert name == path.partition("/artifacts/")[2]
+    found = server.ask("GET", "/get-artifact", query={"run_id": info["run_id"], "path": name})
+    assert (found.status, found.body) == (200, b"png")
 
 
 def test_putting_a_file_again_replaces_it(server: Server) -> None:

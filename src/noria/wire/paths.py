@@ -2,8 +2,13 @@
 
 A server decodes a URL once; what this sees is meant literally. But paths travel on, through proxies, other servers and other people's tools, and each
 of them may decode or normalise again. So a path must stay harmless however often it is percent-decoded, and in Unicode's compatibility form.
+
+Harmless is also what looks encoded by chance: a number after a percent sign, as MLflow names images ('loss%step%12%timestamp%1795'). Two decimal
+digits without a leading zero are never a dot, a slash or a line's end; they may be a control character (%10-%19) or a byte that continues no text
+(%80-%99), which lead nowhere.
 """
 
+import codecs
 import re
 import unicodedata
 from urllib.parse import unquote_to_bytes
@@ -21,6 +26,8 @@ _SLASHES = re.compile("[\\\\\u2044\u2215\u2216\u29f5\u29f8\u29f9\ufe68\uff0f\uff
 """Backslash, and characters that some program takes for a slash or a backslash."""
 _PLAIN = re.compile(r"\w[\w.-]*(?:/\w[\w.-]*)*", re.ASCII)
 """What nearly every path is, and nothing can be wrong with."""
+_NUMBERS = frozenset(map(chr, range(0x10, 0x1A)))
+"""Control characters that two decimal digits may stand for."""
 _UNSEEN = frozenset(("Cc", "Cs", "Zl", "Zp"))
 _TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 """They make a name look like another one."""
@@ -54,7 +61,7 @@ def checked_path(text: str) -> str:
             raise _refused(text, "its encoded bytes are no text")
         if decoded.count("/") != form.count("/"):
             raise _refused(text, "it has other folders when it is decoded")
-        cause = _fault(decoded)
+        cause = _fault("".join("_" if letter in _NUMBERS else letter for letter in decoded))
         if cause:
             raise _refused(text, f"{cause} when it is decoded")
         form = decoded
@@ -91,12 +98,23 @@ def _fault_of_part(part: str) -> str:
 
 
 def _decoded(text: str) -> str | None:
-    """Percent-decoded once, as UTF-8; None for bytes that are none (overlong forms among them)."""
+    """Percent-decoded once, as UTF-8, U+FFFD for a byte that continues nothing; None for bytes that are no text (overlong forms among them)."""
     narrow = _WIDE.sub(lambda match: chr(int(match[1], 16)), text)
     try:
-        return unquote_to_bytes(narrow).decode()
+        return unquote_to_bytes(narrow).decode(errors=_LONE)
     except UnicodeError:
         return None
+
+
+def _stand_in(error: UnicodeError) -> tuple[str, int]:
+    """U+FFFD for a byte that continues text where none began. Raises the error for every other one."""
+    if isinstance(error, UnicodeDecodeError) and 0x80 <= error.object[error.start] < 0xC0:
+        return "\ufffd", error.start + 1
+    raise error
+
+
+_LONE = "noria.lone"
+codecs.register_error(_LONE, _stand_in)
 
 
 def _refused(text: str, cause: str) -> PathRefused:
