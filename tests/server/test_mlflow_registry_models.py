@@ -181,6 +181,13 @@ def test_a_version_is_answered_as_it_was_registered(server: Server) -> None:
     assert (made["version"], made["current_stage"], made["status"]) == ("1", "None", "READY")
 
 
+def test_a_version_without_a_description_has_an_empty_one(server: Server) -> None:
+    a_model(server, versions=1)
+
+    assert get_version(server, "1")["description"] == ""
+    assert get(server)["latest_versions"][0]["description"] == ""
+
+
 def test_numbers_are_never_given_again(server: Server) -> None:
     a_model(server, versions=3)
 

@@ -51,7 +51,7 @@ class VersionView(msgspec.Struct, omit_defaults=True):
     source: str
     run_id: str
     status: str
-    description: str | msgspec.UnsetType = msgspec.UNSET
+    description: str
     user_id: str | msgspec.UnsetType = msgspec.UNSET
     run_link: str | msgspec.UnsetType = msgspec.UNSET
     model_id: str | msgspec.UnsetType = msgspec.UNSET
@@ -113,7 +113,7 @@ def show_version(found: ModelVersion, aliases: Sequence[str] = ()) -> VersionVie
         source=found.source,
         run_id=found.run_id or "",
         status="READY",
-        description=found.description or msgspec.UNSET,
+        description=found.description,
         user_id=found.user or msgspec.UNSET,
         run_link=found.tags.get(LINK_TAG) or msgspec.UNSET,
         model_id=found.trained or msgspec.UNSET,
