@@ -53,6 +53,14 @@ def test_an_unknown_operation_is_told_as_the_protocol_does(server: Server) -> No
     assert (wrong.status, wrong.headers["allow"]) == (405, "GET")
 
 
+def test_a_slash_too_many_at_the_beginning_leads_to_the_same(server: Server, guarded: Server) -> None:
+    for method, path in PROTOCOL:
+        assert server.ask(method, f"/{path}").body == server.ask(method, path).body, path
+        assert guarded.ask(method, f"/{path}").status == 401, path
+    refused = server.ask("GET", "//model-versions/get-artifact", query={"name": "m", "version": "1", "path": "../x"})
+    assert (refused.status, refused.json["message"]) == (400, "Invalid path")
+
+
 @pytest.mark.parametrize(("method", "path"), PROTOCOL)
 @pytest.mark.parametrize(
     "shown", [None, "Bearer wrong", basic("ada", "wrong"), basic(KEY, ""), "Basic !", "Basic eDp5"]
