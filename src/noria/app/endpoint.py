@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from noria.app.redaction import redaction_salt
 from noria.app.workspace import Workspace
 from noria.domain.ids import PredictionId, derive, fresh
 from noria.domain.prediction import PredictionRecord, Scalar
@@ -18,6 +19,7 @@ from noria.ports.predictions import PredictionWriter
 from noria.serving import desired
 from noria.serving.columns import from_lists, to_lists
 from noria.serving.desired import DesiredState
+from noria.serving.recording import EVERYTHING, as_set, check_against, is_kept
 from noria.serving.route import pick, position
 
 
@@ -89,15 +91,22 @@ class Endpoint:
             raise ModelUnknown(f"nothing is deployed as {self._deployment!r}", remedy="noria status")
         if self._state is None or state.generation != self._state.generation:
             cache = self._workspace.home / "cache"
-            self._opened = {
+            opened: dict[str, OpenBundle] = {
                 v.bundle: self._opened.get(v.bundle)
                 or open_bundle(v.bundle, blobs=self._workspace.blobs, cache=cache, flavors=self._workspace.flavors)
                 for v in state.variants
             }
-            self._state = state
+            recording = self._workspace.settings.serving.recording.get(self._deployment, EVERYTHING)
+            for each in opened.values():
+                check_against(recording, each.manifest.signature, deployment=self._deployment)
+            self._opened, self._state = opened, state
         return state
 
     def _record(self, record: PredictionRecord) -> None:
+        recording = self._workspace.settings.serving.recording.get(self._deployment, EVERYTHING)
+        if not is_kept(recording, record.request_id):
+            return
+        record = as_set(record, recording, salt=redaction_salt(self._workspace.home) if recording.digest else b"")
         if self._writer is None:
             self._writer = self._workspace.predictions.writer(self._deployment, name=f"in-process-{fresh()[:8]}")
         self._writer.write([record])

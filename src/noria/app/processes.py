@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from noria.errors import StoreUnavailable
+from noria.serving.recording import Recording, written
 
 
 @dataclass(frozen=True)
@@ -44,11 +45,14 @@ def start_worker(
     blobs_location: str = "",
     project: str = "default",
     allow_code: bool = False,
+    recording: Mapping[str, Recording] | None = None,
 ) -> Process:
-    """Start a worker over a home. Port 0 takes any free one. blobs, blobs_location, allow_code: as in the settings."""
+    """Start a worker over a home. Port 0 takes any free one. blobs, blobs_location, allow_code, recording: as in the settings."""
     extra = [*(["--durable"] if durable else []), *(["--replay-clock"] if replay_clock else [])]
     if (blobs, blobs_location) != ("local", ""):
         extra += ["--blobs", blobs, "--blobs-location", blobs_location, "--project", project]
+    if recording:
+        extra += ["--recording", written(recording)]
     return _start(
         [
             "-m",

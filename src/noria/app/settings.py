@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from noria.errors import SettingInvalid
+from noria.serving.recording import Recording
 
 FILE = "noria.toml"
 
@@ -26,7 +27,11 @@ class Stores(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Serving(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Addresses of the servers. durable: a prediction is on disk before it is answered."""
+    """Addresses of the servers. durable: a prediction is on disk before it is answered.
+
+    recording: deployment -> which share of its requests is recorded (`rate`), without which inputs (`leave_out`), with which text inputs only as a
+    salted digest (`digest`): `[serving.recording.NAME]`. The salt is `redaction.salt` in the home, or NORIA_REDACTION_SALT (64 hexadecimal digits).
+    """
 
     host: str = "127.0.0.1"
     port: int = 8321
@@ -34,6 +39,7 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Processes that answer predictions in `noria up`."""
     worker_port: int = 8322
     durable: bool = False
+    recording: dict[str, Recording] = {}
 
 
 class Notify(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -159,6 +159,11 @@ def _recompute(workspace: Workspace, found: LoggedPrediction, version: ModelVers
     from noria.serving.predict import answer
 
     record = found.record
+    if record.redacted:
+        names = ", ".join(repr(name) for name in record.redacted)
+        return Recomputed(
+            equal=False, outputs={}, problem=f"the log was told to redact {names}: it cannot be answered again"
+        )
     try:
         opened = open_bundle(
             bundle_of(version), blobs=workspace.blobs, cache=workspace.home / "cache", flavors=workspace.flavors

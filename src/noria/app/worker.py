@@ -5,7 +5,7 @@ The HTTP half is server/inference, which builds on this one; `python -m noria.ap
 
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import cast
@@ -14,6 +14,7 @@ import msgspec
 
 from noria.app.flavors import Flavors
 from noria.app.plugins import load
+from noria.app.redaction import redaction_salt
 from noria.app.settings import code_is_allowed
 from noria.app.stores import open_blobs
 from noria.app.worker_group import GroupUnloaded, standing
@@ -27,6 +28,7 @@ from noria.ports.telemetry import Telemetry
 from noria.serving.companions import UNTRIED, Judgement
 from noria.serving.live import Board
 from noria.serving.record import CAPACITY_ROWS, LINGER_S, Recorder, RingStatus, WhenFull
+from noria.serving.recording import EVERYTHING, SALT_BYTES, Recording
 
 log = logging.getLogger(__name__)
 
@@ -45,12 +47,16 @@ class VariantStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeploymentStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """generation: what answers now (0: nothing does). loaded: whether it is the newest that was published. problem: why it is not."""
+    """generation: what answers now (0: nothing does). loaded: whether it is the newest that was published. problem: why it is not.
+
+    recording: how much of it goes into the prediction log.
+    """
 
     generation: int
     loaded: bool
     variants: tuple[VariantStatus, ...] = ()
     problem: str = ""
+    recording: Recording = EVERYTHING
 
 
 class WorkerStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,13 +106,14 @@ class Worker:
         recorded: bool = True,
         group: Path | None = None,
         slot: int = 0,
+        recording: Mapping[str, Recording] | None = None,
     ) -> None:
         """home: the project's folder (`.noria`). blobs: where bundles are, by default in that folder. documents: what shall be served, by default
         published beside the bundles.
 
         deployments: which to serve, None: all that are published, also later ones. recorded: whether predictions are logged at all.
         group, slot: the folder and the number of this process among those that share its port (worker_group).
-        telemetry: told of loads."""
+        telemetry: told of loads. recording: how much is recorded of deployments that are not recorded whole."""
         self.blobs = blobs or open_blobs("local", "", home=home, project="")
         self.board = Board()
         self.recorder = Recorder(
@@ -114,7 +121,10 @@ class Worker:
             capacity_rows=capacity_rows,
             when_full="refuse" if durable else when_full,
             linger_s=0.0 if durable else LINGER_S,
+            recording=recording,
+            salt=redaction_salt(home) if any(each.digest for each in (recording or {}).values()) else bytes(SALT_BYTES),
         )
+        self._recording = dict(recording or {})
         self._group, self._slot, self._recorded = group, slot, recorded
         self._unloaded = Unloaded() if group is None else GroupUnloaded(group, slot, flush=self.recorder.flush)
         self.loader = Loader(
@@ -126,6 +136,7 @@ class Worker:
             telemetry=telemetry,
             unloaded=self._unloaded,
             documents=documents,
+            recording=self._recording,
         )
 
     @staticmethod
@@ -166,8 +177,9 @@ class Worker:
         live = next((one for one in self.board.all() if one.deployment == name), None)
         error = self.board.error(name)
         problem = "" if error is None else f"{error.headline()} {error.cause}".strip()
+        recording = self._recording.get(name, EVERYTHING)
         if live is None:
-            return DeploymentStatus(generation=0, loaded=False, problem=problem)
+            return DeploymentStatus(generation=0, loaded=False, problem=problem, recording=recording)
         variants = tuple(
             VariantStatus(
                 name=s.variant.name,
@@ -181,7 +193,13 @@ class Worker:
             )
             for s in live.variants
         )
-        return DeploymentStatus(generation=live.generation, loaded=error is None, variants=variants, problem=problem)
+        return DeploymentStatus(
+            generation=live.generation,
+            loaded=error is None,
+            variants=variants,
+            problem=problem,
+            recording=recording,
+        )
 
     def flush(self) -> bool:
         """Wait until everything answered before this call, by any process of the group, is in the log. False: it was not within some seconds."""

@@ -24,6 +24,7 @@ from noria.ports.telemetry import Telemetry
 from noria.serving import desired
 from noria.serving.companions import batcher_for, example_columns, judge
 from noria.serving.live import Board, Live, Served
+from noria.serving.recording import EVERYTHING, Recording, check_against
 
 POLL_S = 0.1
 RETRY_S = 2.0
@@ -45,6 +46,7 @@ class Loader:
         unloaded: Unloaded | None = None,
         telemetry: Telemetry | None = None,
         documents: BlobStore | None = None,
+        recording: Mapping[str, Recording] | None = None,
     ) -> None:
         """only: the deployments to serve, None: all that are published. unloaded: what was taken off by hand, shared by the workers of a group.
 
@@ -54,6 +56,7 @@ class Loader:
         self._board, self._blobs, self._cache, self._flavors, self._only = board, blobs, cache, flavors, only
         self._unloaded = unloaded or Unloaded()
         self._documents = documents or blobs
+        self._recording = dict(recording or {})
         self._store_away = ""
         self._telemetry = telemetry
         self._seen: dict[str, bytes] = {}
@@ -191,6 +194,10 @@ class Loader:
                 f"deployment {state.deployment!r} was published without a variant", remedy="publish one with a champion"
             )
         served = tuple(self._served(variant) for variant in state.variants)
+        for each in served:
+            check_against(
+                self._recording.get(state.deployment, EVERYTHING), each.signature, deployment=state.deployment
+            )
         return Live(
             deployment=state.deployment,
             generation=state.generation,

@@ -21,6 +21,11 @@ metadata = "sqlite"        # one file, write-ahead log, an answer means it is on
 host = "127.0.0.1"         # loopback needs no login; any other address demands one
 port = 8321
 durable = false            # true: a prediction is on disk before it is answered
+
+# [serving.recording.NAME]   # a deployment that is not recorded whole: a tenth of its requests, without one input, another only as a digest
+# rate = 0.1
+# leave_out = ["name"]
+# digest = ["email"]
 """
 
 PIPELINE = '''\

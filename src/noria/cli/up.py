@@ -52,6 +52,7 @@ def run(options: argparse.Namespace) -> int:
                     host=host,
                     port=serving.worker_port,
                     durable=serving.durable,
+                    recording=serving.recording,
                     blobs=workspace.settings.stores.blobs,
                     blobs_location=workspace.settings.stores.blobs_location,
                     project=workspace.project,

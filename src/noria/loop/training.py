@@ -4,6 +4,7 @@ Two clocks cut everything: `recipe.time` (when the prediction was asked for) and
 """
 
 import inspect
+import json
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from itertools import product
@@ -73,8 +74,8 @@ def labelled_rows(
     base = open_table(tables.read(recipe.base)).select(columns)
     types = base.schema
     parts = [base.lazy().filter(pl.col(recipe.label).is_not_null() & (pl.col(recipe.known) <= known_by))]
-    wanted = ["at", "label", "label_at", *(f"in.{name}" for name in recipe.features)]
-    served = open_table(predictions.joined(recipe.deployment, known_by=known_by, columns=wanted))
+    wanted = ["at", "label", "label_at", "redacted", *(f"in.{name}" for name in recipe.features)]
+    served = as_sent(open_table(predictions.joined(recipe.deployment, known_by=known_by, columns=wanted)), recipe)
     if served.height:
         sources = {recipe.time: "at", recipe.known: "label_at", recipe.label: "label"}
         sources |= {name: f"in.{name}" for name in recipe.features}
@@ -82,6 +83,13 @@ def labelled_rows(
         parts.append(labelled.select([pl.col(sources[name]).cast(types[name]).alias(name) for name in columns]))
     frame = pl.concat(parts).sort(recipe.time, maintain_order=True).collect()
     return known_only(frame, recipe, known_by=known_by)
+
+
+def as_sent(served: pl.DataFrame, recipe: Recipe) -> pl.DataFrame:
+    """The logged rows (with the column `redacted`) that have every feature as it was sent: nothing is learnt from digests."""
+    noted = [text for text in served["redacted"].unique() if text is not None]
+    altered = [text for text in noted if not set(json.loads(text)).isdisjoint(recipe.features)]
+    return served.filter(~pl.col("redacted").is_in(altered).fill_null(value=False)) if altered else served
 
 
 def matrix(frame: pl.DataFrame, recipe: Recipe) -> pl.DataFrame:

@@ -5,7 +5,7 @@ Judging the counts is monitoring/drift. Called by loop/stages and by the pipelin
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -165,13 +165,20 @@ def is_missing(value: object) -> bool:
     return value is None or (isinstance(value, float) and math.isnan(value))
 
 
-def count(profile: ReferenceProfile, columns: Mapping[str, ArrayLike], scores: ArrayLike) -> dict[str, tuple[int, ...]]:
+def count(
+    profile: ReferenceProfile, columns: Mapping[str, ArrayLike], scores: ArrayLike, *, unseen: Collection[str] = ()
+) -> dict[str, tuple[int, ...]]:
     """Count rows in a profile's bins. columns must hold every input of the profile (more are ignored); scores: shape (n,), NaN is missing.
+
+    unseen: inputs that are not to be counted: their bins stay empty.
 
     count(a) + count(b) equals count(a and b together), bin by bin. Raises SchemaMismatch when an input is absent or a number came as text.
     """
     found: dict[str, tuple[int, ...]] = {}
     for feature in profile.features:
+        if feature.name in unseen:
+            found[feature.name] = (0,) * len(feature.counts)
+            continue
         if feature.name != SCORE and feature.name not in columns:
             raise SchemaMismatch(
                 f"the input {feature.name!r} is not among the logged columns",
@@ -213,8 +220,12 @@ def window(
     profile_digest: Digest,
     since: datetime,
     until: datetime,
+    unseen: Collection[str] = (),
 ) -> WindowCounts:
-    """The counts of one window of one version, ready for the counts port. Rows with since <= time < until are the caller's choice."""
+    """The counts of one window of one version, ready for the counts port. Rows with since <= time < until are the caller's choice.
+
+    unseen: inputs that the log does not hold as they were (it was told to redact them): no row of them is counted, so nothing is said of them.
+    """
     return WindowCounts(
         deployment=deployment,
         number=number,
@@ -222,7 +233,7 @@ def window(
         since=since,
         until=until,
         rows=int(np.asarray(scores).size),
-        counts=count(profile, columns, scores),
+        counts=count(profile, columns, scores, unseen=unseen),
     )
 
 

@@ -6,7 +6,7 @@ Full: count and drop, or refuse, as set; never block. What a writer does is the 
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from threading import Condition, Event, Thread
 from typing import Literal, Protocol
 
@@ -15,6 +15,7 @@ import msgspec
 from noria.domain.prediction import PredictionRecord
 from noria.errors import InputInvalid, NoriaError, Overloaded
 from noria.ports.predictions import PredictionWriter
+from noria.serving.recording import EVERYTHING, SALT_BYTES, Recording, as_set, is_kept
 
 WhenFull = Literal["drop", "refuse"]
 CAPACITY_ROWS = 200_000
@@ -27,7 +28,11 @@ log = logging.getLogger(__name__)
 
 
 class RingStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """How the ring stands. depth, capacity: rows; the others count rows since the start. failures: writes that failed and will be repeated."""
+    """How the ring stands. depth, capacity: rows; the others count rows since the start. failures: writes that failed and will be repeated.
+
+    depth is what a kill -9 at this moment would lose: never more than capacity, and while the disk keeps up only what came within linger_s.
+    sampled_out: answered and left out of the log by its sampling rate.
+    """
 
     depth: int
     capacity: int
@@ -36,6 +41,8 @@ class RingStatus(msgspec.Struct, frozen=True, kw_only=True):
     refused: int
     failures: int
     problem: str = ""
+    sampled_out: int = 0
+    linger_s: float = 0.0
 
 
 class Pending(Protocol):
@@ -44,6 +51,11 @@ class Pending(Protocol):
     @property
     def deployment(self) -> str:
         """Whose log it goes into."""
+        ...
+
+    @property
+    def request_id(self) -> str:
+        """Which request it is."""
         ...
 
     @property
@@ -67,12 +79,19 @@ class Recorder:
         when_full: WhenFull = "drop",
         linger_s: float = LINGER_S,
         retry_s: float = RETRY_S,
+        recording: Mapping[str, Recording] | None = None,
+        salt: bytes = bytes(SALT_BYTES),
     ) -> None:
-        """open_writer: deployment -> its writer, called once a deployment. linger_s: how long a record may wait for others to be written with."""
+        """open_writer: deployment -> its writer, called once a deployment. linger_s: how long a record may wait for others to be written with.
+
+        recording: of deployments that are not recorded whole. salt: of digests, 32 bytes.
+        """
         self._open_writer = open_writer
         self._capacity = capacity_rows
         self._when_full = when_full
         self._linger_s, self._retry_s = linger_s, retry_s
+        self._recording, self._salt = dict(recording or {}), salt
+        self._sampled_out = 0
         self._ring: deque[tuple[int, PredictionRecord | Pending]] = deque()
         self._waiting: deque[tuple[int, Callable[[str], None]]] = deque()
         self._number = 0
@@ -91,6 +110,9 @@ class Recorder:
         then: called once from the flushing thread, with '' when the record is written, or with the problem when a write failed (the record stays and
         is tried again) or the record was dropped.
         """
+        if self._recording and not is_kept(self._recording.get(record.deployment, EVERYTHING), record.request_id):
+            self._leave_out(record.rows, then)
+            return
         with self._changed:
             if self._depth and self._depth + record.rows > self._capacity:
                 if self._when_full == "refuse":
@@ -118,6 +140,12 @@ class Recorder:
         if self._depth * 2 > self._capacity and not self._hurry.is_set() and not self._problem:
             self._hurry.set()  # no time to linger; but a disk that is full is asked again at its own pace
 
+    def _leave_out(self, rows: int, then: Callable[[str], None] | None) -> None:
+        with self._changed:
+            self._sampled_out += rows
+        if then is not None:
+            then("")
+
     def flush(self, *, seconds: float = 10.0) -> bool:
         """Wait until everything taken before this call is written. False: it was not within that time (see `status`)."""
         until = time.monotonic() + seconds
@@ -143,6 +171,8 @@ class Recorder:
                 refused=self._refused,
                 failures=self._failures,
                 problem=self._problem,
+                sampled_out=self._sampled_out,
+                linger_s=self._linger_s,
             )
 
     def close(self, *, seconds: float = 10.0) -> bool:
@@ -184,6 +214,8 @@ class Recorder:
         by_deployment: dict[str, list[tuple[int, PredictionRecord]]] = {}
         for number, taken in batch:
             record = taken if isinstance(taken, PredictionRecord) else taken.record()
+            if self._recording:
+                record = as_set(record, self._recording.get(record.deployment, EVERYTHING), salt=self._salt)
             by_deployment.setdefault(record.deployment, []).append((number, record))
         faults: list[str] = []
         kept = {number for name, records in by_deployment.items() for number, _ in self._write(name, records, faults)}

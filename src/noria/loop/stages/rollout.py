@@ -18,6 +18,7 @@ from noria.domain.model import ModelVersion
 from noria.errors import NotFound
 from noria.loop.context import Context, Recipe, Timed
 from noria.loop.held import columns_of
+from noria.loop.training import as_sent
 from noria.packaging.bundle import open_bundle
 from noria.registry.packaged import bundle_of
 from noria.serving import desired
@@ -131,7 +132,8 @@ def _closing(deployment: Deployment, rollout: Rollout, verdict: Verdict) -> e.An
 
 def _verdict(context: Context, recipe: Recipe, current: Deployment, rollout: Rollout) -> Verdict:
     now = context.clock.now()
-    wanted = ["at", "label", "rollout", "variant", f"out.{recipe.output}", *(f"in.{name}" for name in recipe.features)]
+    own = ["at", "label", "rollout", "variant", "redacted", f"out.{recipe.output}"]
+    wanted = [*own, *(f"in.{name}" for name in recipe.features)]
     joined = open_table(
         context.predictions.joined(recipe.deployment, known_by=now, since=rollout.started_at, until=now, columns=wanted)
     )
@@ -157,6 +159,7 @@ def _losses(frame: pl.DataFrame, recipe: Recipe, variant: str) -> Losses:
 
 def _paired(context: Context, recipe: Recipe, current: Deployment, frame: pl.DataFrame) -> Losses:
     """Challenger minus champion on every labelled row, each answering what the other did as well; in the order of time."""
+    frame = as_sent(frame, recipe)
     if frame.height == 0:
         return np.zeros(0)
     rows = frame.select([pl.col(f"in.{name}").alias(name) for name in recipe.features])

@@ -3,6 +3,7 @@
 Everything is folded again from counts and the joined log, so a look that is repeated after a crash sees the same and changes nothing.
 """
 
+import json
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -82,7 +83,7 @@ def _count(context: Context, recipe: Recipe, *, now: datetime) -> list[WindowCou
     )
     if begun >= now:
         return []
-    wanted = ["number", *(f"in.{name}" for name in recipe.features), f"out.{recipe.output}"]
+    wanted = ["number", "redacted", *(f"in.{name}" for name in recipe.features), f"out.{recipe.output}"]
     frame = open_table(context.predictions.scan(recipe.deployment, since=begun, until=now, columns=wanted))
     windows = []
     for (number,), rows in frame.group_by("number", maintain_order=True):
@@ -91,7 +92,8 @@ def _count(context: Context, recipe: Recipe, *, now: datetime) -> list[WindowCou
         except NotFound:
             continue  # it answered and was deleted since: there is nothing left to compare its answers with
         digest, profile = _profile_of(context, bundle_of(version))
-        columns = {name: rows[f"in.{name}"].to_numpy() for name in recipe.features}
+        redacted = {name for each in rows["redacted"].unique() if each is not None for name in json.loads(each)}
+        columns = {name: rows[f"in.{name}"].to_numpy() for name in recipe.features if name not in redacted}
         scores = rows[f"out.{recipe.output}"].to_numpy()
         windows.append(
             window(
@@ -103,6 +105,7 @@ def _count(context: Context, recipe: Recipe, *, now: datetime) -> list[WindowCou
                 profile_digest=digest,
                 since=begun,
                 until=now,
+                unseen=redacted,
             )
         )
     context.counts.put(windows)

@@ -80,7 +80,10 @@ def _frame(workspace: Workspace, name: str, output: str, now: datetime) -> Any:
         return None
     score = pl.col(f"out.{output}").cast(pl.Float64).alias("score")
     month = pl.col("at").dt.strftime("%Y-%m").alias("month")
-    return frame.select(month, score, pl.col("label").cast(pl.Float64), "number").sort("month", maintain_order=True)
+    stands_for = (1 / pl.col("sampled")).alias("stands_for")
+    return frame.select(month, score, pl.col("label").cast(pl.Float64), "number", stands_for).sort(
+        "month", maintain_order=True
+    )
 
 
 def _month(name: Any, part: Any, output: str) -> MonthQuality:
@@ -88,15 +91,15 @@ def _month(name: Any, part: Any, output: str) -> MonthQuality:
 
     known = part.filter(part["label"].is_in([0.0, 1.0]) & part["score"].is_between(0.0, 1.0))
     label, score = known["label"].to_numpy(), known["score"].to_numpy()
-    versions = part.group_by("number").len().sort("number")
+    versions = part.select("number", "stands_for").group_by("number").sum().sort("number")
     return MonthQuality(
         month=str(name),
-        predictions=part.height,
+        predictions=round(part["stands_for"].sum()),
         labelled=known.height,
         log_loss=_or_none(metrics.log_loss, label, score),
         auc=_or_none(metrics.auc, label, score),
         calibration_error=_or_none(metrics.calibration_error, label, score),
-        by_version={str(number): int(rows) for number, rows in versions.iter_rows()},
+        by_version={str(number): round(rows) for number, rows in versions.iter_rows()},
     )
 
 

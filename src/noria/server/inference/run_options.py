@@ -45,6 +45,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     grace_s: float = 0.0
     drain_s: float = DRAIN_S
     no_log: bool = False
+    recording: str = ""
     api_key_file: str = ""
     tls_cert: str = ""
     tls_key: str = ""
@@ -152,6 +153,11 @@ def _parser() -> argparse.ArgumentParser:
 def _add_recording(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--durable", action="store_true", help="a prediction is on the disk before it is answered")
     parser.add_argument("--no-log", action="store_true", help="record no prediction")
+    parser.add_argument(
+        "--recording",
+        default="",
+        help='what is recorded, as JSON: {"flights": {"rate": 0.1, "leave_out": ["name"], "digest": ["email"]}}',
+    )
     parser.add_argument("--replay-clock", action="store_true", help="believe the header Noria-Time")
     parser.add_argument(
         "--when-full", choices=("drop", "refuse"), default="drop", help="what to do when the prediction log is behind"

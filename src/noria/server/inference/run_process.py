@@ -20,6 +20,7 @@ from noria.server.inference.run_server import serve_http
 from noria.server.inference.shared_metrics import Shared
 from noria.server.inference.tracing import open_tracer
 from noria.serving.record import WhenFull
+from noria.serving.recording import parse
 
 SWITCH_S = 0.0005
 """How long the flusher or the loader may hold the interpreter while a request waits (Python's own setting is 5 ms)."""
@@ -95,6 +96,7 @@ def _worker(options: Options, metrics: Metrics) -> Worker:
         blobs=blobs,
         documents=documents,
         recorded=not options.no_log,
+        recording=parse(options.recording) if options.recording else None,
         group=Path(options.group) if options.group else None,
         slot=options.slot,
         telemetry=metrics,
