@@ -176,13 +176,17 @@ def test_a_deadline_that_is_no_number_is_400(worker):
     assert worker.ask("POST", INFER, BODY, {"Noria-Deadline-Ms": "soon"})[0] == 400
 
 
-def test_clients_that_break_off_in_the_middle_leave_nothing_behind(worker):
-    for _ in range(20):
-        slow = Slow(worker)
-        slow.socket.sendall(b"x" * 10)
-        slow.socket.close()
+def test_clients_that_break_off_in_the_middle_leave_nothing_behind_and_no_word_in_the_log(tmp_path):
+    home, _, _ = a_home(tmp_path)
+    with (tmp_path / "log").open("w") as log, a_worker(home, "--max-in-flight", "3", stderr=log) as worker:
+        for _ in range(20):
+            slow = Slow(worker)
+            slow.socket.sendall(b"x" * 10)
+            slow.socket.close()
 
-    assert eventually(lambda: worker.infer(REQUEST)[0] == 200)
+        assert eventually(lambda: worker.infer(REQUEST)[0] == 200)
+
+    assert (tmp_path / "log").read_text() == ""
 
 
 def test_slow_clients_do_not_hold_up_the_others(worker):

@@ -39,7 +39,7 @@ class Patience:
                 task.cancel()
 
     async def read(self, reading: Awaitable[bytes], *, until: float) -> bytes:
-        """Wait for a body until that time (monotonic). Raises RequestTooSlow."""
+        """Wait for a body until that time (monotonic). Raises RequestTooSlow, RequestInvalid where the client has gone."""
         task = asyncio.current_task()
         assert task is not None  # the server runs each request as a task
         self._waiting[task] = until
@@ -54,6 +54,10 @@ class Patience:
                 cause="it began and did not end",
                 remedy="send it faster, or start the worker with a larger --body-s",
             ) from None
+        except RuntimeError as exc:  # what the server's transports raise
+            raise RequestInvalid(
+                "the connection was closed before the body ended", cause=str(exc), remedy="send the whole body"
+            ) from exc
         finally:
             self._waiting.pop(task, None)
             self._late.discard(task)
