@@ -146,6 +146,32 @@ def test_a_bundle_in_an_object_store_is_served(project, s3_server, bucket):  # n
         assert worker.infer(REQUEST)[0] == 200
 
 
+def test_a_share_of_the_requests_without_a_column_is_recorded_and_that_is_said(project):
+    with serving(project[0], "models:/late@champion", "--sample", "0.5", "--redact", "carrier") as worker:
+        for _ in range(40):
+            assert worker.infer(REQUEST)[0] == 200
+        assert worker.flush()
+        assert "0.5 of the requests to late" in worker.told["recorded"]
+        assert "input 'carrier' of late" in worker.told["not recorded"]
+
+    rows = logged(project[0] / ".noria")
+    assert 10 < len(rows) < 70
+    assert "in.origin" in rows.columns
+    assert "in.carrier" not in rows.columns
+
+
+@pytest.mark.parametrize(
+    ("words", "said"), [(("--sample", "2"), "--sample 2.0 cannot be"), (("--workers", "0"), "--workers 0 is too small")]
+)
+def test_what_cannot_be_is_refused_before_anything_starts(project, words, said):
+    command = [sys.executable, "-m", "noria.cli.main", "serve", "models:/late/1", *words]
+
+    done = subprocess.run(command, cwd=project[0], capture_output=True, text=True, timeout=60, check=False)
+
+    assert done.returncode == 1
+    assert said in done.stderr
+
+
 def test_a_platforms_port_is_taken(project):
     words = ["serve", "models:/late/1", "--workers", "1", "--json"]
     done = subprocess.run(

@@ -8,9 +8,12 @@ from pathlib import Path
 
 from noria.app.serve import Started, arguments_of, available_cores, follow, port_from, publish, start
 from noria.app.serve_source import Source, find
+from noria.app.stores import open_blobs
 from noria.app.workspace import Workspace
 from noria.cli.show import as_json, table
 from noria.errors import InputInvalid
+from noria.serving import desired
+from noria.serving.recording import Recording, written
 
 
 def configure(command: argparse.ArgumentParser) -> None:
@@ -27,6 +30,12 @@ def configure(command: argparse.ArgumentParser) -> None:
     command.add_argument("--grpc-port", type=int, default=None, help="also speak gRPC there; 0 takes a free one")
     command.add_argument("--workers", type=int, default=None, help="processes (default: one a core)")
     command.add_argument("--durable", action="store_true", help="a prediction is on the disk before it is answered")
+    command.add_argument(
+        "--sample", type=float, default=None, metavar="RATE", help="record this share of the requests (default: all)"
+    )
+    command.add_argument(
+        "--redact", action="append", default=[], metavar="COLUMN", help="do not record this input (may be repeated)"
+    )
     command.add_argument("--no-log", action="store_true", help="record no prediction")
     command.add_argument(
         "--deadline-ms", type=float, default=0.0, help="time for an answer (default: as the caller says)"
@@ -55,13 +64,16 @@ def run(options: argparse.Namespace) -> int:
             scratch=scratch,
         )
         publish(source, scratch=scratch)
+        recording = {} if options.no_log else _recording(options, source, workspace)
         # What shall record nothing leaves nothing behind either: opened bundles are kept in the scratch folder then.
         home = scratch / "home" if options.no_log else workspace.home
         words, workers = _words(options, source, workspace, home=home, scratch=scratch)
+        if recording:
+            words += ["--recording", written(recording)]
         _say(options, f"starting {workers} {'process' if workers == 1 else 'processes'} and loading")
         allowed = {"NORIA_ALLOW_CODE": "1"} if workspace.settings.packaging.allow_code else {}
         started = start(words, environment=allowed)
-        _show(options, source, started, workers=workers, home=home)
+        _show(options, source, started, workers=workers, kept=_kept(options, recording, home))
         return follow(
             started,
             source,
@@ -101,14 +113,14 @@ def _say(options: argparse.Namespace, text: str) -> None:
         print(f"{text} …", file=sys.stderr, flush=True)
 
 
-def _show(options: argparse.Namespace, source: Source, started: Started, *, workers: int, home: Path) -> None:
+def _show(options: argparse.Namespace, source: Source, started: Started, *, workers: int, kept: dict[str, str]) -> None:
     """Say aloud what answers, who may ask, what is recorded and what is not."""
     rows = {
         **_served(source),
         "address": f"{started.told['url']} ({workers} {'process' if workers == 1 else 'processes'})",
         **({"gRPC": str(started.told["grpc"])} if "grpc" in started.told else {}),
         "access": _access(options),
-        **_recorded(options, home),
+        **kept,
     }
     if options.json:
         as_json({**started.told, "source": source.said, **rows})
@@ -139,18 +151,49 @@ def _access(options: argparse.Namespace) -> str:
     return f"{who}, over {'TLS' if options.tls_cert else 'plain HTTP'}"
 
 
-def _recorded(options: argparse.Namespace, home: Path) -> dict[str, str]:
+def _recording(options: argparse.Namespace, source: Source, workspace: Workspace) -> dict[str, Recording]:
+    """deployment -> what is recorded of it, where that is not everything: noria.toml, and what the command line says instead for what it serves."""
+    set_up = dict(workspace.settings.serving.recording)
+    names = [source.name] if source.variant is not None else _published(source, workspace)
+    recording = {name: set_up[name] for name in names if name in set_up}
+    if options.sample is None and not options.redact:
+        return recording
+    for name in names:
+        former = recording.get(name, Recording())
+        try:
+            recording[name] = Recording(
+                rate=former.rate if options.sample is None else options.sample,
+                leave_out=tuple(dict.fromkeys([*former.leave_out, *options.redact])),
+                digest=tuple(column for column in former.digest if column not in options.redact),
+            )
+        except ValueError as exc:
+            raise InputInvalid(f"--sample {options.sample} cannot be", cause=str(exc), remedy="--sample 0.1") from exc
+    return recording
+
+
+def _published(source: Source, workspace: Workspace) -> list[str]:
+    place = source.place
+    return desired.names(open_blobs(place.blobs, place.location, home=workspace.home, project=place.project))
+
+
+def _kept(options: argparse.Namespace, recording: dict[str, Recording], home: Path) -> dict[str, str]:
     """Which part of a prediction is kept, where, and what a crash can take."""
     if options.no_log:
         return {"recorded": "nothing; drift cannot be watched, and predictions cannot be explained later"}
+    shares = sorted({f"{each.rate:g} of the requests to {name}" for name, each in recording.items() if each.rate < 1})
+    columns = sorted({f"input {column!r} of {name}" for name, each in recording.items() for column in each.leave_out})
+    digests = sorted({f"input {column!r} of {name}" for name, each in recording.items() for column in each.digest})
     crash = (
         "nothing: an answer is given when its record is on the disk"
         if options.durable
-        else "of answers given in the last 0.05 s (of a killed process), those not yet handed to the system"
+        else "kill -9: answers of the last moment (0.05 s, more if the disk is behind); a power cut: what the system has not written yet"
     )
     return {
-        "recorded": "of every prediction: inputs, outputs, business keys, version, time, latency, protocol",
-        "not recorded": "headers, addresses and API keys of callers; requests that were refused",
+        "recorded": f"of {', '.join(shares) or 'every request'}: inputs, outputs, business keys, version, time, latency, protocol",
+        "not recorded": ", ".join(
+            [*columns, "headers, addresses and API keys of callers", "requests that were refused"]
+        ),
+        **({"as a salted digest": ", ".join(digests)} if digests else {}),
         "kept in": str(home / "predictions"),
         "lost in a crash": crash,
     }
