@@ -9,10 +9,11 @@ import pytest
 from noria.domain.bundle import Bundle
 from noria.domain.ids import digest_of
 from noria.domain.model import Field
-from noria.errors import AlreadyExists, BundleCorrupt
+from noria.errors import AlreadyExists, BundleCorrupt, BundleRefused
 from noria.packaging.environment import needed_by
 from noria.packaging.mlmodel_out import write, yaml
 from noria.packaging.mlmodel_signature import as_fields, as_schema
+from noria.packaging.pyfunc import _load_pyfunc
 from tests.serving.worker_factory import boosting, bundle, open_blobs
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -107,6 +108,19 @@ def test_the_same_bundle_is_written_alike_and_shares_no_file_with_the_store(out,
     ]
     assert both[0] == both[1]
     assert all(path.stat().st_nlink == 1 for path in folder.rglob("*") if path.is_file())
+
+
+def test_a_bundle_that_carries_code_is_neither_written_nor_loaded(out, tmp_path):
+    blobs, digest, manifest, folder = out
+    with_code = msgspec.structs.replace(manifest, code_free=False, flavor="pickle")
+
+    with pytest.raises(BundleRefused, match="carries code"):
+        write(digest, with_code, blobs=blobs, folder=tmp_path / "again")
+    assert not (tmp_path / "again").exists()
+
+    (folder / "bundle.json").write_bytes(msgspec.json.encode(with_code))
+    with pytest.raises(ValueError, match="carries code"):
+        _load_pyfunc(str(folder))
 
 
 def test_a_folder_that_holds_something_is_left_alone(out):

@@ -14,7 +14,7 @@ import msgspec
 
 from noria.domain.bundle import Bundle
 from noria.domain.ids import Digest, derive
-from noria.errors import AlreadyExists, BundleCorrupt, NotFound, StoreCorrupt
+from noria.errors import AlreadyExists, BundleCorrupt, BundleRefused, NotFound, StoreCorrupt
 from noria.packaging.bundle import EXAMPLE
 from noria.packaging.environment import made_with, requirements, served_with
 from noria.packaging.mlmodel_signature import as_schema
@@ -34,8 +34,15 @@ def write(digest: Digest, manifest: Bundle, *, blobs: BlobStore, folder: Path) -
     """Lay the bundle out in a folder that does not exist yet or is empty; the same bundle gives the same bytes.
 
     `bundle.json` is the manifest to the byte, so the folder can be taken in again under the same address; `requirements.txt` pins what serving needs,
-    `requirements-trained.txt` what it was trained with. Raises AlreadyExists for a folder that holds something, BundleCorrupt.
+    `requirements-trained.txt` what it was trained with. Raises AlreadyExists for a folder that holds something, BundleCorrupt, BundleRefused for a
+    bundle that carries code: nobody but the store that built it can tell that it is the same (ADR 25).
     """
+    if not manifest.code_free:
+        raise BundleRefused(
+            f"the bundle of model {manifest.model!r} carries code and is not written out",
+            cause=f"flavor {manifest.flavor!r} runs code from its files, and only this store's record says that they are its own",
+            remedy="export the model to ONNX and package that, or package it again where it is needed",
+        )
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise AlreadyExists(f"'{folder}' is not empty", remedy="name a folder that does not exist yet")
     folder.mkdir(parents=True, exist_ok=True)

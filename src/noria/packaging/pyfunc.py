@@ -55,11 +55,13 @@ class Answerer:
 
 
 def _load_pyfunc(path: str) -> Answerer:
-    """What MLflow calls with the folder. Raises ValueError for a file that is missing or differs from its digest."""
+    """What MLflow calls with the folder. Raises ValueError for a file that is missing or differs from its digest, and for a bundle with code."""
     folder = Path(path)
     manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     for entry in manifest["files"]:
         _check(folder / entry["path"], entry)
+    if manifest["code_free"] is not True:
+        raise ValueError(f"the bundle carries code ({manifest['flavor']}), and nothing here says whose it is")
     signature = manifest["signature"]
     if manifest["flavor"] == "onnx":
         return Answerer(signature, _onnx(folder, signature))
