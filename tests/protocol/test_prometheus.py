@@ -1,6 +1,10 @@
 """The real Prometheus scrapes a real worker, and what it says of rates and latencies is what was asked and what was recorded."""
 
+import contextlib
 import json
+import os
+import signal
+from http.client import HTTPException
 from time import monotonic
 
 import pytest
@@ -79,3 +83,27 @@ def test_openmetrics_is_given_to_who_prefers_it(tmp_path):
     assert "# TYPE noria_requests counter" in lines
     assert not [line for line in lines if line.startswith("# TYPE") and "_total" in line]
     assert json.dumps(lines).count("# EOF") == 1
+
+
+def test_any_process_answers_for_all_and_a_killed_one_takes_nothing_with_it(tmp_path):
+    home, _, _ = a_home(tmp_path)
+    body = request_of(flights(1))
+    with a_worker(home, "--workers", "2") as worker, scraping(worker.url) as prometheus:
+        eventually(lambda: prometheus.value("noria_processes") == 2)
+        for _ in range(60):
+            worker.infer(body)
+        eventually(lambda: prometheus.value(ASKED) == 60)
+        pids = {int(labels["pid"]) for labels, _ in prometheus.query("process_cpu_seconds_total")}
+        assert len(pids) == 2
+
+        os.kill(min(pids), signal.SIGKILL)
+        answered = 0
+        while answered < 60:
+            with contextlib.suppress(OSError, HTTPException):  # a connection of the one that was killed
+                answered += worker.infer(body)[0] == 200
+        eventually(lambda: prometheus.value(ASKED) >= 120)
+        eventually(lambda: prometheus.value("noria_model_load_seconds_count") == 3)  # the third process has followed
+
+        assert prometheus.value(ASKED) <= 121  # the killed one may have counted what its caller never saw
+        assert prometheus.value(f"resets({ASKED}[5m])") == 0
+        assert prometheus.value("noria_processes") == 2
