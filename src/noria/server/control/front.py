@@ -89,15 +89,6 @@ def single(path: str) -> str:
     return f"/{path.lstrip('/')}" if path.startswith("//") else path
 
 
-def single(path: str) -> str:
-    """A path that begins with one slash: those who join a server's address that ends in a slash to a path ask for two.
-
-    >>> single("//get-artifact"), single("/runs//7")
-    ('/get-artifact', '/runs//7')
-    """
-    return f"/{path.lstrip('/')}" if path.startswith("//") else path
-
-
 def is_protocol(path: str) -> bool:
     """Whether a path belongs to MLflow's protocol.
 
