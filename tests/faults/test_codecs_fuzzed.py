@@ -218,3 +218,13 @@ def test_no_change_of_bytes_breaks_a_reader(rig, kind, data):
     route, _, form = TARGETS["records"]
 
     answer_is_in_order(rig[0].ask("POST", route, bytes(body), {"content-type": KINDS[kind]}), form)
+
+
+def test_a_table_that_ends_its_reader_ends_nothing_else(rig):
+    route, _, form = TARGETS["records"]
+    killer = (Path(__file__).parent / "corpus" / "ends-polars-by-a-terabyte.parquet").read_bytes()
+
+    for _ in range(2):
+        check(*rig[0].ask("POST", route, killer, {"content-type": KINDS[".parquet"]}), form)
+        status, _, content = rig[0].ask("POST", route, PACKED[".parquet"], {"content-type": KINDS[".parquet"]})
+        assert status == 200, content
