@@ -201,7 +201,7 @@ BINARY = {
     "text without length": (*binary("text", b"abc"), "whole texts"),
     "text with a length too long": (*binary("text", b"\xff\xff\xff\xffab"), "whole texts"),
     "one text of two": (*binary("text", b"\x01\x00\x00\x00a"), "1 whole texts"),
-    "three texts of two": (*binary("text", b"\x00\x00\x00\x00" * 3), "3 whole texts"),
+    "three texts of two": (*binary("text", b"\x00\x00\x00\x00" * 3), "2 whole texts in 8 of 12 bytes"),
     "text that is not UTF-8": (*binary("text", b"\x01\x00\x00\x00\xff\x00\x00\x00\x00"), "not UTF-8"),
     "half a surrogate": (*binary("text", b"\x03\x00\x00\x00\xed\xa0\x80\x00\x00\x00\x00"), "not UTF-8"),
     "no rows": (*binary("count", b"", shape=[0]), "rows"),

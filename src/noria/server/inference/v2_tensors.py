@@ -5,7 +5,8 @@ Source: kserve/open-inference-protocol, required API, tensor data types; Triton,
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from math import prod
+from math import isnan, prod
+from struct import Struct
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,7 @@ ACCEPTED: dict[FieldType, frozenset[str]] = {
 """Which tensors a column takes: those that fit into it without loss (of UINT64, the values below 2^63)."""
 _quiet = partial(np.errstate, over="ignore", invalid="ignore")
 """Numbers beyond FP32 are refused by name, and a NaN may be a signalling one: neither is worth a warning in the log."""
+_length_at = Struct("<I").unpack_from
 _MOST = np.iinfo(np.int64).max
 
 
@@ -60,14 +62,20 @@ def gather(names: list[str], served: Served, read: Callable[[int, Field], Any]) 
         raise RequestInvalid(f"tensor {twice!r} was sent twice", remedy="send each column once")
     columns: dict[str, Any] = {}
     blocks: list[tuple[list[str], Any]] = []
+    fields = served.signature.inputs
+    good = len(names) == len(fields)
     with _quiet():
-        for field in served.signature.inputs:
+        for field in fields:
             i = places.pop(field.name, None)
             if i is not None:
                 values = columns[field.name] = _settled(read(i, field), field)
-                blocks.append(_block(values, field))
+                gaps = _has_gaps(values)
+                good = good and (field.nullable or not gaps)
+                blocks.append(_block(values, field, gaps=gaps))
+    rows = {len(values) for values in columns.values()}
+    good = good and not places and len(rows) == 1 and 0 not in rows
     columns.update(dict.fromkeys(places))
-    return Read(columns, blocks)
+    return Read(columns, blocks, good)
 
 
 def wire(datatype: str, shape: Sequence[int], field: Field) -> tuple[Any, int]:
@@ -150,22 +158,25 @@ def first_text(datatype: str, value: Any) -> str | None:
 
 
 def _texts(content: memoryview, name: str, shape: Sequence[int], size: int) -> Any:
-    texts: list[str] = []
-    start, end = 0, len(content)
-    while start + 4 <= end:
-        begin = start + 4
-        stop = begin + int.from_bytes(content[start:begin], "little")
-        if stop > end:
-            break
-        texts.append(text_of(content[begin:stop], name, len(texts)))
-        start = stop
-    if start != end or len(texts) != size:
+    data, texts = bytes(content), np.empty(min(size, len(content) // 4), dtype=object)
+    start, begin, stop, place, end = 0, 0, 0, 0, len(data)
+    try:
+        while place < len(texts) and start + 4 <= end:
+            begin = start + 4
+            stop = begin + _length_at(data, start)[0]
+            if stop > end:
+                break
+            texts[place] = data[begin:stop].decode()
+            start, place = stop, place + 1
+    except UnicodeDecodeError:
+        text_of(data[begin:stop], name, place)
+    if start != end or place != size:
         raise RequestInvalid(
-            f"tensor {name!r} has {len(texts)} whole texts in {end} bytes",
+            f"tensor {name!r} has {place} whole texts in {start} of {end} bytes",
             cause=f"shape {list(shape)} asks for {size} texts, each behind 4 bytes with its length",
             remedy="send as many texts as the shape asks for",
         )
-    return np.array(texts, dtype=object)
+    return texts
 
 
 def text_of(content: bytes | memoryview, name: str, place: int) -> str:
@@ -192,9 +203,17 @@ def _settled(values: Any, field: Field) -> Any:
     return values if field.width == 1 else values.reshape(-1, field.width)
 
 
-def _block(values: Any, field: Field) -> tuple[list[str], Any]:
+def _has_gaps(values: Any) -> bool:
+    """Whether a number or a text is missing."""
+    if values.dtype.kind == "f":
+        flat = values.ravel()
+        return bool(flat.size) and isnan(flat[flat.argmin()])  # argmin finds the first NaN
+    return values.dtype.kind == "O" and None in values.ravel().tolist()
+
+
+def _block(values: Any, field: Field, *, gaps: bool) -> tuple[list[str], Any]:
     """What is recorded of a column (answering.Read). A missing number is None in a record, which an array cannot say."""
-    if values.dtype.kind == "f" and field.nullable and np.isnan(values).any():
+    if gaps and values.dtype.kind == "f" and field.nullable:
         lists = to_lists({field.name: values}, (field,))
         return list(lists), list(lists.values())
     if field.width == 1:
