@@ -3,6 +3,7 @@ what only it has."""
 
 import gzip
 import json
+import subprocess
 import zlib
 
 import grpc
@@ -12,6 +13,7 @@ import pytest
 from noria.errors import BundleCorrupt
 from noria.server.inference.access import Keys
 from noria.server.inference.grpc.schema import message
+from noria.server.inference.tls import Certificates
 from noria.server.inference.v2_answer import SMALL_BYTES
 from tests.server.v2_factory import a_house, a_port, as_binary, as_json, as_message, ask, columns, raw
 
@@ -236,3 +238,41 @@ def test_keys_and_repeats_are_known_over_grpc_too(house):
     assert first.parameters["request_id"].string_param == second.parameters["request_id"].string_param
     assert house.recorder.flush()
     assert set(house.log.scan("echo")["key"].to_list()) == {"a", "b"}
+
+
+def test_what_a_durable_worker_has_answered_is_written(tmp_path):
+    with a_house(durable=True) as house, a_port(house) as address:
+        response = ask(address, "ModelInfer", as_message(columns(1), is_raw=True))
+
+        written = house.log.scan("echo")["request_id"].to_list()
+
+    assert written == [response.parameters["request_id"].string_param]
+
+
+def test_a_port_with_a_certificate_is_answered_over_tls_only(house, tmp_path):
+    words = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
+    made = [
+        "-keyout",
+        "key.pem",
+        "-out",
+        "cert.pem",
+        "-subj",
+        "/CN=localhost",
+        "-addext",
+        "subjectAltName=IP:127.0.0.1",
+    ]
+    try:
+        subprocess.run(["openssl", *words, *made], cwd=tmp_path, check=True, capture_output=True)
+    except FileNotFoundError:
+        pytest.skip("the program openssl is not installed")
+    held = Certificates(cert=str(tmp_path / "cert.pem"), key=str(tmp_path / "key.pem"))
+    live = message("ServerLiveRequest")()
+
+    with a_port(house, certificates=held) as address:
+        trusted = grpc.ssl_channel_credentials((tmp_path / "cert.pem").read_bytes())
+        with grpc.secure_channel(address, trusted) as channel:
+            content = channel.unary_unary("/inference.GRPCInferenceService/ServerLive")(b"", timeout=20)
+        with pytest.raises(grpc.RpcError):
+            ask(address, "ServerLive", live, timeout=5.0)
+
+    assert message("ServerLiveResponse").FromString(content).live
