@@ -18,7 +18,7 @@ from noria.app.redaction import redaction_salt
 from noria.app.settings import code_is_allowed
 from noria.app.stores import open_blobs
 from noria.app.worker_group import GroupUnloaded, standing
-from noria.app.worker_loader import Loader
+from noria.app.worker_loader import LOOK_S, Loader
 from noria.app.worker_unloaded import Unloaded
 from noria.domain.ids import Digest, fresh
 from noria.domain.prediction import PredictionRecord
@@ -107,13 +107,15 @@ class Worker:
         group: Path | None = None,
         slot: int = 0,
         recording: Mapping[str, Recording] | None = None,
+        look_s: float = LOOK_S,
     ) -> None:
         """home: the project's folder (`.noria`). blobs: where bundles are, by default in that folder. documents: what shall be served, by default
         published beside the bundles.
 
         deployments: which to serve, None: all that are published, also later ones. recorded: whether predictions are logged at all.
         group, slot: the folder and the number of this process among those that share its port (worker_group).
-        telemetry: told of loads. recording: how much is recorded of deployments that are not recorded whole."""
+        telemetry: told of loads. look_s: how often what shall be served is looked at.
+        recording: how much is recorded of deployments that are not recorded whole."""
         self.blobs = blobs or open_blobs("local", "", home=home, project="")
         self.board = Board()
         self.recorder = Recorder(
@@ -137,6 +139,7 @@ class Worker:
             unloaded=self._unloaded,
             documents=documents,
             recording=self._recording,
+            look_s=look_s,
         )
 
     @staticmethod

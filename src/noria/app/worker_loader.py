@@ -15,7 +15,7 @@ from noria.app.worker_warm import warm
 from noria.domain.bundle import Bundle
 from noria.domain.deployment import Variant
 from noria.domain.ids import Digest
-from noria.errors import BundleError, InputInvalid, ModelNotReady, ModelUnknown, NoriaError, StoreError
+from noria.errors import BundleError, InputInvalid, ModelNotReady, ModelUnknown, NoriaError
 from noria.packaging.bundle import open_bundle
 from noria.packaging.signature import checker, unseen_counter
 from noria.ports.blobs import BlobStore
@@ -27,6 +27,8 @@ from noria.serving.live import Board, Live, Served
 from noria.serving.recording import EVERYTHING, Recording, check_against
 
 POLL_S = 0.1
+LOOK_S, LOOK_AFAR_S = 0.1, 2.0
+"""How often the documents are looked at: on this machine, and in a store over the network, which is asked by every process."""
 RETRY_S = 2.0
 
 log = logging.getLogger(__name__)
@@ -47,27 +49,31 @@ class Loader:
         telemetry: Telemetry | None = None,
         documents: BlobStore | None = None,
         recording: Mapping[str, Recording] | None = None,
+        look_s: float = LOOK_S,
     ) -> None:
         """only: the deployments to serve, None: all that are published. unloaded: what was taken off by hand, shared by the workers of a group.
 
-        documents: where what shall be served is published, by default beside the bundles; it is asked every 100 ms if it is on this machine.
+        documents: where what shall be served is published, by default beside the bundles; it is looked at every `look_s` seconds.
         telemetry: told how long loads take, and which fail.
         """
         self._board, self._blobs, self._cache, self._flavors, self._only = board, blobs, cache, flavors, only
         self._unloaded = unloaded or Unloaded()
         self._documents = documents or blobs
         self._recording = dict(recording or {})
+        self._look_s = look_s
         self._store_away = ""
+        self._told: dict[str, str] = {}
         self._telemetry = telemetry
         self._seen: dict[str, bytes] = {}
         self._not_before: dict[str, float] = {}
         self._loaded: dict[Digest, Served] = {}
+        self._followed = 0
         self._one_at_a_time = RLock()
         self._stop = Event()
         self._thread: Thread | None = None
 
     def start(self) -> None:
-        """Look about every 100 ms, in a thread of its own: loading never holds up a request."""
+        """Look again and again, in a thread of its own: loading never holds up a request."""
         self._thread = Thread(target=self._follow, name="noria-loader", daemon=True)
         self._thread.start()
 
@@ -77,22 +83,26 @@ class Loader:
         if self._thread is not None:
             self._thread.join()
 
-    def step(self) -> None:
-        """Look once; load what changed. What cannot be loaded is noted on the board, the former generation goes on answering."""
+    def step(self, *, at_documents: bool = True) -> None:
+        """Look once; load what changed. What cannot be loaded is noted on the board, the former generation goes on answering.
+
+        at_documents: False to look only at what was unloaded by hand.
+        """
         with self._one_at_a_time:
             unloaded = self._unloaded.read()
             for name in unloaded.names:
                 self._take_off(name)
-            for name in self._names_now():
+            for name in self._names_now() if at_documents or unloaded.change != self._followed else ():
                 if name not in unloaded.names and monotonic() >= self._not_before.get(name, 0.0):
                     self._update(name)
             self._unloaded.followed(unloaded)
+            self._followed = unloaded.change
 
     def _names_now(self) -> list[str]:
         """The deployments to look at; while the store is away, those that were known before. Told once, not at every look."""
         try:
             names = self._names()
-        except StoreError as error:
+        except NoriaError as error:
             if self._store_away != error.problem:
                 log.error("what shall be served cannot be read; what answers goes on answering: %s", error)
             self._store_away = error.problem
@@ -149,8 +159,18 @@ class Loader:
         return list(self._only) if self._only is not None else desired.names(self._documents)
 
     def _follow(self) -> None:
+        look_at = 0.0
         while not self._stop.wait(POLL_S):
-            self.step()
+            due = monotonic() >= look_at
+            if due:
+                look_at = monotonic() + self._look_s
+            try:
+                self.step(at_documents=due)
+            except (
+                Exception
+            ):  # the thread must live: without it the worker would answer with an old generation for ever
+                log.exception("looking at what shall be served failed unexpectedly")
+                look_at = monotonic() + RETRY_S
 
     def _update(self, name: str) -> None:
         try:
@@ -168,7 +188,6 @@ class Loader:
                 self._board.wanted(name)
             self._board.put(self._live(state))
         except NoriaError as error:
-            log.error("deployment %s cannot be loaded: %s", name, error)
             self._put_off(name, error)
             return
         except (
@@ -180,9 +199,14 @@ class Loader:
             )
             return
         self._seen[name] = document
+        self._told.pop(name, None)
         self._forget_unused()
 
     def _put_off(self, name: str, error: NoriaError) -> None:
+        """Note why, log it once, and try again in a while."""
+        if self._told.get(name) != str(error):
+            log.error("deployment %s cannot be loaded: %s", name, error)
+        self._told[name] = str(error)
         self._board.wanted(name, error)
         self._not_before[name] = monotonic() + RETRY_S
         if self._telemetry is not None:

@@ -9,6 +9,7 @@ from typing import cast
 
 from noria.app.stores import open_blobs
 from noria.app.worker import Worker
+from noria.app.worker_loader import LOOK_AFAR_S, LOOK_S
 from noria.server.inference.access import Keys
 from noria.server.inference.answering import Answering
 from noria.server.inference.app import InferenceApp
@@ -95,6 +96,7 @@ def _worker(options: Options, metrics: Metrics) -> Worker:
         capacity_rows=options.ring_rows,
         blobs=blobs,
         documents=documents,
+        look_s=LOOK_S if documents is not None or options.blobs == "local" else LOOK_AFAR_S,
         recorded=not options.no_log,
         recording=parse(options.recording) if options.recording else None,
         group=Path(options.group) if options.group else None,
