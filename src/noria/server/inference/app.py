@@ -121,11 +121,13 @@ class InferenceApp:
                 await self._tell(scope, protocol, codec, call)
         except NoriaError as error:
             self._refuse(protocol, codec, call, error, path)
-            if self._tracer is not None and codec is not None and call is not None and call.does == "predict":
-                self._trace_refusal(scope.headers, codec, call, error, began)
+            self._trace_refusal(scope.headers, codec, call, error, began)
         except Exception:
             log.exception("answering %s %s failed", scope.method, path)
+            if codec is not None:
+                self._metrics.refused(self._served(call), protocol=codec.name, status=500)
             _send(protocol, self._error(codec, call, 500, UNEXPECTED))
+            self._trace_refusal(scope.headers, codec, call, UNEXPECTED, began)
 
     async def _predict(self, scope: Any, protocol: Any, codec: Codec, call: Call) -> None:
         headers = scope.headers
@@ -208,11 +210,15 @@ class InferenceApp:
             self._metrics.exemplar(key, seconds=seconds, trace_id=trace_id)
         return response
 
-    def _trace_refusal(self, headers: Any, codec: Codec, call: Call, error: NoriaError, began: int) -> None:
-        assert self._tracer is not None
+    def _trace_refusal(
+        self, headers: Any, codec: Codec | None, call: Call | None, error: NoriaError, began: int
+    ) -> None:
+        """Make the span of a prediction that was not made."""
+        if self._tracer is None or codec is None or call is None or call.does != "predict":
+            return
         self._tracer.refused(
             headers,
-            deployment=call.model if call.model in self._board.names() else "",
+            deployment=self._served(call),
             protocol=codec.name,
             status=_status_of(error),
             problem=type(error).__name__,
@@ -278,12 +284,17 @@ class InferenceApp:
             remedy="send the header Noria-Deployment",
         )
 
+    def _served(self, call: Call | None) -> str:
+        """The deployment of a request, '' if none of that name is served: callers make no labels."""
+        return call.model if call is not None and call.model in self._board.names() else ""
+
     def _refuse(self, protocol: Any, codec: Codec | None, call: Call | None, error: NoriaError, path: str) -> None:
         """Turn an error into a status and the protocol's own form of it."""
         status = _status_of(error)
         if codec is not None:
-            served = call.model if call is not None and call.model in self._board.names() else ""
-            self._metrics.refused(served, protocol=codec.name, status=status, shed=isinstance(error, Overloaded))
+            self._metrics.refused(
+                self._served(call), protocol=codec.name, status=status, shed=isinstance(error, Overloaded)
+            )
         if status == 500:
             log.error("answering %s failed: %s", path, error)
         more = []
