@@ -90,6 +90,7 @@ def test_images_keep_the_names_that_clients_give_them(server: Server, step: int)
     assert name == path.partition("/artifacts/")[2]
     found = server.ask("GET", "/get-artifact", query={"run_id": info["run_id"], "path": name})
     assert (found.status, found.body) == (200, b"png")
+    assert found.headers["content-disposition"] == f"attachment; filename={name.removeprefix('images/')}"
 
 
 def test_putting_a_file_again_replaces_it(server: Server) -> None:

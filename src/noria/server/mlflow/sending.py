@@ -15,7 +15,7 @@ TEXTUAL = frozenset(
     }
 )
 """Extensions, and names without one, that are sent as plain text."""
-TOKEN = re.compile(r"[A-Za-z0-9!#$&+.^_`|~-]+")
+TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
 
