@@ -147,7 +147,19 @@ def test_columns_of_several_values_come_and_go(rig, kind):
     assert [list(v) for v in frame_of(content, STREAM)["probabilities"].to_list()] == [[11.0, 12.0, 13.0]]
 
 
+@pytest.mark.parametrize("path", ["/predict/late", "/v1/models/late:predict", "/invocations"])
+def test_a_number_that_the_columns_type_does_not_hold_is_refused(rig, path):
+    row = {**ROW, "speed": 1e39}
+    body = row if path.startswith("/predict") else {"instances": [row]}
+
+    status, _, content = rig.ask("POST", path, json.dumps(body).encode(), {"noria-deployment": "late"})
+
+    assert status == 400
+    assert b"'speed' holds a number beyond 3.4e38" in content
+
+
 BAD_TABLES = {
+    "numbers beyond the type": table().with_columns(pl.lit(1e39).alias("speed")),
     "a gap in whole numbers": table().with_columns(pl.lit(None, dtype=pl.Int64).alias("hour")),
     "fractions for whole numbers": table().with_columns(pl.lit(1.5).alias("hour")),
     "numbers beyond 63 bits": table().with_columns(pl.lit(2**63, dtype=pl.UInt64).alias("hour")),

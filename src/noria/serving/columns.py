@@ -82,10 +82,25 @@ def array_of(values: Sequence[Scalar], field: Field) -> Any:
                 remedy=f"send {field.name!r} as {field.datatype}",
             )
     try:
-        return np.array(values, dtype=DTYPES[field.datatype])
+        return typed(values, field)
     except OverflowError as exc:
         raise RequestInvalid(
             f"column {field.name!r} holds a number beyond 64 bits", remedy=f"send {field.name!r} as {field.datatype}"
+        ) from exc
+
+
+def typed(values: Any, field: Field) -> Any:
+    """Values as an array of the field's type. Raises RequestInvalid for a number that FP32 does not hold, OverflowError beyond 64 bits."""
+    if field.datatype != "FP32":
+        return np.asarray(values, dtype=DTYPES[field.datatype])
+    try:
+        with np.errstate(over="raise"):
+            return np.asarray(values, dtype=np.float32)
+    except FloatingPointError as exc:
+        raise RequestInvalid(
+            f"column {field.name!r} holds a number beyond 3.4e38",
+            cause="the model takes FP32 there",
+            remedy=f"send values of {field.name!r} that FP32 holds",
         ) from exc
 
 

@@ -36,7 +36,7 @@ from noria.server.inference.arrow_reader import (
     receive,
     send,
 )
-from noria.serving.columns import DTYPES, array_of, to_lists
+from noria.serving.columns import array_of, to_lists, typed
 from noria.serving.live import Served
 
 log = logging.getLogger(__name__)
@@ -181,8 +181,7 @@ def _column(values: Any, field: Field) -> Any:
         return array_of(values, field)
     kind = values.dtype.kind
     if field.datatype in ("FP32", "FP64") and kind in "fiu":
-        with np.errstate(over="ignore"):
-            return values.astype(DTYPES[field.datatype], copy=False)
+        return typed(values, field)
     fits = kind == "i" or (kind == "u" and (values.dtype.itemsize < 8 or not len(values) or values.max() < 1 << 63))
     if field.datatype == "INT64" and fits:
         return values.astype(np.int64, copy=False)
