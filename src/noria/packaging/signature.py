@@ -230,20 +230,21 @@ def _wrong_shape(field: Field, shape: tuple[int, ...]) -> RequestInvalid:
 
 
 def _wrong_names(columns: Mapping[str, object], signature: Signature) -> RequestInvalid:
+    """Names what helps the caller along and no more: who may not read the model's metadata shall not get it from an error."""
     missing = [n for n in signature.input_names() if n not in columns]
     surplus = [n for n in columns if n not in signature.input_names()]
     parts = []
     if missing:
-        parts.append(f"{_names('column', missing)} missing")
+        parts.append(f"{_first_of(missing)} missing")
     if surplus:
-        parts.append(f"{_names('column', surplus)} unknown to the model")
+        parts.append(f"{_first_of(surplus)} unknown to the model")
     return RequestInvalid(
         "; ".join(parts),
-        cause=f"the model takes exactly: {', '.join(repr(n) for n in signature.input_names())}",
-        remedy="send every one of these columns and no other",
+        cause=f"the model takes {len(signature.inputs)} columns, every one of them and no other",
+        remedy="ask for the model's metadata: it names them",
     )
 
 
-def _names(noun: str, names: list[str]) -> str:
-    shown = ", ".join(repr(n[:100]) for n in names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
-    return f"{noun} {shown} is" if len(names) == 1 else f"{noun}s {shown} are"
+def _first_of(names: list[str]) -> str:
+    shown = repr(names[0][:100])
+    return f"column {shown} is" if len(names) == 1 else f"column {shown} and {len(names) - 1} more are"

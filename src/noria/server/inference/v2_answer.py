@@ -46,7 +46,6 @@ def outputs_of(answer: Answer, wanted: Sequence[Wanted] | None, *, binary: bool 
         if field is None:
             raise RequestInvalid(
                 f"the model has no output {one.name!r}",
-                cause=f"its outputs: {', '.join(repr(n) for n in by_name)}",
                 remedy="ask for outputs that the model's metadata names",
             )
         if one.name in chosen:

@@ -165,7 +165,7 @@ class V2Question:
         if len(fields) != 1:
             raise RequestInvalid(
                 "header Inference-Header-Content-Length is '0', and the model has several inputs",
-                cause=f"they are: {', '.join(repr(f.name) for f in fields)}",
+                cause=f"it has {len(fields)} of them",
                 remedy="send the JSON that says which bytes are whose",
             )
         field, size = fields[0], len(self._tail)
