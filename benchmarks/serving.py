@@ -1,15 +1,15 @@
-"""Requests a second and CPU a request: Noria's worker (recording and routing on), the bare bound on the same model and requests, and FastAPI.
+"""What one prediction costs: Noria's worker with everything on, the bare bound on the same model and requests, and peers.
 
-    python benchmarks/serving.py [--peer-python VENV/bin/python] [--seconds 3] [--repeats 3] [--out results.json]
+    python benchmarks/serving.py [--peers-root DIR [--peers fastapi,litserve,...]] [--models gbdt,pipeline] [--seconds 3] [--repeats 3] [--out FILE]
+    python benchmarks/serving.py --soak 30
 
-The bound is a granian RSGI application with msgspec and onnxruntime and nothing else: no check, no routing, no record, no id. The peer serves the
-scikit-learn object as its documentation shows, from an environment of its own with fastapi, uvicorn, uvloop, httptools, scikit-learn and lightgbm.
-Load comes from wrk (one thread) if it is installed, else from a small asyncio client (named in the result). CPU is that of the server's whole process
-tree, from the kernel's counters: req/s depend on what else runs on the machine, CPU a request hardly does.
+The bound is a granian RSGI application with msgspec and onnxruntime and nothing else: no check, no routing, no record, no id. Peers serve the
+scikit-learn object as their documentation shows, from DIR/<name>, a venv with the peer, scikit-learn, lightgbm and pandas. Servers run one after the
+other in turns; load comes from wrk (one thread) if it is installed, else from a small client (named in the result). CPU is that of the server's whole
+process tree, from the kernel: requests a second depend on what else the machine does, CPU a request hardly does.
 """
 
 import argparse
-import asyncio
 import json
 import os
 import platform
@@ -20,374 +20,198 @@ import subprocess
 import sys
 import tempfile
 import time
-import warnings
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-FEATURES, TREES, LEAVES = 30, 200, 31
-ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(Path(__file__).resolve().parent / "clients"))
 
-FIT = """
-import pickle, sys, numpy as np, lightgbm
-data = np.load(sys.argv[1])
-model = lightgbm.LGBMClassifier(n_estimators=int(sys.argv[3]), num_leaves=int(sys.argv[4]), n_jobs=1, verbose=-1).fit(data["x"], data["y"])
-pickle.dump(model, open(sys.argv[2], "wb"))
-"""
+import serving_models
+from serving_load import cpu_s, free_port, generator, load, pss_mb, spread, wait_for
+from serving_servers import Server, own, peers
 
-BOUND = """
-import asyncio, os, signal, sys, msgspec, numpy as np, onnxruntime as ort
-from granian.constants import HTTPModes, Interfaces
-from granian.server.embed import Server
-options = ort.SessionOptions(); options.intra_op_num_threads = options.inter_op_num_threads = 1
-options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-session = ort.InferenceSession(sys.argv[1], options, providers=["CPUExecutionProvider"])
-class Tensor(msgspec.Struct):
-    name: str
-    shape: list[int]
-    datatype: str
-    data: list[float]
-class Request(msgspec.Struct):
-    inputs: list[Tensor]
-decode, encode = msgspec.json.Decoder(Request).decode, msgspec.json.Encoder().encode
-class App:
-    async def __rsgi__(self, scope, protocol):
-        if scope.method == "GET":
-            return protocol.response_bytes(200, [], b"{}")
-        request = decode(await protocol())
-        out = session.run(None, {t.name: np.array(t.data, np.float64).reshape(-1, 1) for t in request.inputs})[0][:, 1].tolist()
-        body = encode({"model_name": "m", "outputs": [{"name": "probability", "datatype": "FP32", "shape": [len(out)], "data": out}]})
-        protocol.response_bytes(200, [("content-type", "application/json")], body)
-async def main():
-    server = Server(App(), port=int(sys.argv[2]), interface=Interfaces.RSGI, http=HTTPModes.http1, websockets=False, log_enabled=False, backlog=1024)
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, server.stop)
-    await server.serve()
-asyncio.run(main())
-os._exit(0)
-"""
-
-FASTAPI = """
-import pickle, sys, numpy as np, lightgbm, uvicorn
-from fastapi import FastAPI
-from pydantic import BaseModel
-from sklearn.base import BaseEstimator
-app = FastAPI()
-class Tensor(BaseModel):
-    name: str
-    shape: list[int]
-    datatype: str
-    data: list[float]
-class Request(BaseModel):
-    inputs: list[Tensor]
-model = pickle.load(open(sys.argv[1], "rb"))
-@app.get("/v2/health/live")
-def live(): return {"live": True}
-@app.post("/v2/models/gbdt/infer")
-def infer(request: Request):
-    rows = np.column_stack([t.data for t in request.inputs])
-    p = model.predict_proba(rows)[:, 1].tolist()
-    return {"model_name": "gbdt", "outputs": [{"name": "probability", "datatype": "FP64", "shape": [len(p)], "data": p}]}
-uvicorn.run(app, port=int(sys.argv[2]), log_level="error", access_log=False)
-"""
+CELLS = ((1, 1), (16, 1), (64, 1), (4, 100), (4, 1000))
+"""(connections, rows a request)"""
+PROTOCOLS = {
+    "v2": ("/v2/models/{kind}/infer", "application/json"),
+    "v2-binary": ("/v2/models/{kind}/infer", "application/octet-stream"),
+    "v1": ("/v1/models/{kind}:predict", "application/json"),
+    "invocations": ("/invocations", "application/json"),
+    "records": ("/predict/{kind}", "application/json"),
+    "arrow": ("/predict/{kind}", "application/vnd.apache.arrow.stream"),
+}
+PEERS = "fastapi,litserve,mlserver,mlflow,bentoml,ray"
 
 
 def main() -> None:
     options = _options()
     scratch = Path(tempfile.mkdtemp(prefix="noria-bench-"))
+    root = Path(options.peers_root).resolve() if options.peers_root else None
+    names = options.peers.split(",") if root else []
     try:
-        model = build(scratch, options.peer_python)
-        results = measure(list(servers(model, options)), options, model)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-    bound = next(r for r in results if r["server"] == "bound")
-    for result in results:
-        for row, its in zip(result["cells"], bound["cells"], strict=True):
-            row["share_of_bound"] = {
-                "requests_per_s": round(row["requests_per_s"]["median"] / its["requests_per_s"]["median"], 3),
-                "cpu": round(its["cpu_us_per_request"]["median"] / row["cpu_us_per_request"]["median"], 3),
-            }
-    document = {
-        "benchmark": "serving",
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": {
+        fitter = next(
+            (root / n / "bin" / "python" for n in names if root and (root / n / "bin" / "python").exists()), ""
+        )
+        made = serving_models.build(scratch, str(fitter))
+        document: dict[str, Any] = {"benchmark": "serving", "at": datetime.now(UTC).isoformat(timespec="seconds")}
+        document["machine"] = {
             "python": platform.python_version(),
             "cpus": os.cpu_count(),
             "load": os.getloadavg(),
             "load_generator": generator(),
-        },
-        "model": {"features": FEATURES, "trees": TREES, "leaves": LEAVES},
-        "results": results,
-    }
+        }
+        if options.soak:
+            document["soak"] = soak(made, options.soak)
+        else:
+            document["models"] = {kind: compare(kind, made, root, names, options) for kind in options.models.split(",")}
+            document["protocols"] = protocols(made, options)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
     text = json.dumps(document, indent=1)
     print(text)
     if options.out:
-        Path(options.out).write_text(text + "\n", encoding="utf-8")
+        kept = Path(options.out)
+        before = json.loads(kept.read_text()) if options.soak and kept.exists() else {}
+        kept.write_text(json.dumps({**before, **document}, indent=1) + "\n", encoding="utf-8")
 
 
-def build(scratch: Path, peer_python: str) -> dict[str, Path]:
-    """Fit the model, package it as Noria does, publish it with a challenger (so that routing is really done); fit the peer's own copy."""
-    import numpy as np
-    from lightgbm import LGBMClassifier
-
-    from noria.adapters.blobs import local
-    from noria.app.worker import Flavors
-    from noria.domain.deployment import Deployment, Variant
-    from noria.domain.ids import RunId
-    from noria.packaging.bundle import build as build_bundle
-    from noria.packaging.environment import capture
-    from noria.packaging.signature import infer_signature
-    from noria.serving import desired
-
-    warnings.simplefilter("ignore")
-    rng = np.random.default_rng(0)
-    x = rng.normal(size=(8000, FEATURES))
-    y = (x[:, :5].sum(axis=1) + rng.normal(size=8000) > 0).astype(int)
-    fitted = LGBMClassifier(n_estimators=TREES, num_leaves=LEAVES, n_jobs=1, verbose=-1).fit(x, y)
-    np.savez(scratch / "train.npz", x=x, y=y)
-    columns = {f"f{i}": x[:500, i].copy() for i in range(FEATURES)}
-    home = scratch / "home"
-    blobs = local.open_store(str(home / "blobs"))
-    built = build_bundle(
-        fitted,
-        name="gbdt",
-        run_id=RunId("bench"),
-        signature=infer_signature(columns, {"probability": np.zeros(1, np.float32)}),
-        sample=columns,
-        blobs=blobs,
-        flavors=Flavors(),
-        environment=capture(),
-        created_at=datetime(2026, 1, 1, tzinfo=UTC),
-    )
-    assert built.bundle.flavor == "onnx", built.note
-    variants = tuple(
-        Variant(name=name, model="gbdt", number=n, version=f"{n}.0.0", bundle=built.digest, weight=weight)
-        for n, (name, weight) in enumerate([("champion", 0.8), ("challenger", 0.2)], 1)
-    )
-    desired.publish(
-        blobs,
-        Deployment(
-            name="gbdt", model="gbdt", generation=1, variants=variants, updated_at=datetime(2026, 1, 1, tzinfo=UTC)
-        ),
-    )
-    graph = scratch / "model.onnx"
-    graph.write_bytes(blobs.get(next(f.digest for f in built.bundle.files if f.path == "model.onnx")))
-    bodies = {}
-    for rows in (1, 100):
-        inputs = [
-            {"name": f"f{i}", "shape": [rows], "datatype": "FP64", "data": x[:rows, i].tolist()}
-            for i in range(FEATURES)
-        ]
-        bodies[f"body{rows}"] = scratch / f"body{rows}.json"
-        bodies[f"body{rows}"].write_text(json.dumps({"inputs": inputs}, separators=(",", ":")))
-    fitted_there = scratch / "model.pickle"
-    if peer_python:
-        command = [
-            peer_python,
-            "-W",
-            "ignore",
-            "-c",
-            FIT,
-            str(scratch / "train.npz"),
-            str(fitted_there),
-            str(TREES),
-            str(LEAVES),
-        ]
-        subprocess.run(command, check=True)
-    return {"home": home, "graph": graph, "pickle": fitted_there, **bodies}
+def compare(
+    kind: str, made: dict[str, Path], root: Path | None, names: list[str], options: Any
+) -> list[dict[str, Any]]:
+    """All servers of one model, in turns; a peer that does not start or answers with errors is kept with the reason."""
+    results = rounds(list(own(made, kind)), made, options)
+    for server in peers(made, kind, root, names) if root else ():
+        try:
+            results += rounds([server], made, options)
+        except (RuntimeError, OSError, subprocess.SubprocessError) as error:
+            results.append({"server": server.name, "problem": str(error)[:500], "cells": []})
+    bound = next(r for r in results if r["server"] == "bound")
+    for result in results:
+        for row, its in zip(result["cells"], bound["cells"], strict=False):
+            ours, theirs = row["cpu_us_per_request"]["median"], its["cpu_us_per_request"]["median"]
+            row["share_of_bound_cpu"] = round(theirs / ours, 3) if ours else None
+    return results
 
 
-def servers(model: dict[str, Path], options: argparse.Namespace):
-    """(name, how to start it on a port)."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
-
-    def noria(port: int) -> subprocess.Popen:
-        command = [sys.executable, "-m", "noria.app.worker", "--home", str(model["home"]), "--port", str(port)]
-        return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
-
-    def bound(port: int) -> subprocess.Popen:
-        return subprocess.Popen([sys.executable, "-c", BOUND, str(model["graph"]), str(port)])
-
-    def fastapi(port: int) -> subprocess.Popen:
-        return subprocess.Popen([options.peer_python, "-W", "ignore", "-c", FASTAPI, str(model["pickle"]), str(port)])
-
-    yield "bound", bound
-    yield "noria", noria
-    if options.peer_python:
-        yield "fastapi", fastapi
-
-
-CELLS = ((1, 1), (16, 1), (64, 1), (4, 100))
-"""(connections, rows a request)"""
-
-
-def measure(starts: list, options: argparse.Namespace, model: dict[str, Path]) -> list[dict]:
-    """Start all servers, then load them by turns, so that what else runs on the machine hits all alike (an idle server costs nothing)."""
-    running = []
+def rounds(servers: list[Server], made: dict[str, Path], options: Any) -> list[dict[str, Any]]:
+    """Start these servers, then load them by turns, so that what else runs on the machine hits all alike (an idle server costs nothing)."""
+    running: list[tuple[Server, int, subprocess.Popen[Any], dict[str, float]]] = []
     try:
-        for name, start in starts:
-            port = free_port()
-            began = time.monotonic()
-            process = start(port)
-            running.append((name, port, process))
-            wait_for(port, process)
-            print(f"{name}: answers after {time.monotonic() - began:.2f} s", file=sys.stderr)
-        runs: dict = {name: [[] for _ in CELLS] for name, _, _ in running}
+        for server in servers:
+            port, began = free_port(), time.monotonic()
+            process = server.start(port)
+            running.append((server, port, process, {}))
+            wait_for(port, server.path, made[f"{server.kind}.1.{server.body}"].read_bytes(), process)
+            running[-1][3].update(start_s=round(time.monotonic() - began, 2), start_cpu_s=round(cpu_s(process.pid), 2))
+            print(f"{server.kind} {server.name}: answers after {time.monotonic() - began:.2f} s", file=sys.stderr)
+        runs: dict[str, list[list[dict[str, float]]]] = {s.name: [[] for _ in CELLS] for s, *_ in running}
         for _ in range(options.repeats):
             for cell, (connections, rows) in enumerate(CELLS):
-                for name, port, process in running:
-                    runs[name][cell].append(load(port, model[f"body{rows}"], connections, options.seconds, process.pid))
+                for server, port, process, _facts in running:
+                    body = made[f"{server.kind}.{rows}.{server.body}"]
+                    run = load(
+                        port, server.path, body, connections=connections, seconds=options.seconds, pid=process.pid
+                    )
+                    runs[server.name][cell].append(run)
         return [
-            {
-                "server": name,
-                "pss_mb": pss_mb(process.pid),
-                "cells": [
-                    {
-                        "connections": connections,
-                        "rows": rows,
-                        **{key: spread([run[key] for run in runs[name][cell]]) for key in runs[name][cell][0]},
-                    }
-                    for cell, (connections, rows) in enumerate(CELLS)
-                ],
-            }
-            for name, port, process in running
+            {"server": s.name, **facts, "pss_mb": pss_mb(process.pid), "cells": _cells(runs[s.name])}
+            for s, _, process, facts in running
         ]
     finally:
-        for _, _, process in running:
-            process.send_signal(signal.SIGTERM)
-        for _, _, process in running:
-            process.wait(30)
+        _stop([process for _, _, process, _ in running])
 
 
-def load(port: int, body: Path, connections: int, seconds: float, pid: int) -> dict:
-    before, requests, errors, p50, p99, took = cpu_s(pid), 0, 0, 0.0, 0.0, 0.0
-    if shutil.which("wrk"):
-        requests, errors, p50, p99, took = wrk(port, body, connections, seconds)
-    else:
-        requests, errors, p50, p99, took = asyncio.run(own_load(port, body.read_bytes(), connections, seconds))
-    used = cpu_s(pid) - before
+def protocols(made: dict[str, Path], options: Any) -> list[dict[str, Any]]:
+    """CPU a request of the same rows in each protocol, 16 connections with a row and 4 with a hundred."""
+    server = next(s for s in own(made, "gbdt") if s.name == "noria")
+    port = free_port()
+    process = server.start(port)
+    try:
+        wait_for(port, server.path, made["gbdt.1.v2"].read_bytes(), process)
+        found = []
+        for name, (path, kind) in PROTOCOLS.items():
+            for connections, rows in ((16, 1), (4, 100)):
+                body = made[f"gbdt.{rows}.{name}"]
+                headers = {"Content-Type": kind, "Noria-Deployment": "gbdt"}
+                if name == "v2-binary":
+                    headers["Inference-Header-Content-Length"] = body.with_suffix(".head").read_text()
+                runs = [
+                    load(
+                        port,
+                        path.format(kind="gbdt"),
+                        body,
+                        connections=connections,
+                        seconds=options.seconds,
+                        pid=process.pid,
+                        headers=headers,
+                    )
+                    for _ in range(options.repeats)
+                ]
+                figures = {key: spread([run[key] for run in runs]) for key in runs[0]}
+                found.append({"protocol": name, "connections": connections, "rows": rows, **figures})
+        return found
+    finally:
+        _stop([process])
+
+
+def soak(made: dict[str, Path], minutes: float) -> dict[str, Any]:
+    """Memory of a worker under both models' requests, one row and a hundred, looked at every ten seconds."""
+    server = next(s for s in own(made, "gbdt") if s.name == "noria")
+    port = free_port()
+    process = server.start(port)
+    seen: list[tuple[float, float]] = []
+    requests = 0.0
+    try:
+        wait_for(port, server.path, made["gbdt.1.v2"].read_bytes(), process)
+        began = time.monotonic()
+        while time.monotonic() - began < 60 * minutes:
+            for kind, connections, rows in (("gbdt", 16, 1), ("pipeline", 4, 100)):
+                path = f"/v2/models/{kind}/infer"
+                body = made[f"{kind}.{rows}.v2"]
+                run = load(port, path, body, connections=connections, seconds=4, pid=process.pid)
+                assert not run["errors"], run
+                requests += run["requests_per_s"] * 5
+            seen.append((round(time.monotonic() - began, 1), pss_mb(process.pid)))
+            print(f"{seen[-1][0]:.0f} s: {seen[-1][1]} MB", file=sys.stderr)
+    finally:
+        _stop([process])
+    third = max(1, len(seen) // 3)
+    middle, last = seen[third : 2 * third] or seen, seen[-third:]
     return {
-        "requests_per_s": requests / took,
-        "cpu_us_per_request": 1e6 * used / max(requests, 1),
-        "p50_ms": p50,
-        "p99_ms": p99,
-        "errors": errors,
+        "minutes": minutes,
+        "requests": round(requests),
+        "pss_mb_middle_third": statistics.median(mb for _, mb in middle),
+        "pss_mb_last_third": statistics.median(mb for _, mb in last),
+        "pss_mb": seen[:: max(1, len(seen) // 60)],
     }
 
 
-def wrk(port: int, body: Path, connections: int, seconds: float) -> tuple[int, int, float, float, float]:
-    script = body.with_suffix(".lua")
-    script.write_text(
-        f'local f = io.open("{body}", "rb"); wrk.body = f:read("*all"); f:close()\n'
-        'wrk.method = "POST"; wrk.headers["Content-Type"] = "application/json"\n'
-        "done = function(s, l, r) io.write(string.format('RESULT %d %d %f %f %f\\n', s.requests,"
-        " s.errors.status + s.errors.connect + s.errors.read + s.errors.write + s.errors.timeout,"
-        " l:percentile(50)/1000, l:percentile(99)/1000, s.duration/1e6)) end\n"
-    )
-    url = f"http://127.0.0.1:{port}/v2/models/gbdt/infer"
-    command = [
-        "wrk",
-        "-t1",
-        f"-c{connections}",
-        f"-d{max(1, round(seconds))}s",
-        "--latency",
-        "--timeout",
-        "10s",
-        "-s",
-        str(script),
-        url,
+def _cells(runs: list[list[dict[str, float]]]) -> list[dict[str, Any]]:
+    return [
+        {"connections": connections, "rows": rows, **{key: spread([run[key] for run in cell]) for key in cell[0]}}
+        for (connections, rows), cell in zip(CELLS, runs, strict=True)
     ]
-    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    numbers = next(line for line in said.splitlines() if line.startswith("RESULT")).split()[1:]
-    return int(numbers[0]), int(numbers[1]), float(numbers[2]), float(numbers[3]), float(numbers[4])
 
 
-async def own_load(port: int, body: bytes, connections: int, seconds: float) -> tuple[int, int, float, float, float]:
-    head = f"POST /v2/models/gbdt/infer HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-    message = head.encode() + body
-    latencies: list[float] = []
-    errors = 0
-    until = time.perf_counter() + seconds
-
-    async def one() -> None:
-        nonlocal errors
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        while time.perf_counter() < until:
-            began = time.perf_counter()
-            writer.write(message)
-            answer = await reader.readuntil(b"\r\n\r\n")
-            length = next(line for line in answer.lower().split(b"\r\n") if line.startswith(b"content-length:"))
-            await reader.readexactly(int(length.split(b":")[1]))
-            errors += b" 200 " not in answer[:16]
-            latencies.append(1000 * (time.perf_counter() - began))
-        writer.close()
-
-    began = time.perf_counter()
-    await asyncio.gather(*[one() for _ in range(connections)])
-    took = time.perf_counter() - began
-    latencies.sort()
-    return len(latencies), errors, latencies[len(latencies) // 2], latencies[int(len(latencies) * 0.99)], took
-
-
-def generator() -> str:
-    return "wrk, one thread, on the same cores" if shutil.which("wrk") else "own asyncio client, on the same cores"
-
-
-def spread(values: list[float]) -> dict:
-    return {"median": round(statistics.median(values), 3), "min": round(min(values), 3), "max": round(max(values), 3)}
-
-
-def tree(pid: int) -> list[int]:
-    found = [pid]
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in task.read_text().split():
-            found += tree(int(child))
-    return found
-
-
-def cpu_s(pid: int) -> float:
-    """User and system time of a process and its descendants, in seconds."""
-    ticks = 0
-    for one in tree(pid):
-        fields = Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()
-        ticks += int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
-
-
-def pss_mb(pid: int) -> float:
-    lines = [line for one in tree(pid) for line in Path(f"/proc/{one}/smaps_rollup").read_text().splitlines()]
-    return round(sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024, 1)
-
-
-def free_port() -> int:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def wait_for(port: int, process: subprocess.Popen) -> None:
-    import urllib.error
-    import urllib.request
-
-    until = time.monotonic() + 120
-    while True:
-        assert process.poll() is None, "the server ended"
-        assert time.monotonic() < until, "the server did not answer"
+def _stop(processes: list["subprocess.Popen[Any]"]) -> None:
+    for process in processes:
+        process.send_signal(signal.SIGTERM)
+    for process in processes:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/v2/health/live", timeout=5) as answer:
-                if answer.status == 200:
-                    return
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.02)
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--peer-python", default="", help="interpreter with fastapi, uvicorn[standard], scikit-learn and lightgbm"
-    )
+    parser.add_argument("--peers-root", default="", help="a folder with a venv for each peer")
+    parser.add_argument("--peers", default=PEERS)
+    parser.add_argument("--models", default=",".join(serving_models.MODELS))
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--soak", type=float, default=0.0, metavar="MINUTES", help="only watch a worker's memory")
     parser.add_argument("--out", default="")
     return parser.parse_args()
 
