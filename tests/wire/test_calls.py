@@ -42,7 +42,9 @@ def test_what_gives_an_iterator_streams():
 
 
 def test_the_database_is_asked_as_a_port_of_its_own_and_never_closed_from_afar():
-    assert [name for name in calls_of(Metadata) if name.startswith("metadata.")] == ["metadata.projects"]
+    asked = {name for name in calls_of(Metadata) if name.startswith("metadata.")}
+
+    assert asked == {"metadata.projects", "metadata.waiting"}
 
 
 def test_a_batch_crosses_with_its_points_as_columns():
