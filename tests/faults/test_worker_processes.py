@@ -86,7 +86,8 @@ def test_when_a_process_is_killed_the_others_answer_and_it_comes_back(tmp_path):
     assert seen_before <= set(rows["request_id"].to_list())
     assert after[1] == before[1]
     assert restarts == 1
-    assert len(load.faults) <= 6  # each client's one connection
+    # Each client's connection, and once more where it came back while the dying process's socket still took callers.
+    assert len(load.faults) <= 12
 
 
 def test_what_a_killed_process_loses_of_its_answers_is_bounded(tmp_path):

@@ -4,7 +4,7 @@ import contextlib
 import tempfile
 from random import Random
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from noria.adapters.metadata import rules, sqlite
@@ -33,7 +33,7 @@ def a_batch(kind: str, size: int, seed: int, *, held: set[Point]) -> list[Point]
     steps = {
         "on": lambda n: last + 1 + n // 2,
         "back": lambda _: last - chance.randint(0, 400),
-        "anywhere": lambda _: chance.randint(-10, last + 10),
+        "anywhere": lambda _: chance.randint(min(-10, last), max(last, 0) + 10),
         "no step": lambda _: 0,
     }
     points = []
@@ -54,6 +54,7 @@ def metric(point: Point) -> Metric:
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(batches, st.integers(0, 2**32))
+@example([("back", 1, 0), ("anywhere", 1, 0)], 0)
 def test_a_series_is_the_set_of_its_points(kinds, seed):
     chance, held = Random(seed), set()
     with (
