@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -165,9 +166,28 @@ def test_without_a_complete_window_nothing_is_said_and_foreign_counts_are_refuse
     with pytest.raises(InputInvalid):
         watch(
             ReferenceProfile(
-                features=profile.features[:2], rows=1, since=START, until=START, expected_loss=0.1, expected_loss_sd=0.1
+                features=profile.features[-1:],
+                rows=1,
+                since=START,
+                until=START,
+                expected_loss=0.1,
+                expected_loss_sd=0.1,
             )
         )
+
+
+def test_a_table_without_predictions_is_watched_with_the_whole_budget() -> None:
+    rng = np.random.default_rng(8)
+    profile = a_profile(rng, n=2000)
+    table = msgspec.structs.replace(profile, features=profile.features[:2])
+
+    eyes = watch(table, budget=Budget(windows=100))
+    seen = eyes.step(eyes.begin(), a_window(profile, rng, 3).counts)
+
+    assert seen.prediction is None
+    assert eyes.threshold == 100
+    assert eyes.alarms(seen)[1] is False
+    assert not detect(table, []).prediction.alarm
 
 
 @pytest.mark.slow

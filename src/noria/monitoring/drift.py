@@ -99,37 +99,44 @@ class Side:
 
 @dataclass(frozen=True, eq=False)
 class Watch:
-    """A profile laid out for betting: build it once per version with `watch`, then `step` costs well under a millisecond."""
+    """A profile laid out for betting: build it once per version with `watch`, then `step` costs well under a millisecond.
+
+    prediction: None for tables that hold no model's answers.
+    """
 
     profile: ReferenceProfile
     budget: Budget
     inputs: Side
-    prediction: Side
+    prediction: Side | None
 
     @property
     def threshold(self) -> float:
         """Run length given to each half, so that both together keep the budget."""
-        return 2.0 * self.budget.windows
+        return (1.0 if self.prediction is None else 2.0) * self.budget.windows
 
     def begin(self) -> "WatchState":
         """The state before any window."""
-        return WatchState(inputs=start(self.inputs.bets), prediction=start(self.prediction.bets))
+        return WatchState(
+            inputs=start(self.inputs.bets), prediction=start(self.prediction.bets) if self.prediction else None
+        )
 
     def step(self, state: "WatchState", counts: Mapping[str, Sequence[int]]) -> "WatchState":
         """Take in the counts of one window. Raises BinMismatch."""
+        inputs = step(self.inputs.bets, state.inputs, self.inputs.table(counts), threshold=self.threshold)
+        if self.prediction is None or state.prediction is None:
+            return WatchState(inputs=inputs, prediction=None)
+        table = self.prediction.table(counts)
         return WatchState(
-            inputs=step(self.inputs.bets, state.inputs, self.inputs.table(counts), threshold=self.threshold),
-            prediction=step(
-                self.prediction.bets, state.prediction, self.prediction.table(counts), threshold=self.threshold
-            ),
+            inputs=inputs, prediction=step(self.prediction.bets, state.prediction, table, threshold=self.threshold)
         )
 
     def alarms(self, state: "WatchState") -> tuple[bool, bool]:
         """Whether the inputs, and whether the predictions, have drifted beyond their margins."""
         limit = log(self.threshold)
-        return log_evidence(self.inputs.bets, state.inputs) > limit, log_evidence(
-            self.prediction.bets, state.prediction
-        ) > limit
+        moved = log_evidence(self.inputs.bets, state.inputs) > limit
+        if self.prediction is None or state.prediction is None:
+            return moved, False
+        return moved, log_evidence(self.prediction.bets, state.prediction) > limit
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,24 +144,26 @@ class WatchState:
     """Evidence gathered so far: a pure function of the windows."""
 
     inputs: State
-    prediction: State
+    prediction: State | None
 
 
 def watch(profile: ReferenceProfile, *, budget: Budget | None = None) -> Watch:
-    """Lay out the bets of a profile. Half of the capital is spread evenly over the inputs, half by importance. Raises InputInvalid."""
+    """Lay out the bets of a profile. Half of the capital is spread evenly over the inputs, half by importance. Raises InputInvalid.
+
+    A profile without a prediction is one of a table only: the inputs have the whole budget.
+    """
     chosen = budget or Budget()
     inputs = tuple(f for f in profile.features if f.name != SCORE)
     prediction = tuple(f for f in profile.features if f.name == SCORE)
-    if not inputs or not prediction:
+    if not inputs:
         raise InputInvalid(
-            "a profile needs inputs and a prediction to be watched",
-            remedy="build it with monitoring.profile.build_profile",
+            "a profile needs inputs to be watched", remedy="build it with monitoring.profile.build_profile"
         )
     return Watch(
         profile=profile,
         budget=chosen,
         inputs=_side(profile, inputs, chosen),
-        prediction=_side(profile, prediction, chosen),
+        prediction=_side(profile, prediction, chosen) if prediction else None,
     )
 
 
@@ -209,7 +218,17 @@ def report(eyes: Watch, state: WatchState, complete: Sequence[WindowCounts]) -> 
     )
 
 
-def _report(eyes: Watch, side: Side, state: State, recent: WindowCounts | None) -> DriftReport:
+def _report(eyes: Watch, side: Side | None, state: State | None, recent: WindowCounts | None) -> DriftReport:
+    if side is None or state is None:
+        return DriftReport(
+            deployment="",
+            number=0,
+            at=datetime.fromtimestamp(0, UTC),
+            rows=0,
+            alarm=False,
+            evidence=0.0,
+            threshold=log10(eyes.threshold),
+        )
     evidence = log_evidence(side.bets, state) if state.steps else 0.0
     values = log_e_values(side.bets, state) if state.steps else np.zeros(len(side.features))
     blamed = e_benjamini_hochberg(values)

@@ -85,6 +85,28 @@ def build_profile(
     )
 
 
+def describe(
+    columns: Mapping[str, ArrayLike],
+    *,
+    blocks: ArrayLike,
+    cuts: int = 16,
+    top: int = 8,
+    importance: Mapping[str, float] | None = None,
+) -> tuple[FeatureBins, ...]:
+    """The bins of columns that need not belong to a model: what `build_profile` makes of inputs, without scores and labels.
+
+    Arguments as there; the importances are divided by their sum. Raises InputInvalid when `blocks` has another length than a column.
+    """
+    weights = importance or {}
+    total = sum(weights.values()) or 1.0
+    described = []
+    for name, values in columns.items():
+        codes, groups = block_codes(blocks, len(np.asarray(values)))
+        share = weights.get(name, 0.0) / total
+        described.append(_describe(name, values, codes=codes, groups=groups, cuts=cuts, top=top, importance=share))
+    return tuple(described)
+
+
 def _sd_between(values: Floats, codes: Ints, groups: int) -> tuple[float, float]:
     """Standard deviation of the daily means, and its upper 80 % bound. One day only: the error of its mean, for want of better."""
     if groups < 2:
