@@ -67,9 +67,9 @@ class Arithmetic:
         words = [
             len(c) + (0 if n is None else len(n)) for c, n in zip(columns["carrier"], columns["note"], strict=True)
         ]
-        mixed = (
-            np.nan_to_num(columns["delay"], nan=-1.0) * 1e-3 + columns["distance"] + columns["speed"] + np.array(words)
-        )
+        with np.errstate(over="ignore"):
+            mixed = np.nan_to_num(columns["delay"], nan=-1.0) * 1e-3 + columns["distance"]
+            mixed = mixed + columns["speed"] + np.array(words)
         mixed = np.where(columns["late"], mixed, -mixed)
         if self.signature == PLAIN:
             with np.errstate(over="ignore"):

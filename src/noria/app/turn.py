@@ -1,6 +1,7 @@
 """The loop of one workspace: recipes declared, reactor composed. Called by the SDK (`noria.declare`, `noria.Loop`), `noria up` and the demo."""
 
 from collections.abc import Callable, Sequence
+from time import perf_counter, time
 
 from noria.app.begin import begin
 from noria.app.workspace import Workspace
@@ -44,6 +45,7 @@ class Loop:
             notifier=workspace.notifier,
             recipes={recipe.deployment: recipe for recipe in recipes},
             on_step=on_step,
+            on_look=workspace.looks.keep,
         )
         self._reactor = Reactor(self.context, stages=WHEEL, ticks=TICKS)
 
@@ -53,7 +55,13 @@ class Loop:
 
     def tick(self) -> int:
         """Watch, judge and review as of now, then turn."""
-        return self._reactor.tick()
+        began = perf_counter()
+        try:
+            return self._reactor.tick()
+        finally:
+            telemetry = self.workspace.telemetry
+            telemetry.observe("noria_tick_seconds", perf_counter() - began)
+            telemetry.set("noria_tick_timestamp_seconds", time())
 
 
 def declare(workspace: Workspace, recipe: Recipe, *, actor: str = "noria") -> Entry:

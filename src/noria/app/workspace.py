@@ -14,6 +14,7 @@ from weakref import finalize
 from msgspec import structs
 
 from noria.app.flavors import Flavors
+from noria.app.looks import Looks
 from noria.app.plugins import load
 from noria.app.settings import Settings, resolve
 from noria.app.stores import open_blobs
@@ -104,6 +105,7 @@ class Workspace(AbstractContextManager["Workspace"]):
                 remedy="noria up --ephemeral, for tests",
             )
         stores = self.settings.stores
+        self.__dict__.pop("looks", None)
         self.__dict__.update(
             metadata=load("metadata", stores.metadata).open_store("", project=self.project),
             blobs=load("blobs", stores.blobs).open_store(""),
@@ -218,6 +220,11 @@ class Workspace(AbstractContextManager["Workspace"]):
     def telemetry(self) -> Telemetry:
         """Noria's measurements of itself."""
         return cast(Telemetry, load("telemetry", "memory").open_telemetry())
+
+    @cached_property
+    def looks(self) -> Looks:
+        """What watching saw last of each deployment."""
+        return Looks(None if self.is_ephemeral else self.home)
 
     @cached_property
     def flavors(self) -> Mapping[str, Flavor]:

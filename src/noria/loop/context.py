@@ -10,6 +10,7 @@ from noria.domain.deployment import CanaryPlan
 from noria.domain.events import AnyEvent
 from noria.domain.gate import Gate
 from noria.domain.ids import Digest, EventId
+from noria.domain.look import Look
 from noria.domain.pipeline import StepResult
 from noria.domain.policy import Policy
 from noria.domain.run import ParamValue
@@ -86,7 +87,7 @@ class Recipe:
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
-    """The stores, the clock and the recipes by deployment. on_step hears of each pipeline step, for progress on a terminal."""
+    """The stores, the clock and the recipes by deployment. on_step hears of each pipeline step, for progress on a terminal; on_look of each look."""
 
     project: str
     home: Path
@@ -105,6 +106,7 @@ class Context:
     notifier: Notifier
     recipes: Mapping[str, Recipe]
     on_step: Callable[[StepResult], None] = field(default=lambda _: None)
+    on_look: Callable[[Look], None] = field(default=lambda _: None)
 
     def recipe(self, deployment: str) -> Recipe:
         """The recipe of a deployment. Raises NotFound when this process was not given one."""

@@ -2,6 +2,8 @@
 
 from typing import Protocol
 
+from noria.domain.measurement import Family
+
 
 class Telemetry(Protocol):
     """Counters, gauges and histograms by name and labels. Never blocks, never raises, never leaves the machine by itself (ADR 11).
@@ -19,6 +21,10 @@ class Telemetry(Protocol):
 
     def set(self, name: str, value: float, /, **labels: str) -> None:
         """How much of something there is now."""
+        ...
+
+    def families(self) -> list[Family]:
+        """Everything as it is now, for who sends it on in another form."""
         ...
 
     def exposition(self, *, openmetrics: bool = False) -> str:

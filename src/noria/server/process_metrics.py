@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from noria import __version__
-from noria.wire.exposition import Family, Labels
+from noria.domain.measurement import Family, Labels
 
 PROC = Path("/proc")
 

@@ -5,40 +5,11 @@ Written once for the worker (server/inference/metrics) and the control plane (ad
 
 import math
 from collections.abc import Sequence
-from typing import Literal
 
-import msgspec
+from noria.domain.measurement import Family, Histogram, Labels
 
-Kind = Literal["counter", "gauge", "histogram"]
-Labels = tuple[tuple[str, str], ...]
 TEXT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"
-
-
-class Exemplar(msgspec.Struct, frozen=True, gc=False):
-    """One request that fell into a bucket. at: Unix time in seconds."""
-
-    trace_id: str
-    value: float
-    at: float
-
-
-class Histogram(msgspec.Struct, frozen=True):
-    """bounds: upper edges without the infinite one. counts: one a bucket, not added up, the last above all edges. exemplars: by bucket."""
-
-    bounds: tuple[float, ...]
-    counts: Sequence[float]
-    sum: float
-    exemplars: Sequence[Exemplar | None] = ()
-
-
-class Family(msgspec.Struct, frozen=True):
-    """All series of one name. A counter's name ends in `_total`, a unit stands at its end before that (`_seconds`, `_bytes`)."""
-
-    name: str
-    kind: Kind
-    help: str
-    samples: Sequence[tuple[Labels, float | Histogram]]
 
 
 def expose(families: Sequence[Family], *, openmetrics: bool = False) -> str:

@@ -1,32 +1,26 @@
-"""Labels of one deployment: what became known, when, and what each label did. Appended as frames, moved to Parquet when there are many.
+"""Labels of one deployment: what became known, when, and what each label did.
 
-What a label does is decided once, when it is added, under a lock that all processes share, and kept with it (`judge`). Called by deployment_log.py.
+What a label does is decided once, when it is added, under a lock that all processes share, and kept with it (`judge`). How rows are kept is book.py's
+business. Called by deployment_log.py.
 """
 
-import contextlib
 import math
-import os
-import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from threading import RLock
 from typing import Any, Literal
 
 import msgspec
 import polars as pl
 
 from noria.adapters.predictions.batches import EPOCH, microseconds
+from noria.adapters.predictions.book import WRITTEN, Book
 from noria.adapters.predictions.columns import TIME
-from noria.adapters.predictions.frames import Appender, listing, locked, read_frames, sync_folder, translated
-from noria.adapters.predictions.index import HashIndex, hashes
-from noria.adapters.predictions.segments import SegmentFolder
 from noria.domain.ids import PredictionId
 from noria.domain.prediction import GroundTruth, LabelReceipt, LoggedPrediction, PredictionRecord
 from noria.errors import LabelInvalid
 
 KIND = b"LABL"
-COMPACT_BYTES = 1 << 20
 SCHEMA: dict[str, Any] = {
     "prediction_id": pl.String,
     "value": pl.Float64,
@@ -34,7 +28,6 @@ SCHEMA: dict[str, Any] = {
     "source": pl.String,
     "corrects": pl.Boolean,
     "effective": pl.Boolean,
-    "_written": pl.Int64,
 }
 
 Deed = Literal["accepted", "corrected", "duplicate", "contradiction"]
@@ -45,18 +38,6 @@ class Kept(msgspec.Struct, frozen=True):
 
     truth: GroundTruth
     effective: bool
-
-
-class LabelBatch(msgspec.Struct, array_like=True):
-    """One frame, column by column. written: ns since 1970 of the first row; each next one counts one more. at: us since 1970."""
-
-    written: int
-    prediction_id: list[str]
-    value: list[float]
-    at: list[int]
-    source: list[str]
-    corrects: list[bool]
-    effective: list[bool]
 
 
 def judge(earlier: Sequence[Kept], label: GroundTruth) -> tuple[Deed, bool]:
@@ -121,16 +102,7 @@ class LabelBook:
     """The labels of one deployment. Thread-safe, and safe beside other processes. An answered `add` is on the disk."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._segments = SegmentFolder(folder)
-        self._lock = RLock()
-        self._forget()
-
-    def _forget(self) -> None:
-        self._index = HashIndex(SCHEMA)
-        self._ends: dict[str, int] = {}
-        self._names: set[str] = set()
-        self._last = 0
+        self._book = Book(folder, kind=KIND, schema=SCHEMA, by="prediction_id")
 
     def add(self, labels: Sequence[GroundTruth], known: Callable[[Sequence[str]], Sequence[bool]]) -> LabelReceipt:
         """See ports/predictions. known: which of these prediction ids are in the log."""
@@ -138,8 +110,7 @@ class LabelBook:
         if not labels:
             return LabelReceipt()
         ids = [label.prediction_id for label in labels]
-        with self._lock, locked(self._folder):
-            self._refresh()
+        with self._book.writing():
             history = self._histories(ids)
             deeds: list[tuple[PredictionId, Deed, bool]] = []
             new: list[Kept] = []
@@ -157,143 +128,49 @@ class LabelBook:
 
     def known_by(self, moment: datetime, *, ids: pl.Series) -> pl.DataFrame:
         """prediction_id, label, label_at: the value of each label as it was known then, of these predictions at least."""
-        with self._lock:
-            self._refresh()
-            few = 8 * len(ids) < len(self._index)
-            table = self._index.find(ids).drop("asked") if few else self._index.table()
+        with self._book.reading() as index:
+            few = 8 * len(ids) < len(index)
+            table = index.find(ids).drop("asked") if few else index.table()
         seen = table.filter(pl.col("effective") & (pl.col("at") <= pl.lit(microseconds(moment), pl.Int64).cast(TIME)))
         if seen["corrects"].any():
-            seen = seen.sort("_written").unique("prediction_id", keep="last")
+            seen = seen.sort(WRITTEN).unique("prediction_id", keep="last")
         return seen.select("prediction_id", label="value", label_at="at")
 
     def aside(self, known: Callable[[Sequence[str]], Sequence[bool]]) -> list[GroundTruth]:
         """Contradicting labels, and those whose prediction is not in the log, in the order in which they came."""
-        with self._lock:
-            self._refresh()
-            table = self._index.table().sort("_written")
+        with self._book.reading() as index:
+            table = index.table().sort(WRITTEN)
         there = pl.Series(known(table["prediction_id"].to_list()), dtype=pl.Boolean)
         return [kept.truth for kept in _kept(table.filter(~(pl.col("effective") & there)))]
 
     def of(self, prediction_id: str) -> list[Kept]:
         """Every kept label of one prediction, oldest first."""
-        with self._lock:
-            self._refresh()
+        with self._book.reading():
             return self._histories([prediction_id]).get(prediction_id, [])
 
-    def compact(self, *, at_least: int = COMPACT_BYTES) -> None:
-        """Move journals of at least so many bytes to Parquet, and merge small segments."""
-        if not listing(self._folder):
-            return
-        with self._lock, locked(self._folder):
-            self._segments.recover()
-            self._refresh()
-            done = {segment.stem for segment in self._segments.segments()}
-            for path in self._journals():
-                if path.stem in done:  # killed between writing the segment and removing the journal
-                    self._remove(path)
-                elif path.stat().st_size >= at_least:
-                    self._move(path)
-            list(self._segments.merge(time_column="at", arrange=lambda frames: pl.concat(frames).sort("_written")))
-            self._names = {segment.name for segment in self._segments.segments()}
-
-    def _refresh(self) -> None:
-        """Take up what this or another process wrote since the last look."""
-        while True:
-            try:
-                journals = self._journals()
-                segments = self._segments.segments()
-                if {segment.name for segment in segments} != self._names:
-                    self._forget()
-                    self._take([self._segments.read(segment) for segment in segments])
-                    self._names = {segment.name for segment in segments}
-                moved = {segment.stem for segment in segments}
-                for path in journals:
-                    if path.stem not in moved:
-                        bodies, end = read_frames(path, KIND, after=self._ends.get(path.stem, 0))
-                        self._take([_table([msgspec.msgpack.decode(body, type=LabelBatch) for body in bodies])])
-                        self._ends[path.stem] = end
-                return
-            except FileNotFoundError:  # compacted by another process between two looks
-                self._forget()
-
-    def _take(self, frames: list[pl.DataFrame]) -> None:
-        for frame in frames:
-            if frame.height:
-                self._index.add(frame.with_columns(hashes(frame["prediction_id"])))
-                self._last = max(self._last, frame["_written"].max())  # type: ignore[type-var, assignment]
+    def compact(self) -> None:
+        """Move many labels to Parquet."""
+        self._book.compact()
 
     def _histories(self, ids: Sequence[str]) -> dict[str, list[Kept]]:
         """What is kept for each of these ids, oldest first."""
-        rows = self._index.find(list(dict.fromkeys(ids))).sort("_written")
         histories: dict[str, list[Kept]] = {}
-        for kept in _kept(rows):
+        for kept in _kept(self._book.find(ids)):
             histories.setdefault(kept.truth.prediction_id, []).append(kept)
         return histories
 
     def _append(self, new: Sequence[Kept]) -> None:
         truths = [kept.truth for kept in new]
-        batch = LabelBatch(
-            max(time.time_ns(), self._last + 1),
-            [truth.prediction_id for truth in truths],
-            [float(truth.value) for truth in truths],
-            [microseconds(truth.at) for truth in truths],
-            [truth.source for truth in truths],
-            [truth.corrects for truth in truths],
-            [kept.effective for kept in new],
+        self._book.append(
+            {
+                "prediction_id": [truth.prediction_id for truth in truths],
+                "value": [float(truth.value) for truth in truths],
+                "at": [microseconds(truth.at) for truth in truths],
+                "source": [truth.source for truth in truths],
+                "corrects": [truth.corrects for truth in truths],
+                "effective": [kept.effective for kept in new],
+            }
         )
-        with self._appender() as file:
-            file.append(msgspec.msgpack.encode(batch))
-            self._ends[file.path.stem] = file.end
-        self._take([_table([batch])])
-
-    @contextlib.contextmanager
-    def _appender(self) -> Iterator[Appender]:
-        """The newest journal, positioned behind its last whole frame: whoever was killed while writing behind it held the lock that we hold."""
-        moved = {segment.stem for segment in self._segments.segments()}
-        journals = [path for path in self._journals() if path.stem not in moved]
-        path = journals[-1] if journals else self._folder / f"labels-{time.time_ns()}.open"
-        end = self._ends.get(path.stem, 0)
-        try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
-        except OSError as exc:
-            raise translated(exc, f"journal {str(path)!r} cannot be opened") from exc
-        file = Appender(descriptor, path=path, end=end, durable=True)
-        try:
-            os.ftruncate(descriptor, end)
-            if not end:
-                file.begin(KIND)
-                sync_folder(self._folder)
-            yield file
-        finally:
-            file.close()
-
-    def _move(self, path: Path) -> None:
-        bodies, _ = read_frames(path, KIND)
-        frame = _table([msgspec.msgpack.decode(body, type=LabelBatch) for body in bodies])
-        if frame.height:
-            self._names.add(self._segments.write(path.stem, frame, time_column="at").name)
-        self._remove(path)
-
-    def _remove(self, path: Path) -> None:
-        path.unlink(missing_ok=True)
-        self._ends.pop(path.stem, None)
-        sync_folder(self._folder)
-
-    def _journals(self) -> list[Path]:
-        return [self._folder / name for name in listing(self._folder) if name.endswith(".open")]
-
-
-def _table(batches: Sequence[LabelBatch]) -> pl.DataFrame:
-    columns = {
-        "prediction_id": [name for batch in batches for name in batch.prediction_id],
-        "value": [value for batch in batches for value in batch.value],
-        "at": [at for batch in batches for at in batch.at],
-        "source": [source for batch in batches for source in batch.source],
-        "corrects": [flag for batch in batches for flag in batch.corrects],
-        "effective": [flag for batch in batches for flag in batch.effective],
-        "_written": [batch.written + place for batch in batches for place in range(len(batch.value))],
-    }
-    return pl.DataFrame(columns, schema=SCHEMA | {"at": pl.Int64}).with_columns(pl.col("at").cast(TIME))
 
 
 def _kept(table: pl.DataFrame) -> Iterator[Kept]:

@@ -8,7 +8,8 @@ import re
 from bisect import bisect_left
 from threading import Lock
 
-from noria.wire.exposition import Family, Histogram, Labels, expose
+from noria.domain.measurement import Family, Histogram, Labels
+from noria.wire.exposition import expose
 
 SECONDS = (
     5e-05,
@@ -131,8 +132,8 @@ class MemoryTelemetry:
                 return
             self._gauges.setdefault(metric, {})[key] = value
 
-    def exposition(self, *, openmetrics: bool = False) -> str:
-        """See ports/telemetry. Metrics by name, series by labels."""
+    def families(self) -> list[Family]:
+        """See ports/telemetry. By name, series by labels."""
         with self._lock:
             counters = {name: dict(series) for name, series in self._counters.items()}
             counters[LOST] = {(): float(self._dropped)}
@@ -151,7 +152,11 @@ class MemoryTelemetry:
             ]
         families += [Family(name, "counter", _help(name), sorted(held.items())) for name, held in counters.items()]
         families += [Family(name, "gauge", _help(name), sorted(held.items())) for name, held in gauges.items()]
-        return expose(sorted(families, key=lambda family: family.name), openmetrics=openmetrics)
+        return sorted(families, key=lambda family: family.name)
+
+    def exposition(self, *, openmetrics: bool = False) -> str:
+        """See ports/telemetry."""
+        return expose(self.families(), openmetrics=openmetrics)
 
     def _room(
         self, family: "dict[str, dict[Labels, float]] | dict[str, dict[Labels, list[float]]]", metric: str, key: Labels

@@ -12,6 +12,7 @@ from noria.errors import NotFound
 from noria.loop.context import Context, Recipe, Timed
 from noria.loop.stages.watch_alerts import standing_alerts, tell_people
 from noria.loop.stages.watch_counts import count_served, drift_of, profile_of
+from noria.loop.stages.watch_look import look_of
 from noria.loop.stages.watch_quality import decay_of
 from noria.monitoring.alert import broken_inputs, look
 
@@ -38,6 +39,9 @@ def _look(context: Context, recipe: Recipe, champion: Variant) -> list[Timed]:
     _, profile = profile_of(context, champion.bundle)
     drift = drift_of(context, recipe, champion, profile, since=since)
     newest = [each for each in counted if each.number == champion.number]
+    decay = decay_of(context, recipe, champion, profile, since=since, now=now)
+    broken = broken_inputs(profile, newest[-1]) if newest else None
+    context.on_look(look_of(champion, drift, decay, deployment=recipe.deployment, at=now, broken=broken))
     standing, known = standing_alerts(context, recipe)
     changes = look(
         standing,
@@ -45,8 +49,8 @@ def _look(context: Context, recipe: Recipe, champion: Variant) -> list[Timed]:
         number=champion.number,
         now=now,
         drift=drift,
-        decay=decay_of(context, recipe, champion, profile, since=since, now=now),
-        broken=broken_inputs(profile, newest[-1]) if newest else None,
+        decay=decay,
+        broken=broken,
         known=known,
     )
     for alert in changes.opened:

@@ -84,17 +84,20 @@ def create_app(
     pages: str = "",
     streams: changes.Streams | None = None,
     hooks: Deliverer | None = None,
+    measurements: measuring.Measurements | None = None,
 ) -> Litestar:
     """The control plane of one workspace, as an ASGI application.
 
     key: what a caller must show (at least 16 characters); None asks for nothing, which is right on loopback only. loopback: answer to the names
     of this machine only. pages: `module:function` that gives the router of the UI; loaded by name, because faces do not know each other.
-    streams: ends the streams of changes when the server leaves. hooks: who tells webhooks; here it sends their tests only.
+    streams: ends the streams of changes when the server leaves. hooks: who tells webhooks; here it sends their tests only. measurements: what
+    GET /metrics gives, where somebody else gives it out too.
     """
     keyring = access.Keyring(key)
     quality = Quality()
     streams = streams or changes.Streams()
     hooks = hooks or webhooks.deliverer_of(workspace)
+    measurements = measurements or measuring.Measurements(workspace)
     # A workspace has the six ports of a metadata store, each opened at its first use; so the server opens none before it is asked.
     routes = [
         *ROUTES,
@@ -110,6 +113,7 @@ def create_app(
             "workspace": Provide(lambda: workspace, sync_to_thread=False),
             "quality": Provide(lambda: quality, sync_to_thread=False),
             "hooks": Provide(lambda: hooks, sync_to_thread=False),
+            "measurements": Provide(lambda: measurements, sync_to_thread=False),
             "streams": Provide(lambda: streams, sync_to_thread=False),
             "keyring": Provide(lambda: keyring, sync_to_thread=False),
         },

@@ -14,11 +14,13 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from noria.app.workspace import Workspace
 from noria.domain.ids import RunId, WebhookId
+from noria.domain.measurement import Family
 from noria.domain.run import Metric, Run, RunBatch
 from noria.errors import NotFound
 from noria.ports.metadata import Metadata
 from noria.ports.runs import RunStore
 from noria.ports.telemetry import Telemetry
+from noria.server.control.watching import Told, watching_families
 from noria.server.process_metrics import build_info, process_families
 from noria.wire.exposition import OPENMETRICS_TYPE, TEXT_TYPE, expose, wants_openmetrics
 
@@ -30,15 +32,27 @@ MLFLOW = ("api/2.0/mlflow/", "api/3.0/mlflow/", "api/2.0mlflow/", "ajax-api/2.0/
 
 
 @get("/metrics", sync_to_thread=True, include_in_schema=False)
-def metrics(request: Request[Any, Any, Any], workspace: NamedDependency[Workspace]) -> Response[bytes]:
+def metrics(request: Request[Any, Any, Any], measurements: NamedDependency["Measurements"]) -> Response[bytes]:
     """Everything, as Prometheus reads it; the state of the stores as it is now."""
-    telemetry = workspace.telemetry
-    _observe(workspace, telemetry)
     openmetrics = wants_openmetrics(request.headers.get("accept", ""))
-    own = expose([build_info(), *process_families()], openmetrics=openmetrics).removesuffix("# EOF\n")
-    content = (own + telemetry.exposition(openmetrics=openmetrics)).encode()
+    content = expose(measurements.families(), openmetrics=openmetrics).encode()
     # As a header: a media type of text would be given its charset a second time.
     return Response(content, headers={"content-type": OPENMETRICS_TYPE if openmetrics else TEXT_TYPE})
+
+
+class Measurements:
+    """Everything that the control plane of one workspace says of itself."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._told = Told()
+
+    def families(self) -> list[Family]:
+        """All families as they are now."""
+        telemetry = self._workspace.telemetry
+        _observe(self._workspace, telemetry)
+        watching = watching_families(self._workspace, self._told)
+        return [build_info(), *process_families(), *watching, *telemetry.families()]
 
 
 def timed(app: ASGIApp, telemetry: Telemetry) -> ASGIApp:

@@ -14,12 +14,13 @@ from typing import Any
 
 import msgspec
 
+from noria.domain.measurement import Exemplar, Family, Histogram, Kind, Labels
 from noria.server.inference.limits import Gate
 from noria.server.inference.shared_metrics import Kept, Numbers, Shared
 from noria.server.process_metrics import build_info, process_families
 from noria.serving.live import Live
 from noria.serving.record import RingStatus
-from noria.wire.exposition import Exemplar, Family, Histogram, Kind, Labels, expose
+from noria.wire.exposition import expose
 
 Key = tuple[str, int, str, str]
 """(deployment, number of the version, variant, protocol) of an answer."""
@@ -196,6 +197,10 @@ class Metrics:
 
     def exposition(self, *, openmetrics: bool = False) -> str:
         """See ports/telemetry: everything, of all processes."""
+        return expose(self.families(), openmetrics=openmetrics)
+
+    def families(self) -> list[Family]:
+        """See ports/telemetry: everything, of all processes."""
         self._publish()
         pids = self._shared.pids()
         samples: dict[str, list[tuple[Labels, float | Histogram]]] = {name: [] for name in HELP}
@@ -208,7 +213,7 @@ class Metrics:
             if held
         ]
         processes = process_families(None if self._shared.is_alone else pids)
-        return expose([build_info(), *families, *processes], openmetrics=openmetrics)
+        return [build_info(), *families, *processes]
 
     def _put(
         self, samples: dict[str, list[tuple[Labels, float | Histogram]]], name: list[Any], values: list[float]

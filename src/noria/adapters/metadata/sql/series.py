@@ -183,9 +183,10 @@ class _Window:
 
     def stretches(self, buckets: int) -> list[Stretch]:
         """The window in at most so many stretches: from the chunks' extremes if there are enough of them, else the blocks', else the points."""
-        if len(self._rows) >= buckets:
+        covered = [row[12] for row in self._rows if self._covers(row)]
+        if len(covered) >= buckets:
             return charting.of_stretches(charting.with_points(self._whole(buckets), self._loose), buckets)
-        if sum(row[12] for row in self._rows) // BLOCK >= buckets:
+        if sum(covered) // BLOCK >= buckets:
             return charting.of_stretches(charting.with_points(self._blocks(), self._loose), buckets)
         inside = [point for row in self._rows for point in self._points(row)]
         points = sorted([*inside, *self._loose]) if self._loose else inside
