@@ -1,0 +1,42 @@
+"""What a look saw, as the noun that /metrics and dashboards show. It decides nothing: that is monitoring/alert. Called by stages/watch."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from noria.domain.deployment import Variant
+from noria.domain.look import Look, QualityState
+from noria.monitoring.alert import BrokenInput
+from noria.monitoring.drift import Drift
+from noria.monitoring.quality import Decay
+
+
+def look_of(
+    champion: Variant,
+    drift: Drift,
+    decay: Decay,
+    *,
+    deployment: str,
+    at: datetime,
+    broken: Sequence[BrokenInput] | None = None,
+) -> Look:
+    """The numbers of one look, as they were when alerts were decided."""
+    recent = decay.recent
+    return Look(
+        deployment=deployment,
+        number=champion.number,
+        at=at,
+        inputs=drift.inputs,
+        prediction=drift.prediction,
+        windows=drift.windows,
+        quality=QualityState(
+            evidence=decay.evidence,
+            threshold=decay.threshold,
+            alarm=decay.alarm,
+            rows=decay.rows,
+            bias=decay.recent_bias,
+            excess=recent.value if recent else None,
+            excess_low=recent.low if recent else None,
+            excess_high=recent.high if recent else None,
+        ),
+        findings={"missing": len(broken)} if broken is not None else {},
+    )
