@@ -57,13 +57,62 @@ class GroundTruth(msgspec.Struct, frozen=True, kw_only=True):
     """Whether it replaces an earlier, different label on purpose."""
 
 
+Match = Literal["before", "nearest", "every"]
+"""Which predictions of a key an outcome is about: the newest one not after its moment, the nearest on either side, or all that are near enough."""
+
+
+class KeyedTruth(msgspec.Struct, frozen=True, kw_only=True):
+    """What really happened to somebody or something, told by a system that never saw a prediction id.
+
+    key: as the caller of the prediction gave it (parameter `keys`). about: the moment that the outcome belongs to, on the clock of the predictions;
+    tolerance_s: how far from it a prediction's time may be. at: when the outcome was known.
+    """
+
+    key: str
+    value: float
+    about: datetime
+    at: datetime
+    tolerance_s: float = 86400.0
+    match: Match = "before"
+    source: str = "label"
+    corrects: bool = False
+
+
 class LabelReceipt(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a batch of labels. Nothing is dropped: unknown and contradicting ones are kept aside and can be listed."""
+    """What became of a batch of labels. Nothing is dropped: unknown and contradicting ones are kept aside and can be listed.
+
+    waiting: keys whose prediction is not in the log yet; they are tried again whenever the log grows.
+    """
 
     accepted: int = 0
     duplicates: int = 0
     corrected: int = 0
     contradictions: tuple[PredictionId, ...] = ()
+    unknown: tuple[PredictionId, ...] = ()
+    waiting: tuple[str, ...] = ()
+
+
+class Feedback(msgspec.Struct, frozen=True, kw_only=True):
+    """What somebody said of an answer: a label of a second kind, which is an opinion and is never counted as what happened.
+
+    good: whether the answer was right or of use; value: what it should have been; at least one of good, value and comment is there. by: who said it,
+    as the caller names them; of one person's words on one prediction the newest count, and all are kept.
+    """
+
+    prediction_id: PredictionId
+    at: datetime
+    good: bool | None = None
+    value: float | None = None
+    comment: str = ""
+    by: str = ""
+
+
+class FeedbackReceipt(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a batch of feedback. replaced: of those accepted, how many took the place of earlier words of the same person."""
+
+    accepted: int = 0
+    duplicates: int = 0
+    replaced: int = 0
     unknown: tuple[PredictionId, ...] = ()
 
 

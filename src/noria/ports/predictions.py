@@ -6,7 +6,15 @@ from typing import Protocol
 
 from noria.domain.arrow import ArrowTable
 from noria.domain.ids import PredictionId
-from noria.domain.prediction import GroundTruth, LabelReceipt, LoggedPrediction, PredictionRecord
+from noria.domain.prediction import (
+    Feedback,
+    FeedbackReceipt,
+    GroundTruth,
+    KeyedTruth,
+    LabelReceipt,
+    LoggedPrediction,
+    PredictionRecord,
+)
 
 
 class PredictionWriter(Protocol):
@@ -70,6 +78,35 @@ class PredictionLog(Protocol):
 
     def labels_aside(self, deployment: str) -> list[GroundTruth]:
         """Labels that could not be used: contradicting, or for a prediction that is not in the log."""
+        ...
+
+    def add_keyed_labels(self, deployment: str, labels: Sequence[KeyedTruth]) -> LabelReceipt:
+        """Keep outcomes that come with a key and a moment, as labels of the predictions that they are about.
+
+        Which prediction that is, is decided once, with the predictions that are in the log then: a nearer one that turns up later changes
+        nothing, and the same (key, about, match) sent again means the same prediction. Of two equally near the later one is meant. Where none
+        is near enough the outcome waits, and is tried again by `compact` and by the next call. Raises LabelInvalid; nothing of the batch was
+        kept then.
+        """
+        ...
+
+    def labels_waiting(self, deployment: str) -> list[KeyedTruth]:
+        """Outcomes by key that found no prediction yet, in the order in which they came."""
+        ...
+
+    def add_feedback(self, deployment: str, feedback: Sequence[Feedback]) -> FeedbackReceipt:
+        """Keep what people said, beside the labels and apart from them. Raises LabelInvalid; nothing of the batch was kept then."""
+        ...
+
+    def feedback(
+        self,
+        deployment: str,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        prediction_id: PredictionId | None = None,
+    ) -> list[Feedback]:
+        """The newest words of each person on each prediction, with since <= at < until, in the order of (at, prediction, person)."""
         ...
 
     def compact(self, deployment: str) -> int:

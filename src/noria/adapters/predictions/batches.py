@@ -6,7 +6,7 @@ Imports msgspec and the standard library only: a worker packs. Files are journal
 import struct
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import chain
 from typing import Any
@@ -119,6 +119,18 @@ def kind_of(record: PredictionRecord | Block) -> tuple[Any, ...]:
     )
 
 
+def records_in(block: Block) -> Iterator[tuple[int, str, int]]:
+    """Place, request and number of rows of each record of a block."""
+    return zip(block.place, block.request, block.rows, strict=True)
+
+
+def without(batch: Batch, repeated: set[tuple[int, int]]) -> Batch:
+    """The batch without those of its records, each as (written of the batch, place)."""
+    if not any((batch.written, place) in repeated for block in batch.blocks for place in block.place):
+        return batch
+    return Batch(batch.written, [_pruned(block, batch.written, repeated) for block in batch.blocks])
+
+
 def microseconds(at: datetime) -> int:
     """Whole microseconds since 1970. Raises InputInvalid for a time without a zone.
 
@@ -197,3 +209,17 @@ def _check(record: PredictionRecord, values: list[Column], deployment: str) -> N
             f"request {record.request_id!r} says {record.rows} rows, and not all of its columns have as many",
             remedy="give each input, each output and the keys one value a row",
         )
+
+
+def _pruned(block: Block, written: int, repeated: set[tuple[int, int]]) -> Block:
+    keep = [(written, place) not in repeated for place in block.place]
+    rows = [kept for kept, count in zip(keep, block.rows, strict=True) for _ in range(count)]
+    return msgspec.structs.replace(
+        block,
+        columns=[_chosen(column, rows) for column in block.columns],
+        **{name: _chosen(getattr(block, name), keep) for name in ("place", "request", "rows", "at", "latency", "keys")},
+    )
+
+
+def _chosen(values: list[Any], keep: list[bool]) -> list[Any]:
+    return [value for value, kept in zip(values, keep, strict=True) if kept]

@@ -16,19 +16,29 @@ from typing import Any, TypeVar
 import msgspec
 import polars as pl
 
-from noria.adapters.predictions.batches import Batch, Block, microseconds, unpack
-from noria.adapters.predictions.columns import ORDER, TIME, presented, projected, record_of, table_of
+from noria.adapters.predictions.batches import Batch, microseconds, records_in, unpack, without
+from noria.adapters.predictions.columns import ORDER, STORED, TIME, presented, projected, record_of, table_of
+from noria.adapters.predictions.feedback import FeedbackBook
 from noria.adapters.predictions.frames import listing, locked, read_frames, sync_folder, translated
 from noria.adapters.predictions.index import HashIndex, hashes
 from noria.adapters.predictions.journal import KIND, VERSION
+from noria.adapters.predictions.keyed import KeyedBook, checked_keys, nearest, span, truths
 from noria.adapters.predictions.labels import Kept, LabelBook
 from noria.adapters.predictions.segments import Segment, SegmentFolder
 from noria.domain.ids import PredictionId
-from noria.domain.prediction import GroundTruth, LabelReceipt, PredictionRecord
+from noria.domain.prediction import (
+    Feedback,
+    FeedbackReceipt,
+    GroundTruth,
+    KeyedTruth,
+    LabelReceipt,
+    PredictionRecord,
+)
 from noria.errors import StoreCorrupt, StoreUnavailable
 
 TRIES = 100
 ENTRY: dict[str, Any] = {"rows": pl.UInt32, "offset": pl.UInt32, "segment": pl.UInt32}
+KEYED = {name: STORED[name] for name in ("request_id", "row", "at", "key")}
 T = TypeVar("T")
 
 
@@ -71,6 +81,9 @@ class DeploymentLog:
         self._journals = folder / "journal"
         self._segments = SegmentFolder(folder / "segments")
         self._labels = LabelBook(folder / "labels")
+        self._keyed = KeyedBook(folder / "keyed")
+        self._feedback = FeedbackBook(folder / "feedback")
+        self._tried: tuple[View, int] | None = None
         self._lock = RLock()
         self._tails: dict[str, Tail] = {}
         self._fresh: dict[str, tuple[str, int]] = {}  # request_id -> stem of its journal, rows
@@ -148,6 +161,28 @@ class DeploymentLog:
         """See ports/predictions."""
         return self._labels.aside(self._known)
 
+    def add_keyed_labels(self, labels: Sequence[KeyedTruth]) -> LabelReceipt:
+        """See ports/predictions."""
+        checked_keys(labels)
+        if not labels:
+            return LabelReceipt()
+        self._try_waiting()
+        return self._settle(labels)
+
+    def labels_waiting(self) -> list[KeyedTruth]:
+        """See ports/predictions."""
+        return self._keyed.waiting()
+
+    def add_feedback(self, feedback: Sequence[Feedback]) -> FeedbackReceipt:
+        """See ports/predictions."""
+        return self._feedback.add(feedback, self._known)
+
+    def feedback(
+        self, since: datetime | None, until: datetime | None, *, prediction_id: PredictionId | None
+    ) -> list[Feedback]:
+        """See ports/predictions."""
+        return self._feedback.words(since, until, prediction_id=prediction_id)
+
     def has_predictions(self) -> bool:
         """Whether at least one row is here."""
 
@@ -169,8 +204,51 @@ class DeploymentLog:
             ):
                 with self._lock:
                     self._entries[segment.name] = _entries(table)
-        self._labels.compact()
+        self._try_waiting()
+        for book in (self._labels, self._keyed, self._feedback):
+            book.compact()
         return moved
+
+    def _settle(self, labels: Sequence[KeyedTruth]) -> LabelReceipt:
+        receipts: list[LabelReceipt] = []
+        meant = self._keyed.settle(
+            labels,
+            self._meant,
+            keep=lambda found: receipts.append(self._labels.add(truths(labels, found), self._known)),
+        )
+        waiting = dict.fromkeys(label.key for label, names in zip(labels, meant, strict=True) if not names)
+        return msgspec.structs.replace(receipts[0], waiting=tuple(waiting))
+
+    def _try_waiting(self) -> None:
+        """Look for the predictions of outcomes that wait, unless nothing was written since this process last looked in vain."""
+        waiting = self._keyed.waiting()
+        if not waiting:
+            return
+        with self._lock:
+            state = (self._again(self._refresh), len(self._fresh))
+        if state != self._tried:
+            self._settle(waiting)
+            self._tried = state
+
+    def _meant(self, labels: Sequence[KeyedTruth]) -> list[list[PredictionId]]:
+        """For each outcome the predictions that it is about."""
+        low, high = span(labels)
+        names = ["request_id", "row", "at", "key"]
+        inside = _within(low, high) & pl.col("key").is_in(list({label.key for label in labels}))
+
+        def read() -> pl.DataFrame:
+            with self._lock:
+                view = self._refresh()
+                tables = [table for tail in self._tails.values() for table in tail.tables]
+            stored = [
+                self._segments.read(segment, columns=names, where=inside)
+                for segment in view.segments
+                if segment.until >= low and segment.since < high
+            ]
+            return pl.concat([pl.DataFrame(schema=KEYED), *stored, *(t.select(names).filter(inside) for t in tables)])
+
+        rows = self._again(read)
+        return nearest(rows.with_columns(prediction_id=pl.concat_str("request_id", pl.lit("."), "row")), labels)
 
     def _compacted(self) -> Iterator[int]:
         with contextlib.ExitStack() as held:
@@ -206,7 +284,7 @@ class DeploymentLog:
 
     def _whole(self, journal: Journal, tail: Tail) -> pl.DataFrame:
         bodies, _ = read_frames(journal.path, KIND, sealed=journal.finished, newest=VERSION)
-        batches = [_without(batch, tail.repeated) for batch in _decoded(bodies, journal.path)]
+        batches = [without(batch, tail.repeated) for batch in _decoded(bodies, journal.path)]
         return table_of(batches, self._deployment)
 
     def _view(self) -> View:
@@ -257,14 +335,14 @@ class DeploymentLog:
         for stem, batch in read:
             repeated = self._tails.setdefault(stem, Tail()).repeated
             records = sorted(
-                (place, request, rows) for block in batch.blocks for place, request, rows in _records(block)
+                (place, request, rows) for block in batch.blocks for place, request, rows in records_in(block)
             )
             for place, request, rows in records:
                 if request in stored or request in self._fresh:
                     repeated.add((batch.written, place))
                 else:
                     self._fresh[request] = (stem, rows)
-            new.setdefault(stem, []).append(_without(batch, repeated))
+            new.setdefault(stem, []).append(without(batch, repeated))
         for stem, batches in new.items():
             table = table_of(batches, self._deployment)
             if table.height:
@@ -371,31 +449,6 @@ def _decoded(bodies: Sequence[bytes], path: Path) -> list[Batch]:
             cause=str(exc),
             remedy=f"mv {str(path)!r} elsewhere to go on without it",
         ) from exc
-
-
-def _records(block: Block) -> Iterator[tuple[int, str, int]]:
-    return zip(block.place, block.request, block.rows, strict=True)
-
-
-def _without(batch: Batch, repeated: set[tuple[int, int]]) -> Batch:
-    """The batch without those of its records."""
-    if not any((batch.written, place) in repeated for block in batch.blocks for place in block.place):
-        return batch
-    return Batch(batch.written, [_pruned(block, batch.written, repeated) for block in batch.blocks])
-
-
-def _pruned(block: Block, written: int, repeated: set[tuple[int, int]]) -> Block:
-    keep = [(written, place) not in repeated for place in block.place]
-    rows = [kept for kept, count in zip(keep, block.rows, strict=True) for _ in range(count)]
-    return msgspec.structs.replace(
-        block,
-        columns=[_chosen(column, rows) for column in block.columns],
-        **{name: _chosen(getattr(block, name), keep) for name in ("place", "request", "rows", "at", "latency", "keys")},
-    )
-
-
-def _chosen(values: list[Any], keep: list[bool]) -> list[Any]:
-    return [value for value, kept in zip(values, keep, strict=True) if kept]
 
 
 def _within(low: int | None, high: int | None) -> pl.Expr:

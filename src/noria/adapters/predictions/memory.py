@@ -9,10 +9,20 @@ import polars as pl
 
 from noria.adapters.predictions.batches import microseconds, pack, unpack
 from noria.adapters.predictions.columns import ORDER, presented, projected, table_of
+from noria.adapters.predictions.feedback import checked_feedback, judged, newest, summed, within
 from noria.adapters.predictions.frames import checked_name
+from noria.adapters.predictions.keyed import checked_keys, identity, nearest, truths
 from noria.adapters.predictions.labels import Kept, checked, judge, logged, receipt
 from noria.domain.ids import PredictionId
-from noria.domain.prediction import GroundTruth, LabelReceipt, LoggedPrediction, PredictionRecord
+from noria.domain.prediction import (
+    Feedback,
+    FeedbackReceipt,
+    GroundTruth,
+    KeyedTruth,
+    LabelReceipt,
+    LoggedPrediction,
+    PredictionRecord,
+)
 from noria.errors import NotFound, StoreUnavailable
 
 
@@ -32,6 +42,9 @@ class MemoryPredictionLog:
         self._lock = RLock()
         self._requests: dict[str, dict[str, PredictionRecord]] = {}
         self._labels: dict[str, dict[str, list[Kept]]] = {}
+        self._settled: dict[str, dict[str, list[PredictionId]]] = {}
+        self._waiting: dict[str, list[KeyedTruth]] = {}
+        self._feedback: dict[str, list[Feedback]] = {}
 
     def writer(self, deployment: str, *, name: str, durable: bool = False) -> "MemoryWriter":
         """See ports/predictions."""
@@ -137,9 +150,64 @@ class MemoryPredictionLog:
                 if not (kept.effective and self._knows(deployment, name))
             ]
 
+    def add_keyed_labels(self, deployment: str, labels: Sequence[KeyedTruth]) -> LabelReceipt:
+        """See ports/predictions."""
+        checked_keys(labels)
+        checked_name(deployment, "deployment")
+        with self._lock:
+            self._settle(deployment, self._waiting.get(deployment, []))
+            return self._settle(deployment, labels)
+
+    def labels_waiting(self, deployment: str) -> list[KeyedTruth]:
+        """See ports/predictions."""
+        with self._lock:
+            return list(self._waiting.get(deployment, []))
+
+    def add_feedback(self, deployment: str, feedback: Sequence[Feedback]) -> FeedbackReceipt:
+        """See ports/predictions."""
+        words = checked_feedback(feedback)
+        checked_name(deployment, "deployment")
+        deeds = []
+        with self._lock:
+            kept = self._feedback.setdefault(deployment, [])
+            for word in words:
+                new, instead = judged([other for other in kept if other.prediction_id == word.prediction_id], word)
+                if new:
+                    kept.append(word)
+                deeds.append((word.prediction_id, new, instead, self._knows(deployment, word.prediction_id)))
+        return summed(deeds)
+
+    def feedback(
+        self,
+        deployment: str,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        prediction_id: PredictionId | None = None,
+    ) -> list[Feedback]:
+        """See ports/predictions."""
+        with self._lock:
+            words = list(self._feedback.get(checked_name(deployment, "deployment"), []))
+        return within(newest([w for w in words if prediction_id in (None, w.prediction_id)]), since, until)
+
     def compact(self, deployment: str) -> int:
         """See ports/predictions. There are no journals here."""
+        with self._lock:
+            self._settle(deployment, self._waiting.get(deployment, []))
         return 0
+
+    def _settle(self, deployment: str, labels: Sequence[KeyedTruth]) -> LabelReceipt:
+        if not labels:
+            return LabelReceipt()
+        settled = self._settled.setdefault(deployment, {})
+        found = nearest(self.scan(deployment, columns=["key", "at", "prediction_id"]), labels)
+        meant = [settled.get(identity(label)) or names for label, names in zip(labels, found, strict=True)]
+        settled.update({identity(label): names for label, names in zip(labels, meant, strict=True) if names})
+        waiting = [label for label, names in zip(labels, meant, strict=True) if not names]
+        held = dict.fromkeys([*self._waiting.get(deployment, []), *waiting])
+        self._waiting[deployment] = [label for label in held if identity(label) not in settled]
+        told = self.add_labels(deployment, truths(labels, meant))
+        return msgspec.structs.replace(told, waiting=tuple(dict.fromkeys(label.key for label in waiting)))
 
     def deployments(self) -> list[str]:
         """See ports/predictions."""

@@ -15,7 +15,14 @@ from noria.adapters.predictions.frames import checked_name, listing, make_folder
 from noria.adapters.predictions.journal import open_writer
 from noria.adapters.predictions.labels import logged
 from noria.domain.ids import PredictionId
-from noria.domain.prediction import GroundTruth, LabelReceipt, LoggedPrediction
+from noria.domain.prediction import (
+    Feedback,
+    FeedbackReceipt,
+    GroundTruth,
+    KeyedTruth,
+    LabelReceipt,
+    LoggedPrediction,
+)
 from noria.errors import NotFound
 from noria.ports.predictions import PredictionWriter
 
@@ -82,6 +89,29 @@ class ParquetPredictionLog:
     def labels_aside(self, deployment: str) -> list[GroundTruth]:
         """See ports/predictions."""
         return self._log(deployment).labels_aside()
+
+    def add_keyed_labels(self, deployment: str, labels: Sequence[KeyedTruth]) -> LabelReceipt:
+        """See ports/predictions. On the disk when it returns."""
+        return self._log(deployment).add_keyed_labels(labels)
+
+    def labels_waiting(self, deployment: str) -> list[KeyedTruth]:
+        """See ports/predictions."""
+        return self._log(deployment).labels_waiting()
+
+    def add_feedback(self, deployment: str, feedback: Sequence[Feedback]) -> FeedbackReceipt:
+        """See ports/predictions. On the disk when it returns."""
+        return self._log(deployment).add_feedback(feedback)
+
+    def feedback(
+        self,
+        deployment: str,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        prediction_id: PredictionId | None = None,
+    ) -> list[Feedback]:
+        """See ports/predictions."""
+        return self._log(deployment).feedback(since, until, prediction_id=prediction_id)
 
     def compact(self, deployment: str) -> int:
         """See ports/predictions. Also merges small segments and moves labels to Parquet."""
