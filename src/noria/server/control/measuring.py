@@ -21,6 +21,8 @@ from noria.ports.metadata import Metadata
 from noria.ports.runs import RunStore
 from noria.ports.telemetry import Telemetry
 from noria.server.control.watching import Told, watching_families
+from noria.server.gpu_metrics import Gpus
+from noria.server.host_metrics import host_families
 from noria.server.process_metrics import build_info, process_families
 from noria.wire.exposition import OPENMETRICS_TYPE, TEXT_TYPE, expose, wants_openmetrics
 
@@ -46,13 +48,15 @@ class Measurements:
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
         self._told = Told()
+        self._gpus = Gpus()
 
     def families(self) -> list[Family]:
         """All families as they are now."""
         telemetry = self._workspace.telemetry
         _observe(self._workspace, telemetry)
         watching = watching_families(self._workspace, self._told)
-        return [build_info(), *process_families(), *watching, *telemetry.families()]
+        machine = [*host_families(self._workspace.home), *self._gpus.families()]
+        return [build_info(), *process_families(), *machine, *watching, *telemetry.families()]
 
 
 def timed(app: ASGIApp, telemetry: Telemetry) -> ASGIApp:

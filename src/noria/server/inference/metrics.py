@@ -8,6 +8,7 @@ import os
 from bisect import bisect_left
 from collections.abc import Callable
 from math import inf
+from pathlib import Path
 from threading import Event, Thread
 from time import time
 from typing import Any
@@ -15,6 +16,8 @@ from typing import Any
 import msgspec
 
 from noria.domain.measurement import Exemplar, Family, Histogram, Kind, Labels
+from noria.server.gpu_metrics import Gpus
+from noria.server.host_metrics import host_families
 from noria.server.inference.limits import Gate
 from noria.server.inference.shared_metrics import Kept, Numbers, Shared
 from noria.server.process_metrics import build_info, process_families
@@ -81,9 +84,10 @@ class Metrics:
     `answered` and its like are called from the event loop only; `count`, `observe` and `set` for one name from one thread.
     """
 
-    def __init__(self, shared: Shared | None = None) -> None:
-        """shared: with the other processes of this worker; by default this one is alone."""
+    def __init__(self, shared: Shared | None = None, *, home: Path | None = None) -> None:
+        """shared: with the other processes of this worker; by default this one is alone. home: the project's, whose disk is told of."""
         self._shared = shared or Shared(None, os.getpid())
+        self._home, self._gpus = home, Gpus()
         self._answers: dict[Key, Numbers] = {}
         self._carried: dict[tuple[str, str], Numbers] = {}
         self._named: dict[tuple[str, Labels], Numbers] = {}
@@ -213,7 +217,8 @@ class Metrics:
             if held
         ]
         processes = process_families(None if self._shared.is_alone else pids)
-        return [build_info(), *families, *processes]
+        machine = [*host_families(self._home), *self._gpus.families()]
+        return [build_info(), *families, *processes, *machine]
 
     def _put(
         self, samples: dict[str, list[tuple[Labels, float | Histogram]]], name: list[Any], values: list[float]

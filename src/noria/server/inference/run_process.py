@@ -33,7 +33,8 @@ def run_process(options: Options, *, keys: Keys) -> None:
     """Serve until a signal ends it; then every record is written. Raises SettingInvalid, ExtraMissing."""
     sys.setswitchinterval(SWITCH_S)
     tracer = open_tracer()
-    metrics = Metrics(Shared(Path(options.group) / "counts", os.getpid()) if options.group else None)
+    shared = Shared(Path(options.group) / "counts", os.getpid()) if options.group else None
+    metrics = Metrics(shared, home=Path(options.home))
     worker = _worker(options, metrics)
     answering = Answering(
         worker.board, worker.recorder, metrics, replay_clock=options.replay_clock, durable=options.durable
