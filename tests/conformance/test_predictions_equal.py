@@ -121,7 +121,7 @@ class Both:
         return exactly(found.record), found.row, found.label, found.label_at, found.state
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=25, deadline=None, derandomize=True)
 @given(OPERATIONS)
 def test_files_and_memory_answer_alike(operations: list[tuple[str, str | None, Any]]) -> None:
     with tempfile.TemporaryDirectory() as folder:

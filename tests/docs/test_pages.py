@@ -7,6 +7,7 @@ that begins with `# not run` is left out. `<!-- after: PAGE -->` runs another pa
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -24,9 +25,9 @@ PAGES = sorted(
 
 
 def blocks(page: Path) -> list[dict[str, str]]:
-    """What there is to run on a page, after what the pages before it leave."""
+    """What there is to run on a page."""
     text = page.read_text(encoding="utf-8")
-    found = [block for name in AFTER.findall(text) for block in blocks(DOCS / name)]
+    found = []
     for match in FENCE.finditer(text):
         kind, body = (match[1], match[2]) if match[1] else ("python", match[4])
         if kind not in RUN or body.startswith("# not run"):
@@ -41,13 +42,15 @@ def blocks(page: Path) -> list[dict[str, str]]:
 RUNNING = [page for page in PAGES if blocks(page)]
 
 
-@pytest.mark.parametrize("page", RUNNING, ids=lambda page: str(page.relative_to(ROOT)))
-@pytest.mark.timeout(300)
-def test_a_page_does_what_it_says(page, tmp_path):
-    listed, folder = tmp_path / "blocks.json", tmp_path / "shop"
-    folder.mkdir()
-    listed.write_text(json.dumps(blocks(page)), encoding="utf-8")
+def before(page: Path) -> list[Path]:
+    """The pages whose folder this one goes on in."""
+    return [DOCS / name for name in AFTER.findall(page.read_text(encoding="utf-8"))]
 
+
+def follow(page: Path, folder: Path) -> None:
+    """Do what a page says in a folder of its own, named as a reader names it."""
+    listed = folder.parent / f"{page.stem}.json"
+    listed.write_text(json.dumps(blocks(page)), encoding="utf-8")
     done = subprocess.run(
         [sys.executable, str(Path(__file__).with_name("session.py")), str(listed)],
         cwd=folder,
@@ -56,8 +59,43 @@ def test_a_page_does_what_it_says(page, tmp_path):
         text=True,
         timeout=280,
     )
-
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="session")
+def left_by(tmp_path_factory):
+    """page -> the folder as its reader leaves it; made once, and copied by each page that goes on there."""
+    folders: dict[Path, Path] = {}
+
+    def folder(page: Path) -> Path:
+        if page not in folders:
+            made = tmp_path_factory.mktemp(page.stem) / "shop"
+            made.mkdir()
+            follow(page, made)
+            folders[page] = made
+        return folders[page]
+
+    return folder
+
+
+def one(page: Path) -> object:
+    """A page as a case of the test; those that go on from another, and the others, each in one process of the test run."""
+    group = next(iter(before(page)), page)
+    return pytest.param(page, id=str(page.relative_to(ROOT)), marks=pytest.mark.xdist_group(f"page {group.stem}"))
+
+
+@pytest.mark.parametrize("page", [one(page) for page in RUNNING])
+@pytest.mark.timeout(300)
+def test_a_page_does_what_it_says(page, tmp_path, left_by):
+    folder = tmp_path / "shop"
+    for earlier in before(page):
+        shutil.copytree(left_by(earlier), folder)
+    if any(page in before(other) for other in RUNNING):
+        left_by(page)
+        return
+    folder.mkdir(exist_ok=True)
+
+    follow(page, folder)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
