@@ -54,8 +54,8 @@ def test_text_keeps_the_most_frequent_values_and_pools_the_rest() -> None:
     values = np.array(["a"] * 50 + ["b"] * 30 + ["c"] * 15 + [None] * 5, dtype=object)
     profile = a_profile({"t": values}, top=2)
 
-    assert counts_of(profile, "t") == (50, 30, 15, 5)
-    assert count(profile, {"t": np.array(["a", "new", None], dtype=object)}, [0.5] * 3)["t"] == (1, 0, 1, 1)
+    assert counts_of(profile, "t") == (50, 30, 0, 15, 5)
+    assert count(profile, {"t": np.array(["a", "c", "new", None], dtype=object)}, [0.5] * 4)["t"] == (1, 0, 1, 1, 1)
 
 
 def test_counting_the_reference_again_gives_the_reference() -> None:

@@ -1,6 +1,7 @@
 """Reference profiles and window counts: additive histograms in the reference's bins. Making them is monitoring/profile."""
 
 from datetime import datetime
+from math import sqrt
 from typing import Literal
 
 import msgspec
@@ -30,7 +31,7 @@ class Moments(msgspec.Struct, frozen=True, array_like=True):
         """Standard deviation of the finite values; None below two."""
         if self.n < 2:
             return None
-        return max(0.0, (self.squares - self.total**2 / self.n) / (self.n - 1)) ** 0.5
+        return sqrt(max(0.0, (self.squares - self.total**2 / self.n) / (self.n - 1)))
 
 
 class FeatureBins(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,27 +1,48 @@
-"""Make a reference profile when a model is trained, and count later windows in its bins. Counts add up; raw rows are not needed again.
+"""Make a reference profile when a model is trained: what it saw, in bins in which later windows are counted (profile_windows.py).
 
-Judging the counts is monitoring/drift. Called by loop/stages and by the pipeline's evaluate step.
+Which bin a value falls into is profile_bins.py, judging the counts drift.py. Called by loop/stages and by noria.monitor.
 """
 
-import math
-from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
 
+import msgspec
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from noria.domain.ids import Digest
-from noria.domain.profile import FeatureBins, ReferenceProfile, WindowCounts
-from noria.errors import BinMismatch, EmptySample, InputInvalid, SchemaMismatch
+from noria.domain.profile import FeatureBins, ReferenceProfile
+from noria.errors import EmptySample, InputInvalid
+from noria.monitoring.profile_bins import (
+    as_numbers,
+    as_texts,
+    cut_points,
+    describe_text,
+    is_missing,
+    is_text,
+    number_bins,
+)
+from noria.monitoring.profile_windows import SCORE, count, merge, moments_of, window, windows
+from noria.monitoring.repeats import repeated_rows
 from noria.stats.checks import Floats, Ints, block_codes, scored
 from noria.stats.metrics import entropy, row_log_loss
 from noria.stats.quantiles import chi_square_quantile
 from noria.stats.sequential import wobble_of
 
-SCORE = "prediction"
-"""The name under which a profile keeps the model's own score, beside the inputs."""
+__all__ = [
+    "SCORE",
+    "build_profile",
+    "count",
+    "describe",
+    "is_missing",
+    "is_text",
+    "merge",
+    "window",
+    "windows",
+]
+
+HOURS_A_WEEK = 168
+MONDAY = 4 * 86400
+"""Seconds from the beginning of 1970, a Thursday, to its first Monday."""
 
 
 def build_profile(
@@ -37,13 +58,15 @@ def build_profile(
     top: int = 8,
     importance: Mapping[str, float] | None = None,
     window_seconds: float = 86400.0,
+    at: ArrayLike | None = None,
 ) -> ReferenceProfile:
     """Describe what a model saw: inputs, its scores, and how both wobble from one window to the next.
 
     columns: name -> values of shape (n,), numbers or text, NaN and None are missing. blocks: shape (n,), the window (day) of each row.
     scores, labels: shape (m,), probabilities and 0/1 labels of rows that the model did NOT learn from; score_blocks: their days (default `blocks`,
     then m = n). cuts: quantile bins of a number. top: most frequent values of a text that get a bin of their own. importance: name -> any
-    non-negative measure. window_seconds: length of one block. Raises EmptySample, InputInvalid.
+    non-negative measure. window_seconds: length of one block. at: shape (n,), microseconds since 1970 of each row, if known: from it the rows of
+    each hour of the week are learnt. Raises EmptySample, InputInvalid.
     """
     y, p = scored(labels, scores)
     days = blocks if score_blocks is None else score_blocks
@@ -82,6 +105,8 @@ def build_profile(
         expected_bias_sd=_sd_between(y - p, score_codes, score_groups)[1],
         windows=groups,
         window_seconds=window_seconds,
+        duplicates=_repeated(columns, codes),
+        hours=() if at is None else hours_of(at),
     )
 
 
@@ -118,174 +143,66 @@ def _sd_between(values: Floats, codes: Ints, groups: int) -> tuple[float, float]
     return spread, spread * (degrees / (chi_square_quantile(0.2, degrees) if degrees >= 3 else degrees * 0.1)) ** 0.5
 
 
+def _repeated(columns: Mapping[str, ArrayLike], codes: Ints) -> float:
+    """Share of the rows that repeat another one of their window."""
+    found = repeated_rows(columns, codes)
+    return 0.0 if found is None or found.size == 0 else float(found.mean())
+
+
+def hours_of(at: ArrayLike) -> tuple[float, ...]:
+    """Rows an hour for each hour of the week, Monday 00:00 UTC first; shape (168,), () for less than a week.
+
+    at: microseconds since 1970. An hour of the week that occurs k times between the first and the last row is divided by k.
+    """
+    hours = np.asarray(at, dtype=np.int64) // 3_600_000_000
+    if hours.size == 0:
+        return ()
+    first, last = int(hours.min()), int(hours.max())
+    if last - first + 1 < HOURS_A_WEEK:
+        return ()
+    offset = MONDAY // 3600
+    times = np.bincount((np.arange(first, last + 1) - offset) % HOURS_A_WEEK, minlength=HOURS_A_WEEK)
+    rows = np.bincount((hours - offset) % HOURS_A_WEEK, minlength=HOURS_A_WEEK)
+    return tuple((rows / times).tolist())
+
+
 def _describe(
     name: str, values: ArrayLike, *, codes: Ints, groups: int, cuts: int, top: int, importance: float
 ) -> FeatureBins:
     """Choose the bins of one feature and count the reference in them, window by window."""
     array = np.asarray(values)
     if is_text(array):
-        known = Counter(v for v in array.tolist() if not is_missing(v))
-        categories = tuple(v for v, _ in sorted(known.items(), key=lambda item: (-item[1], str(item[0])))[:top])
-        bins = FeatureBins(
-            name=name, kind="text", categories=tuple(str(v) for v in categories), counts=(), importance=importance
-        )
-        place = {v: i for i, v in enumerate(bins.categories)}
-        other, missing = len(bins.categories), len(bins.categories) + 1
-        where = np.array(
-            [missing if is_missing(v) else place.get(str(v), other) for v in array.tolist()], dtype=np.int64
-        )
-        width = missing + 1
+        texts, _ = as_texts(array)
+        bins, where = describe_text(texts, codes=codes, groups=groups, top=top)
+        width = len(bins.counts)
     else:
-        numbers = array.astype(np.float64)
-        bins = FeatureBins(name=name, kind="number", cuts=_cut_points(numbers, cuts), counts=(), importance=importance)
-        where, width = _number_bins(numbers, bins.cuts), len(bins.cuts) + 2
+        numbers, _ = as_numbers(array)
+        points = cut_points(numbers, cuts)
+        where, width = number_bins(numbers, points), len(points) + 2
+        centre = (points[0] + (points[-1] - points[0]) / 2) if points else 0.0
+        bins = FeatureBins(
+            name=name,
+            kind="number",
+            cuts=points,
+            counts=(),
+            centre=centre,
+            moments=moments_of(numbers, centre=centre),
+            common=_common(numbers),
+        )
     table = np.bincount(codes * width + where, minlength=groups * width).reshape(groups, width)
-    return FeatureBins(
+    return msgspec.structs.replace(
+        bins,
         name=name,
-        kind=bins.kind,
-        cuts=bins.cuts,
-        categories=bins.categories,
-        counts=tuple(int(c) for c in table.sum(axis=0)),
-        wobble=tuple(float(w) for w in wobble_of(table)),
+        counts=tuple(table.sum(axis=0).tolist()),
+        wobble=tuple(wobble_of(table).tolist()),
         importance=importance,
     )
 
 
-def _cut_points(numbers: Floats, cuts: int) -> tuple[float, ...]:
-    """Cuts between values, never on one (a value that went through float32 stays in its bin), with one just outside either end of the range."""
-    distinct, counts = np.unique(numbers[np.isfinite(numbers)], return_counts=True)
-    if distinct.size == 0:
-        return ()
-    low = np.nextafter(np.float32(distinct[0]), np.float32(-np.inf))
-    high = np.nextafter(np.float32(distinct[-1]), np.float32(np.inf))
-    share = np.cumsum(counts) / counts.sum()
-    at = np.searchsorted(share, np.linspace(0, 1, cuts + 1)[1:-1] - 1e-12)
-    at = np.unique(at[at < distinct.size - 1])
-    inner = (distinct[at] + distinct[at + 1]) / 2
-    points = np.unique(np.concatenate([[float(low)], inner, [float(high)]]))
-    return tuple(float(c) for c in points[np.isfinite(points)])
-
-
-def _number_bins(numbers: Floats, cuts: Sequence[float]) -> Ints:
-    """The bin of each value: how many cuts lie below it; missing values get the last bin."""
-    where = np.searchsorted(np.asarray(cuts, dtype=np.float64), numbers, side="left")
-    where[np.isnan(numbers)] = len(cuts) + 1
-    return where.astype(np.int64)
-
-
-def is_text(array: NDArray[Any]) -> bool:
-    """Whether a column is counted by value. Numbers, booleans and object columns that hold nothing but them are not."""
-    if array.dtype.kind in "biuf":
-        return False
-    if array.dtype.kind == "O":
-        return any(isinstance(v, str) for v in array.tolist())
-    return True
-
-
-def is_missing(value: object) -> bool:
-    """None and NaN. An empty text is a value."""
-    return value is None or (isinstance(value, float) and math.isnan(value))
-
-
-def count(
-    profile: ReferenceProfile, columns: Mapping[str, ArrayLike], scores: ArrayLike, *, unseen: Collection[str] = ()
-) -> dict[str, tuple[int, ...]]:
-    """Count rows in a profile's bins. columns must hold every input of the profile (more are ignored); scores: shape (n,), NaN is missing.
-
-    unseen: inputs that are not to be counted: their bins stay empty.
-
-    count(a) + count(b) equals count(a and b together), bin by bin. Raises SchemaMismatch when an input is absent or a number came as text.
-    """
-    found: dict[str, tuple[int, ...]] = {}
-    for feature in profile.features:
-        if feature.name in unseen:
-            found[feature.name] = (0,) * len(feature.counts)
-            continue
-        if feature.name != SCORE and feature.name not in columns:
-            raise SchemaMismatch(
-                f"the input {feature.name!r} is not among the logged columns",
-                cause="the profile belongs to another signature than the log",
-                remedy="noria models show, and compare the signature with the requests",
-            )
-        found[feature.name] = _count_one(
-            feature, np.asarray(scores if feature.name == SCORE else columns[feature.name])
-        )
-    return found
-
-
-def _count_one(feature: FeatureBins, array: NDArray[Any]) -> tuple[int, ...]:
-    width = len(feature.counts)
-    if feature.kind == "number":
-        try:
-            numbers = array.astype(np.float64)
-        except (TypeError, ValueError) as exc:
-            raise SchemaMismatch(
-                f"the input {feature.name!r} was a number in training and is not one now",
-                cause=str(exc),
-                remedy="noria models show",
-            ) from exc
-        return tuple(int(c) for c in np.bincount(_number_bins(numbers, feature.cuts), minlength=width))
-    table = [0] * width
-    place = {v: i for i, v in enumerate(feature.categories)}
-    for value, rows in Counter(array.tolist()).items():
-        table[width - 1 if is_missing(value) else place.get(str(value), width - 2)] += rows
-    return tuple(table)
-
-
-def window(
-    profile: ReferenceProfile,
-    columns: Mapping[str, ArrayLike],
-    scores: ArrayLike,
-    *,
-    deployment: str,
-    number: int,
-    profile_digest: Digest,
-    since: datetime,
-    until: datetime,
-    unseen: Collection[str] = (),
-) -> WindowCounts:
-    """The counts of one window of one version, ready for the counts port. Rows with since <= time < until are the caller's choice.
-
-    unseen: inputs that the log does not hold as they were (it was told to redact them): no row of them is counted, so nothing is said of them.
-    """
-    return WindowCounts(
-        deployment=deployment,
-        number=number,
-        profile=profile_digest,
-        since=since,
-        until=until,
-        rows=int(np.asarray(scores).size),
-        counts=count(profile, columns, scores, unseen=unseen),
-    )
-
-
-def merge(windows: Sequence[WindowCounts]) -> WindowCounts:
-    """One window out of several of the same version and profile. Raises EmptySample for none, BinMismatch for strangers."""
-    if not windows:
-        raise EmptySample("no window to merge")
-    first = windows[0]
-    total: dict[str, list[int]] = {name: [0] * len(counts) for name, counts in first.counts.items()}
-    for each in windows:
-        if (each.deployment, each.number, each.profile) != (
-            first.deployment,
-            first.number,
-            first.profile,
-        ) or each.counts.keys() != total.keys():
-            raise BinMismatch(
-                "windows of different versions or profiles cannot be added", remedy="group them by version first"
-            )
-        for name, counts in each.counts.items():
-            kept = total[name]
-            if len(kept) != len(counts):
-                raise BinMismatch(f"windows have different bins for {name!r}")
-            for i, value in enumerate(counts):
-                kept[i] += value
-    return WindowCounts(
-        deployment=first.deployment,
-        number=first.number,
-        profile=first.profile,
-        since=min(w.since for w in windows),
-        until=max(w.until for w in windows),
-        rows=sum(w.rows for w in windows),
-        counts={name: tuple(counts) for name, counts in total.items()},
-    )
+def _common(numbers: Floats) -> float:
+    """Share of the most frequent value among those that are not missing."""
+    present = numbers[~np.isnan(numbers)]
+    if present.size == 0:
+        return 0.0
+    _, rows = np.unique(present, return_counts=True)
+    return float(rows.max() / present.size)

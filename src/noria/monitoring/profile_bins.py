@@ -1,0 +1,177 @@
+"""The bin of each value: cut points of a number, places of a text, what is missing and what has another type. Pure arrays.
+
+Profiles are made in profile.py, windows counted in profile_windows.py. Called by both.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+from zlib import crc32
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from noria.domain.profile import FeatureBins
+from noria.stats.checks import Floats, Ints
+
+KNOWN_VALUES = 16_384
+"""Values of a text that are remembered beside those with a bin: 64 KB. Of a column with more, the most frequent are."""
+
+
+def is_text(array: NDArray[Any]) -> bool:
+    """Whether a column is counted by value. Numbers, booleans, times and object columns that hold no text are not."""
+    if array.dtype.kind in "biufMm":
+        return False
+    if array.dtype.kind == "O":
+        return any(isinstance(v, str) for v in array.tolist())
+    return True
+
+
+def is_missing(value: object) -> bool:
+    """None and NaN. An empty text is a value."""
+    return value is None or (isinstance(value, float) and math.isnan(value))
+
+
+def as_numbers(values: ArrayLike) -> tuple[Floats, int]:
+    """A column as floats of shape (n,), and how many of its values are no numbers. Text that reads as one is read; the rest is NaN.
+
+    Times become seconds since 1970.
+
+    >>> as_numbers(["1.5", "many", None])
+    (array([1.5, nan, nan]), 2)
+    """
+    array = np.asarray(values)
+    if array.dtype.kind in "biuf":
+        return array.astype(np.float64), 0
+    if array.dtype.kind in "Mm":
+        seconds = array.astype(array.dtype.str[:2] + "[us]").astype(np.int64) / 1e6
+        return np.where(np.isnat(array), np.nan, seconds), 0
+    if array.dtype.kind == "O":
+        try:
+            if not is_text(array):
+                return array.astype(np.float64), 0
+        except (TypeError, ValueError, OverflowError):
+            pass
+    read, wrong = np.empty(array.size), 0
+    for i, value in enumerate(array.tolist()):
+        read[i], mistyped = _number(value)
+        wrong += mistyped
+    return read, wrong
+
+
+def _number(value: object) -> tuple[float, bool]:
+    """A value as a float, and whether it is of another type."""
+    if is_missing(value):
+        return math.nan, False
+    mistyped = not isinstance(value, (int, float, np.number, np.bool_))
+    try:
+        return float(value), mistyped  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        return math.nan, True
+
+
+def cut_points(numbers: Floats, cuts: int) -> tuple[float, ...]:
+    """Cuts between values, never on one (a value that went through float32 stays in its bin), with one just outside either end of the range."""
+    distinct, counts = np.unique(numbers[np.isfinite(numbers)], return_counts=True)
+    if distinct.size == 0:
+        return ()
+    with np.errstate(over="ignore"):
+        low = np.nextafter(np.float32(distinct[0]), np.float32(-np.inf))
+        high = np.nextafter(np.float32(distinct[-1]), np.float32(np.inf))
+    share = np.cumsum(counts) / counts.sum()
+    at = np.searchsorted(share, np.linspace(0, 1, cuts + 1)[1:-1] - 1e-12)
+    at = np.unique(at[at < distinct.size - 1])
+    inner = distinct[at] + (distinct[at + 1] - distinct[at]) / 2
+    points = np.unique(np.concatenate([[float(low)], inner, [float(high)]]))
+    return tuple(float(c) for c in points[np.isfinite(points)])
+
+
+def number_bins(numbers: Floats, cuts: Sequence[float]) -> Ints:
+    """The bin of each value: how many cuts lie below it; missing values get the last bin. Shape (n,)."""
+    where = np.searchsorted(np.asarray(cuts, dtype=np.float64), numbers, side="left")
+    where[np.isnan(numbers)] = len(cuts) + 1
+    return where.astype(np.int64)
+
+
+def as_texts(values: ArrayLike) -> tuple[list[str | None], int]:
+    """A column as text, None for missing, and how many of its values are of another type (all of a column of numbers).
+
+    >>> as_texts(["a", None, 3])
+    (['a', None, '3'], 1)
+    """
+    array = np.asarray(values)
+    if array.dtype.kind in "SU":
+        return [str(v) for v in array.tolist()], 0
+    wrong = 0
+    texts: list[str | None] = []
+    for value in array.tolist():
+        if isinstance(value, str):
+            texts.append(value)
+        elif is_missing(value):
+            texts.append(None)
+        else:
+            texts.append(str(value))
+            wrong += 1
+    return texts, wrong
+
+
+def text_bins(feature: FeatureBins, texts: Sequence[str | None]) -> Ints:
+    """The bin of each value: its own, that of the other known values, that of values the reference did not hold, or that of missing. Shape (n,)."""
+    last = len(feature.counts) - 1
+    place: dict[str | None, int] = {value: i for i, value in enumerate(feature.categories)}
+    place[None] = last
+    new = [value for value in set(texts) if value not in place]
+    known = is_known(feature.known, new) if feature.has_unseen else np.ones(len(new), dtype=bool)
+    other = len(feature.categories)
+    place.update(zip(new, np.where(known, other, last - 1).tolist(), strict=True))
+    return np.fromiter(map(place.__getitem__, texts), dtype=np.int64, count=len(texts))
+
+
+def digests_of(values: Iterable[str | None]) -> NDArray[np.uint32]:
+    """A 32-bit digest of each value: enough to tell 16,384 known values from a strange one, which is taken for known once in 260,000 times."""
+    return np.array([crc32(str(value).encode("utf-8", "surrogatepass")) for value in values], dtype=np.uint32)
+
+
+def is_known(known: bytes, values: Sequence[str | None]) -> NDArray[np.bool_]:
+    """Whether the digest of each value is among sorted ones. Shape (n,)."""
+    held = np.frombuffer(known, dtype="<u4")
+    if held.size == 0:
+        return np.zeros(len(values), dtype=bool)
+    asked = digests_of(values)
+    at = np.minimum(np.searchsorted(held, asked), held.size - 1)
+    return np.asarray(held[at] == asked)
+
+
+def describe_text(texts: Sequence[str | None], *, codes: Ints, groups: int, top: int) -> tuple[FeatureBins, Ints]:
+    """The bins of a text (without counts), and the bin of each row of the reference itself.
+
+    A value that occurs in one of several windows only is unseen there: had that window come later, nobody would have known it. With one window,
+    a value that occurs once. So the reference says how many unseen values are usual, and a column of ever new ids is no news.
+    """
+    tally = Counter(texts)
+    tally.pop(None, None)
+    ranked = sorted(tally, key=lambda value: (-tally[value], str(value)))
+    categories, rest = ranked[:top], ranked[top : top + KNOWN_VALUES]
+    code = {value: i for i, value in enumerate(ranked)}
+    code[None] = len(ranked)
+    row = np.fromiter(map(code.__getitem__, texts), dtype=np.int64, count=len(texts))
+    if groups > 1:
+        held, _ = np.divmod(np.unique(row * groups + codes), groups)
+        spread = np.bincount(held, minlength=len(ranked) + 1)
+    else:
+        spread = np.bincount(row, minlength=len(ranked) + 1)
+    rank = np.arange(len(ranked) + 1)
+    other, unseen, missing = len(categories), len(categories) + 1, len(categories) + 2
+    bin_of = np.where(rank < len(categories), rank, np.where((spread > 1) & (rank < top + KNOWN_VALUES), other, unseen))
+    bin_of[-1] = missing
+    digests = np.unique(digests_of(rest)).astype("<u4").tobytes()
+    feature = FeatureBins(
+        name="",
+        kind="text",
+        categories=tuple(str(v) for v in categories),
+        counts=(0,) * (missing + 1),
+        known=digests,
+        common=tally[ranked[0]] / tally.total() if ranked else 0.0,
+    )
+    return feature, bin_of[row].astype(np.int64)
