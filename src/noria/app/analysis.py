@@ -1,0 +1,264 @@
+"""Read a deployment's labelled answers out of the log as arrays, and ask monitoring/ about their errors. Composition only, no statistics.
+
+What is wrong is monitoring/errors and its neighbours. Called by `noria errors` and server/control/analysis.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+
+from noria.app.workspace import Workspace
+from noria.domain.model import Field, ModelVersion
+from noria.errors import EmptySample, ExtraMissing, InputInvalid, NotFound
+from noria.monitoring.errors import Answers, ErrorReport, Task, answers_of, error_report
+from noria.stats.checks import Ints
+
+if TYPE_CHECKING:
+    import polars as pl
+
+MOST_ROWS = 200_000
+"""More rows than this are thinned evenly: an analysis is to take seconds."""
+
+DAYS = 90.0
+"""How far back an analysis looks if nobody says."""
+
+
+class Span(msgspec.Struct, frozen=True, kw_only=True):
+    """Which answers were looked at. answers: all of this version in this time; labelled: those with an outcome; used: those that were analysed.
+
+    redacted: inputs that the log does not hold as they were sent, and that nothing is said about.
+    """
+
+    deployment: str
+    model: str
+    number: int
+    since: datetime
+    until: datetime
+    answers: int
+    labelled: int
+    used: int
+    output: str
+    redacted: tuple[str, ...] = ()
+
+
+class ErrorAnalysis(msgspec.Struct, frozen=True, kw_only=True):
+    """The errors of one version of a deployment."""
+
+    span: Span
+    report: ErrorReport
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Logged:
+    """Rows of the log as arrays, each of shape (n,): inputs by name, what was said, what happened (NaN where unknown), and the day of each row.
+
+    said: shape (n,) or (n, classes). embeddings: inputs with several values a row, shape (n, width).
+    """
+
+    span: Span
+    columns: dict[str, np.ndarray[Any, Any]]
+    embeddings: dict[str, np.ndarray[Any, Any]]
+    said: np.ndarray[Any, Any]
+    happened: np.ndarray[Any, np.dtype[np.float64]]
+    ids: list[str]
+    times: list[datetime]
+    days: Ints
+
+    def only(self, kept: np.ndarray[Any, Any]) -> "Logged":
+        """The rows where `kept` (booleans, shape (n,)) holds."""
+        where = np.flatnonzero(kept)
+        return Logged(
+            span=self.span,
+            columns={name: values[where] for name, values in self.columns.items()},
+            embeddings={name: values[where] for name, values in self.embeddings.items()},
+            said=self.said[where],
+            happened=self.happened[where],
+            ids=[self.ids[i] for i in where],
+            times=[self.times[i] for i in where],
+            days=self.days[where],
+        )
+
+
+def analyse_errors(
+    workspace: Workspace,
+    deployment: str,
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    number: int | None = None,
+    by: str = "loss",
+    task: Task | None = None,
+    threshold: float = 0.5,
+    ways: int = 2,
+    limit: int = 8,
+    seed: int = 0,
+) -> ErrorAnalysis:
+    """The errors of a deployment's labelled answers: confusion, residuals, worst groups, what tells them, examples.
+
+    since, until: when they were asked for; default the newest 90 days. number: of the version; default the champion. by: what groups are compared by
+    (monitoring/errors.MEASURES). Raises NotFound, EmptySample without labels, InputInvalid, ExtraMissing.
+    """
+    rows = read(workspace, deployment, since=since, until=until, number=number, labelled=True)
+    answers = answers_in(rows, task=task, threshold=threshold)
+    report = error_report(
+        answers,
+        rows.columns,
+        ids=rows.ids,
+        blocks=rows.days,
+        times=rows.times,
+        by=by,
+        ways=ways,
+        limit=limit,
+        seed=seed,
+    )
+    return ErrorAnalysis(span=rows.span, report=report)
+
+
+def answers_in(rows: Logged, *, task: Task | None = None, threshold: float = 0.5) -> Answers:
+    """The labelled rows as answers of a task. Raises EmptySample when there are none."""
+    if not rows.ids:
+        raise EmptySample(
+            f"no answer of {rows.span.model}/{rows.span.number} between {rows.span.since:%Y-%m-%d} and {rows.span.until:%Y-%m-%d} has a label",
+            cause=f"{rows.span.answers} answers were given in this time",
+            remedy="wait for labels, or say --since",
+        )
+    wide = rows.said.ndim == 2
+    return answers_of(
+        rows.happened,
+        rows.said if not wide else rows.happened,
+        task=task,
+        threshold=threshold,
+        probabilities=rows.said if wide else None,
+    )
+
+
+def read(
+    workspace: Workspace,
+    deployment: str,
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    number: int | None = None,
+    labelled: bool = False,
+    most: int = MOST_ROWS,
+) -> Logged:
+    """The log of one version as arrays, thinned evenly to `most` rows. labelled: only rows with a label. Raises NotFound, ExtraMissing."""
+    try:
+        import polars as pl
+    except ModuleNotFoundError as exc:
+        raise ExtraMissing("reading the prediction log needs polars", remedy="pip install 'noria[data]'") from exc
+    version = _version(workspace, deployment, number)
+    now = workspace.clock.now()
+    until = until or _end(workspace, deployment, now)
+    since = since or until - timedelta(days=DAYS)
+    if since >= until:
+        raise InputInvalid(f"{since.isoformat()} is not before {until.isoformat()}", remedy="say --since and --until")
+    frame = pl.DataFrame(workspace.predictions.joined(deployment, known_by=now, since=since, until=until))
+    frame = frame.filter(pl.col("number") == version.number) if frame.height else frame
+    given = frame.height
+    have = frame.filter(pl.col("label").is_not_null()) if given else frame
+    output = _output(version, frame)
+    kept = have if labelled else frame
+    if kept.height and output:
+        kept = kept.filter(_usable(kept, output.name))
+    if kept.height > most:
+        kept = kept[np.linspace(0, kept.height - 1, most).astype(np.int64)]
+    redacted = _redacted(kept)
+    span = Span(
+        deployment=deployment,
+        model=version.model,
+        number=version.number,
+        since=since,
+        until=until,
+        answers=given,
+        labelled=have.height,
+        used=kept.height,
+        output=output.name if output else "",
+        redacted=tuple(sorted(redacted)),
+    )
+    return _arrays(kept, span, redacted)
+
+
+def _end(workspace: Workspace, deployment: str, now: datetime) -> datetime:
+    """Now; or, if nothing was answered for as long as an analysis looks back, just after the last answer."""
+    import polars as pl
+
+    for since in (now - timedelta(days=DAYS), None):
+        frame = pl.DataFrame(workspace.predictions.scan(deployment, since=since, columns=["at"]))
+        if frame.height:
+            return now if since else frame["at"].to_list()[-1] + timedelta(microseconds=1)
+    return now
+
+
+def _version(workspace: Workspace, deployment: str, number: int | None) -> ModelVersion:
+    try:
+        standing = workspace.deployments.get(deployment)
+    except NotFound:
+        names = [other.name for other in workspace.deployments.all()]
+        raise NotFound.of("deployment", deployment, names, remedy="noria status") from None
+    champion = standing.variant("champion") or (standing.variants[0] if standing.variants else None)
+    if number is None and champion is None:
+        raise NotFound(f"nothing answers as {deployment!r}", remedy="noria status")
+    return workspace.models.get(standing.model, number if number is not None else champion.number if champion else 0)
+
+
+def _output(version: ModelVersion, frame: "pl.DataFrame") -> Field | None:
+    """The output that is compared with labels: probabilities first, then any number."""
+    fields = version.signature.outputs if version.signature else ()
+    there = [f for f in fields if f"out.{f.name}" in frame.columns and f.datatype != "BYTES"]
+    named = [f for f in there if f.name in ("probability", "probabilities")]
+    floats = [f for f in there if f.datatype in ("FP32", "FP64")]
+    return next(iter([*named, *floats, *there]), None)
+
+
+def _usable(frame: "pl.DataFrame", output: str) -> "pl.Expr":
+    """Rows whose answer and label, if there is one, are finite numbers."""
+    import polars as pl
+
+    column = pl.col(f"out.{output}")
+    said = column.is_not_null()
+    if frame.schema[f"out.{output}"].is_float():
+        said = said & column.is_finite()
+    return said & (pl.col("label").is_null() | pl.col("label").is_finite())
+
+
+def _redacted(frame: "pl.DataFrame") -> set[str]:
+    if "redacted" not in frame.columns:
+        return set()
+    return {name for text in frame["redacted"].unique().to_list() if text is not None for name in json.loads(text)}
+
+
+def _arrays(frame: "pl.DataFrame", span: Span, redacted: set[str]) -> Logged:
+    import polars as pl
+
+    columns: dict[str, np.ndarray[Any, Any]] = {}
+    embeddings: dict[str, np.ndarray[Any, Any]] = {}
+    for name, dtype in frame.schema.items():
+        if not name.startswith("in.") or name.removeprefix("in.") in redacted:
+            continue
+        if dtype.is_nested():
+            widths = frame[name].list.len().unique().to_list() if dtype == pl.List else []
+            if len(widths) == 1 and widths[0]:
+                embeddings[name.removeprefix("in.")] = np.stack(list(frame[name].to_numpy()))
+        else:
+            columns[name.removeprefix("in.")] = frame[name].to_numpy()
+    output = f"out.{span.output}"
+    said = frame[output].to_numpy() if output in frame.columns else np.full(frame.height, np.nan)
+    if said.dtype == object and said.size:
+        said = np.stack([np.asarray(row, dtype=np.float64) for row in said])
+    moments: Sequence[datetime] = frame["at"].to_list() if frame.height else []
+    return Logged(
+        span=span,
+        columns=columns,
+        embeddings=embeddings,
+        said=said,
+        happened=frame["label"].cast(pl.Float64).fill_null(float("nan")).to_numpy() if frame.height else np.empty(0),
+        ids=frame["prediction_id"].to_list() if frame.height else [],
+        times=list(moments),
+        days=np.array([int(m.timestamp() // 86400) for m in moments], dtype=np.int64),
+    )

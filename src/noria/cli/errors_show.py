@@ -1,0 +1,140 @@
+"""How `noria errors` prints what it found. Called by cli/errors."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from noria.cli.show import console, table
+from noria.domain.interval import Interval
+
+if TYPE_CHECKING:
+    from noria.app.analysis import ErrorAnalysis, Span
+    from noria.monitoring.errors import Confusion, ErrorReport, Residuals
+    from noria.monitoring.slices import SliceSearch
+
+
+def interval(found: Interval | None, *, percent: bool = False) -> str:
+    """A number with its limits."""
+    if found is None:
+        return "-"
+    if percent:
+        return f"{found.value:.1%} [{found.low:.1%}, {found.high:.1%}]"
+    return f"{found.value:.4g} [{found.low:.4g}, {found.high:.4g}]"
+
+
+def print_span(span: "Span") -> None:
+    """Which answers this is about."""
+    out = console()
+    out.print(
+        f"[bold]{span.deployment}[/bold], version {span.model}/{span.number}: {span.answers:,} answers from {span.since:%Y-%m-%d} to "
+        f"{span.until:%Y-%m-%d}, {span.labelled:,} with labels, {span.used:,} looked at"
+    )
+    if span.redacted:
+        out.print(f"not looked at, because the log was told to redact them: {', '.join(span.redacted)}")
+
+
+def print_errors(found: "ErrorAnalysis") -> None:
+    """The verdict first: groups that are surely worse, then where errors lie, then examples."""
+    report = found.report
+    out = console()
+    print_span(found.span)
+    out.print(f"{report.unit}: {interval(report.loss)}")
+    if report.slices is not None:
+        _slices(report.slices, by=report.by)
+    if report.attributions:
+        rows = [
+            ["yes" if a.sure else "no", a.column, interval(a.explained, percent=True), a.worst, f"{a.worst_mean:.4g}"]
+            for a in report.attributions[:10]
+        ]
+        table(
+            ["sure", "column", "tells of the errors", "highest where", "mean there"],
+            rows,
+            title="what tells the errors apart",
+        )
+    if report.confusion is not None:
+        _confusion(report.confusion)
+    if report.residuals is not None:
+        _residuals(report.residuals)
+    _examples(report)
+    for note in report.notes:
+        out.print(f"note: {note}")
+
+
+def _slices(search: "SliceSearch", *, by: str) -> None:
+    out = console()
+    sure = search.sure
+    verdict = (
+        f"{len(sure)} group{' is' if len(sure) == 1 else 's are'} surely worse than the other rows"
+        if sure
+        else "no group is surely worse than the other rows"
+    )
+    out.print(
+        f"[bold]{verdict}[/bold] (by {by}; {search.tried:,} groups tried on {search.searched_rows:,} rows, {search.judged} judged on "
+        f"{search.judging_rows:,} others, all at {search.level:.0%} together)"
+    )
+    rows = [
+        [
+            "yes" if s.sure else "no",
+            str(s),
+            f"{s.share:.1%}",
+            f"{s.mean:.4g}",
+            f"{s.outside:.4g}",
+            interval(s.excess),
+            f"{s.harm:.1%}" if s.harm is not None else "",
+        ]
+        for s in search.slices
+    ]
+    if rows:
+        columns = ["sure", "group", "of the rows", "mean", "elsewhere", "worse by", "of all loss"]
+        table(columns, rows, right=[2, 3, 4, 6])
+
+
+def _confusion(found: "Confusion") -> None:
+    at = f", from {found.threshold:g} on" if found.threshold is not None else ""
+    rows = [[name, *[f"{n:,}" for n in counts]] for name, counts in zip(found.classes, found.matrix, strict=True)]
+    columns = ["happened", *[f"said {name}" for name in found.classes]]
+    table(columns, rows, title=f"what happened and what was said{at}", right=range(1, len(columns)))
+    table(["rate", ""], [[name.replace("_", " "), interval(rate, percent=True)] for name, rate in found.rates.items()])
+    if found.note:
+        console().print(f"note: {found.note}")
+
+
+def _residuals(found: "Residuals") -> None:
+    rows = [
+        [
+            f"{b.low:.4g} to {b.high:.4g}",
+            f"{b.rows:,}",
+            f"{b.said:.4g}",
+            f"{b.happened:.4g}",
+            interval(b.gap),
+            _off(b.gap),
+        ]
+        for b in found.bins
+    ]
+    title = f"what was said and what happened; on average {interval(found.bias)} more happened"
+    table(["said", "rows", "mean said", "happened", "gap", ""], rows, title=title, right=[1, 2, 3])
+
+
+def _off(gap: Interval) -> str:
+    if gap.low > 0:
+        return "too low"
+    return "too high" if gap.high < 0 else ""
+
+
+def _examples(report: "ErrorReport") -> None:
+    rows: Sequence[Sequence[str]] = [
+        [
+            e.prediction_id,
+            f"{e.said:.4g}",
+            f"{e.happened:g}",
+            e.because,
+            ", ".join(f"{name}={_short(value)}" for name, value in list(e.inputs.items())[:3]),
+        ]
+        for e in report.examples[:8]
+    ]
+    if rows:
+        table(["prediction", "said", "happened", "why this one", "inputs"], rows, title="examples")
+        console().print(f"next: noria why {report.examples[0].prediction_id}")
+
+
+def _short(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
