@@ -87,6 +87,30 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/deployments/{name}/feedback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * ListFeedback
+         * @description What people said, newest first.
+         */
+        get: operations["ApiV1DeploymentsNameFeedbackListFeedback"];
+        put?: never;
+        /**
+         * Asynccallable
+         * @description Take a batch of feedback in. What is said of unknown predictions is kept too, and told.
+         */
+        post: operations["ApiV1DeploymentsNameFeedbackAsynccallable"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/deployments/{name}/labels": {
         parameters: {
             query?: never;
@@ -98,9 +122,30 @@ export interface paths {
         put?: never;
         /**
          * AddLabels
-         * @description Take outcomes in. Repeats are counted, contradicting and unknown ones kept aside; the answer says what became of each kind.
+         * @description Take outcomes in, by prediction or by key and moment. Repeats are counted, contradicting and unknown ones kept aside, outcomes by key wait for
+         *     their prediction; the answer says what became of each kind.
          */
         post: operations["ApiV1DeploymentsNameLabelsAddLabels"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/deployments/{name}/labels/aside": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * LabelsAside
+         * @description Labels that were kept and do not count: contradicting, of unknown predictions, or waiting for theirs.
+         */
+        get: operations["ApiV1DeploymentsNameLabelsAsideLabelsAside"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -261,6 +306,26 @@ export interface paths {
         get: operations["ApiV1ModelsNameVersionsNumberReadVersion"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/predictions/{prediction_id}/feedback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * AddWord
+         * @description Say something of one prediction. Of one person's words on it (`by`) the newest count; all are kept, apart from the labels.
+         */
+        post: operations["ApiV1PredictionsPredictionIdFeedbackAddWord"];
         delete?: never;
         options?: never;
         head?: never;
@@ -471,26 +536,38 @@ export interface components {
         Alert: {
             /** @default  */
             budget: string;
+            /** @default [] */
+            causes: string[];
+            changed_at: string | null;
+            /** @default  */
+            changed_by: string;
             deployment: string;
             evidence: {
                 [key: string]: number | string;
             };
+            /** @default  */
+            group: string;
             id: string;
             /** @enum {string} */
-            kind: "input_drift" | "prediction_drift" | "decay" | "data_quality";
+            kind: "input_drift" | "prediction_drift" | "decay" | "concept_drift" | "data_quality" | "skew" | "slice" | "fairness" | "no_predictions" | "no_look";
             /** @default  */
             next_command: string;
             number: number;
             /** Format: date-time */
             opened_at: string;
+            /** @default  */
+            reason: string;
             resolved_at: string | null;
             /** @enum {string} */
             severity: "info" | "warn" | "page";
+            /** @default [] */
+            silencers: components["schemas"]["Silencer"][];
+            snoozed_until: string | null;
             /**
              * @default open
              * @enum {string}
              */
-            state: "open" | "resolved";
+            state: "open" | "acknowledged" | "snoozed" | "resolved";
             summary: string;
         };
         /** AliasMove */
@@ -731,6 +808,52 @@ export interface components {
             passed: boolean;
             rows: number;
         };
+        /** Feedback */
+        Feedback: {
+            /** Format: date-time */
+            at: string;
+            /** @default  */
+            by: string;
+            /** @default  */
+            comment: string;
+            good: boolean | null;
+            prediction_id: string;
+            value: number | null;
+        };
+        /** FeedbackIn */
+        FeedbackIn: {
+            at?: string | null;
+            /** @default  */
+            by: string;
+            /** @default  */
+            comment: string;
+            good?: boolean | null;
+            prediction_id: string;
+            value?: number | null;
+        };
+        /** FeedbackReceipt */
+        FeedbackReceipt: {
+            /** @default 0 */
+            accepted: number;
+            /** @default 0 */
+            duplicates: number;
+            /** @default 0 */
+            replaced: number;
+            /** @default [] */
+            unknown: string[];
+        };
+        /** FeedbackView */
+        FeedbackView: {
+            bad: number;
+            deployment: string;
+            feedback: components["schemas"]["Feedback"][];
+            good: number;
+            total: number;
+        };
+        /** FeedbacksIn */
+        FeedbacksIn: {
+            feedback: components["schemas"]["FeedbackIn"][];
+        };
         /** Field */
         Field: {
             categories: string[] | null;
@@ -787,6 +910,17 @@ export interface components {
             generation: number;
             variants: components["schemas"]["Variant"][];
         };
+        /** GroundTruth */
+        GroundTruth: {
+            /** Format: date-time */
+            at: string;
+            /** @default false */
+            corrects: boolean;
+            prediction_id: string;
+            /** @default label */
+            source: string;
+            value: number;
+        };
         /** Health */
         Health: {
             project: string;
@@ -805,14 +939,45 @@ export interface components {
             n: number;
             value: number;
         };
+        /** KeyedTruth */
+        KeyedTruth: {
+            /** Format: date-time */
+            about: string;
+            /** Format: date-time */
+            at: string;
+            /** @default false */
+            corrects: boolean;
+            key: string;
+            /**
+             * @default before
+             * @enum {string}
+             */
+            match: "before" | "nearest" | "every";
+            /** @default label */
+            source: string;
+            /** @default 86400 */
+            tolerance_s: number;
+            value: number;
+        };
         /** LabelIn */
         LabelIn: {
+            about?: string | null;
             at?: string | null;
             /** @default false */
             corrects: boolean;
+            /** @default  */
+            key: string;
+            /**
+             * @default before
+             * @enum {string}
+             */
+            match: "before" | "nearest" | "every";
+            /** @default  */
             prediction_id: string;
             /** @default label */
             source: string;
+            /** @default 86400 */
+            tolerance_s: number;
             value: number;
         };
         /** LabelReceipt */
@@ -827,6 +992,14 @@ export interface components {
             duplicates: number;
             /** @default [] */
             unknown: string[];
+            /** @default [] */
+            waiting: string[];
+        };
+        /** LabelsAside */
+        LabelsAside: {
+            aside: components["schemas"]["GroundTruth"][];
+            deployment: string;
+            waiting: components["schemas"]["KeyedTruth"][];
         };
         /** LabelsIn */
         LabelsIn: {
@@ -1083,6 +1256,14 @@ export interface components {
         SessionIn: {
             key: string;
         };
+        /** Silencer */
+        Silencer: {
+            needed: number;
+            now: number;
+            setting: string;
+            /** @default  */
+            what: string;
+        };
         /** StableView */
         StableView: {
             number: number | null;
@@ -1289,6 +1470,16 @@ export interface components {
             version: string;
             version_reason: string;
         };
+        /** WordIn */
+        WordIn: {
+            at?: string | null;
+            /** @default  */
+            by: string;
+            /** @default  */
+            comment: string;
+            good?: boolean | null;
+            value?: number | null;
+        };
     };
     responses: never;
     parameters: never;
@@ -1415,6 +1606,86 @@ export interface operations {
             };
         };
     };
+    ApiV1DeploymentsNameFeedbackListFeedback: {
+        parameters: {
+            query?: {
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FeedbackView"];
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
+    ApiV1DeploymentsNameFeedbackAsynccallable: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["FeedbacksIn"];
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FeedbackReceipt"];
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
     ApiV1DeploymentsNameLabelsAddLabels: {
         parameters: {
             query?: never;
@@ -1437,6 +1708,43 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["LabelReceipt"];
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
+    ApiV1DeploymentsNameLabelsAsideLabelsAside: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LabelsAside"];
                 };
             };
             /** @description Bad request syntax or unsupported method */
@@ -1709,6 +2017,47 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["VersionPage"];
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
+    ApiV1PredictionsPredictionIdFeedbackAddWord: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                prediction_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WordIn"];
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FeedbackReceipt"];
                 };
             };
             /** @description Bad request syntax or unsupported method */

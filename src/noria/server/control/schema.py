@@ -9,7 +9,7 @@ from litestar.params import FromPath
 from noria.errors import NotFound
 from noria.server.control.views import Problem
 
-ASKED = frozenset({"LabelIn", "LabelsIn", "SessionIn"})
+ASKED = frozenset({"LabelIn", "LabelsIn", "SessionIn", "WordIn", "FeedbackIn", "FeedbacksIn"})
 """Bodies of requests, whose fields with a default may be left out."""
 NO_PATH = NotFound("the API has no such path", remedy="see /api/v1/openapi.json for the paths that exist")
 

@@ -418,22 +418,6 @@ class PredictionsView(msgspec.Struct, frozen=True, kw_only=True):
     predictions: list[PredictionRow]
 
 
-class LabelIn(msgspec.Struct, frozen=True, kw_only=True):
-    """One outcome on its way in. at: when it became known; now, if it is not given."""
-
-    prediction_id: str
-    value: float
-    at: datetime | None = None
-    source: str = "label"
-    corrects: bool = False
-
-
-class LabelsIn(msgspec.Struct, frozen=True, kw_only=True):
-    """A batch of outcomes."""
-
-    labels: list[LabelIn]
-
-
 class Recomputed(msgspec.Struct, frozen=True, kw_only=True):
     """The same request answered again by the same bundle. equal: every output of every row has the same bits; problem: why it could not be."""
 
