@@ -1,0 +1,132 @@
+"""A model that learnt the first part of a stream's reference and is frozen then, its errors in the order in which labels come, and Noria on both.
+
+Called by monitoring_proof. The model is scikit-learn's boosting with its defaults but for 60 trees.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import monitoring_stream
+import monitoring_watch
+import numpy as np
+from sklearn.ensemble import HistGradientBoostingClassifier
+
+from noria.domain.profile import ReferenceProfile
+from noria.testing.streams import Rows, Stream, joined
+
+LEARNT = 0.6
+"""Share of the reference's windows that the model learns from; the rest is its hold-out."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One frozen model on one stream. errors: 0/1, in order of arrival of the labels, `clean` of them before the change; known: when each came.
+
+    scores: P(1) of the current rows, None where there are more than two classes.
+    """
+
+    stream: Stream
+    at: int
+    profile: ReferenceProfile | None
+    held_out: Rows
+    held_scores: Any
+    current: Rows
+    scores: Any
+    held_errors: Any
+    errors: Any
+    known: Any
+    clean: int
+    error_before: float
+    error_after: float
+
+
+def run(stream: Stream, at: int) -> Run:
+    """Learn, freeze, answer."""
+    history, current = stream.history(), joined(list(stream))
+    learnt = round(stream.reference * LEARNT)
+    early = history.window < learnt - stream.reference
+    codes = {n: sorted(set(v.tolist())) for n, v in history.columns.items() if v.dtype == object}
+    model = HistGradientBoostingClassifier(max_iter=60, random_state=0)
+    model.fit(_matrix(history, codes)[early], history.labels[early])
+    held = history.take(~early)
+    held_p, p = model.predict_proba(_matrix(held, codes)), model.predict_proba(_matrix(current, codes))
+    binary = stream.world.classes == 2
+    held_wrong, wrong = (model.classes_[q.argmax(axis=1)] != r.labels for q, r in ((held_p, held), (p, current)))
+    arrived = np.flatnonzero(~np.isnat(current.label_at))
+    arrived = arrived[np.argsort(current.label_at[arrived], kind="stable")]
+    changed = current.window[arrived] >= at
+    profile = None
+    if binary:
+        whole = np.concatenate(
+            [np.full(int(early.sum()), 0.5), held_p[:, 1]]
+        )  # the model's answers to what it learnt are not used
+        profile = monitoring_watch.profile_of(stream, history, whole, learnt)
+    return Run(
+        stream=stream,
+        at=at,
+        profile=profile,
+        held_out=held,
+        held_scores=held_p[:, 1] if binary else None,
+        current=current,
+        scores=p[:, 1] if binary else None,
+        held_errors=held_wrong.astype(np.int64),
+        errors=wrong[arrived].astype(np.int64),
+        known=current.label_at[arrived],
+        clean=int(np.argmax(changed)) if changed.any() else arrived.size,
+        error_before=float(wrong[current.window < at].mean()),
+        error_after=float(wrong[current.window >= at].mean()),
+    )
+
+
+def _matrix(rows: Rows, codes: dict[str, list[str]]) -> Any:
+    """Numbers as they are, texts by their place among what the reference had."""
+    place = {n: {v: float(i) for i, v in enumerate(known)} for n, known in codes.items()}
+    return np.stack(
+        [[place[n].get(x, np.nan) for x in v.tolist()] if n in place else v for n, v in rows.columns.items()], axis=1
+    ).astype(np.float64)
+
+
+def own_rules(runs: list[Run]) -> dict[str, list[list[int]]]:
+    """What Noria says, as places in each stream of errors: where an alarm begins."""
+    found: dict[str, list[list[int]]] = {}
+    if runs[0].profile is not None:
+        found["Noria, decay"] = [
+            _begins(r, monitoring_watch.decay(r.stream, r.profile, r.current, r.scores).flags)
+            for r in runs
+            if r.profile
+        ]
+    return found
+
+
+def _begins(run: Run, flags: list[int]) -> list[int]:
+    """Rising flags of windows as places: the last label that was known at the window's end."""
+    rising = [i for i, f in enumerate(flags) if f and (i == 0 or not flags[i - 1])]
+    ends = [np.datetime64(run.stream.span(i)[1].replace(tzinfo=None), "us") for i in rising]
+    return [max(0, int((run.known <= end).sum()) - 1) for end in ends]
+
+
+def write(run: Run, folder: Path) -> Path:
+    """The same for peers, as files."""
+    folder.mkdir(parents=True)
+    np.savez(folder / "errors.npz", reference=run.held_errors, errors=run.errors)
+    if run.scores is not None:
+        held, now = run.held_out, run.current
+        known = np.where(np.isnat(now.label_at), np.nan, now.labels)
+        monitoring_stream.save(
+            folder / "reference.npz", held.columns, scores=run.held_scores, labels=held.labels, window=held.window
+        )
+        monitoring_stream.save(folder / "current.npz", now.columns, scores=run.scores, labels=known, window=now.window)
+    return folder
+
+
+def places(run: Run, answer: dict[str, Any]) -> list[int]:
+    """A peer's answer as places in the stream of errors. Flags of chunks: the chunk's last label."""
+    if "alarms" in answer:
+        return list(answer["alarms"])
+    rows = int(run.stream.rows)
+    return [
+        min((i + 1) * rows, run.errors.size) - 1
+        for i, f in enumerate(answer["flags"])
+        if f and (i == 0 or not answer["flags"][i - 1])
+    ]
