@@ -59,6 +59,8 @@ class FeatureBins(msgspec.Struct, frozen=True, kw_only=True):
     """Numbers: the reference's own; None in profiles of before."""
     common: float = 0.0
     """Share of the most frequent value among those that are not missing; 0: not known."""
+    steady: float = 0.0
+    """Share of the reference's windows in which every value was the same: 1 for the month in windows of a day."""
 
     @property
     def has_unseen(self) -> bool:

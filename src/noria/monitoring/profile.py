@@ -188,6 +188,7 @@ def _describe(
             centre=centre,
             moments=moments_of(numbers, centre=centre),
             common=_common(numbers),
+            steady=_steady(numbers, codes, groups),
         )
     table = np.bincount(codes * width + where, minlength=groups * width).reshape(groups, width)
     return msgspec.structs.replace(
@@ -206,3 +207,12 @@ def _common(numbers: Floats) -> float:
         return 0.0
     _, rows = np.unique(present, return_counts=True)
     return float(rows.max() / present.size)
+
+
+def _steady(numbers: Floats, codes: Ints, groups: int) -> float:
+    """Share of the windows whose values are all the same."""
+    present = ~np.isnan(numbers)
+    low, high = np.full(groups, np.inf), np.full(groups, -np.inf)
+    np.minimum.at(low, codes[present], numbers[present])
+    np.maximum.at(high, codes[present], numbers[present])
+    return float((low == high).mean())

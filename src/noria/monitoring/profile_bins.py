@@ -156,11 +156,9 @@ def describe_text(texts: Sequence[str | None], *, codes: Ints, groups: int, top:
     code = {value: i for i, value in enumerate(ranked)}
     code[None] = len(ranked)
     row = np.fromiter(map(code.__getitem__, texts), dtype=np.int64, count=len(texts))
-    if groups > 1:
-        held, _ = np.divmod(np.unique(row * groups + codes), groups)
-        spread = np.bincount(held, minlength=len(ranked) + 1)
-    else:
-        spread = np.bincount(row, minlength=len(ranked) + 1)
+    held, window = np.divmod(np.unique(row * groups + codes), groups)
+    spread = np.bincount(held if groups > 1 else row, minlength=len(ranked) + 1)
+    distinct = np.bincount(window[held < len(ranked)], minlength=groups)
     rank = np.arange(len(ranked) + 1)
     other, unseen, missing = len(categories), len(categories) + 1, len(categories) + 2
     bin_of = np.where(rank < len(categories), rank, np.where((spread > 1) & (rank < top + KNOWN_VALUES), other, unseen))
@@ -173,5 +171,6 @@ def describe_text(texts: Sequence[str | None], *, codes: Ints, groups: int, top:
         counts=(0,) * (missing + 1),
         known=digests,
         common=tally[ranked[0]] / tally.total() if ranked else 0.0,
+        steady=float((distinct == 1).mean()),
     )
     return feature, bin_of[row].astype(np.int64)
