@@ -21,7 +21,7 @@ COMMANDS: dict[str, str] = {
     "package": "show a bundle, write it out for MLflow, make one of what MLflow's clients logged",
     "feedback": "say that an answer was good or bad, or what it should have been; show what was said",
     "monitor": "compare two tables, verdict first; no server needed",
-    "feedback": "say that an answer was good or bad, or what it should have been; show what was said",
+    "dashboards": "write Grafana's dashboards and Prometheus's rules as files",
     "why": "explain one prediction, event or alert, back to the data",
     "errors": "find where a deployment's answers are wrong, and examples to look at",
     "audit": "verify or export the ledger",

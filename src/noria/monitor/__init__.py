@@ -1,0 +1,12 @@
+"""Compare two tables, or watch a stream of them, without a server: one call, one verdict first. The detector is the one that watches deployments.
+
+>>> from noria import monitor
+>>> result = monitor.compare({"age": [20, 30, 40, 50] * 100}, {"age": [30, 50, 20, 40] * 30})
+>>> result.verdict
+'fine'
+"""
+
+from noria.monitor.compare import compare
+from noria.monitor.result import Comparison
+
+__all__ = ["Comparison", "compare"]
