@@ -100,6 +100,8 @@ def settings_page() -> str:
         "Stores": "stores",
         "Serving": "serving",
         "Notify": "notify",
+        "Receiver": "notify.receivers.NAME",
+        "Heartbeat": "notify.heartbeat",
         "Webhooks": "webhooks",
         "Packaging": "packaging",
     }

@@ -16,7 +16,17 @@ BUILT_IN: dict[str, tuple[str, ...]] = {
     "predictions": ("memory", "parquet", "journal"),
     "executors": ("inline", "process"),
     "flavors": ("onnx", "lightgbm", "xgboost", "torch", "sklearn", "python", "pickle"),
-    "notifiers": ("log", "webhook"),
+    "notifiers": (
+        "log",
+        "webhook",
+        "email",
+        "slack",
+        "pagerduty",
+        "opgenie",
+        "victorops",
+        "alertmanager",
+        "heartbeat",
+    ),
     "telemetry": ("memory",),
 }
 

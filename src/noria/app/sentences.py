@@ -45,6 +45,10 @@ def _bundle(event: e.BundleBuilt) -> str:
     return f"packaged as {event.flavor}{parity}" + (f" ({event.note})" if event.note else "")
 
 
+def _because(reason: str) -> str:
+    return f": {reason}" if reason else ""
+
+
 _TOLD: dict[type, Callable[..., str]] = {
     e.ProjectCreated: lambda x: f"project {x.project} began",
     e.DatasetVersionCreated: _dataset,
@@ -66,6 +70,10 @@ _TOLD: dict[type, Callable[..., str]] = {
     e.ModelDeleted: lambda x: f"model {x.model} deleted with its {x.versions} versions: {x.reason}",
     e.AlertOpened: lambda x: x.alert.summary,
     e.AlertResolved: lambda x: f"alert resolved: {x.reason}",
+    e.AlertAcknowledged: lambda x: f"alert acknowledged{_because(x.reason)}",
+    e.AlertSnoozed: lambda x: f"alert snoozed until {x.until:%Y-%m-%d %H:%M} UTC{_because(x.reason)}",
+    e.AlertReopened: lambda x: f"alert open again: {x.reason}",
+    e.AlertUndelivered: lambda x: f"receiver {x.receiver!r} refused to be told of an alert: {x.error.splitlines()[0]}",
     e.StageFailed: lambda x: f"stage {x.stage!r} failed: {x.error.splitlines()[0]}",
     e.RunFailed: lambda x: f"training failed, the champion stays: {x.error.splitlines()[0]}",
     e.ModelVersionApproved: lambda x: f"version {x.number} approved by {x.by}: {x.reason}",

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from noria.domain.alert import AlertKind, Severity
 from noria.errors import SettingInvalid
 from noria.serving.recording import Recording
 
@@ -42,11 +43,58 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     recording: dict[str, Recording] = {}
 
 
+class Receiver(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Somebody who is told of alerts: `[notify.receivers.NAME]`. location, secret: as the adapter wants them (docs/how-to/alerts.md).
+
+    Both may be written `env:NAME` or `file:PATH`, and are then read from there; neither is ever shown. severity: the least that is told of.
+    kinds, deployments: only these; empty: all; deployments may have `*` in them. resolved: whether the end is told too.
+    repeat_minutes: how often an open alert that nobody acknowledged is told of again; 0: once.
+    """
+
+    adapter: str
+    location: str = ""
+    secret: str = ""
+    severity: Severity = "info"
+    kinds: tuple[AlertKind, ...] = ()
+    deployments: tuple[str, ...] = ()
+    resolved: bool = True
+    repeat_minutes: float = 0.0
+
+    def __repr__(self) -> str:
+        return f"Receiver(adapter={self.adapter!r}, severity={self.severity!r})"
+
+
+class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A sign of life that somebody outside misses when Noria is gone: `[notify.heartbeat]`. location, secret: as in a receiver.
+
+    adapter: `heartbeat` asks a URL, `alertmanager` keeps an alert standing, `opgenie` pings a heartbeat. No sign is given while the loop hangs.
+    """
+
+    adapter: str = "heartbeat"
+    location: str = ""
+    secret: str = ""
+    every_s: float = 60.0
+
+    def __repr__(self) -> str:
+        return f"Heartbeat(adapter={self.adapter!r}, every_s={self.every_s})"
+
+
 class Notify(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where alerts go besides the ledger. location: a file for 'log', a URL for 'webhook'."""
+    """Where alerts go besides the ledger. adapter, location: one receiver of everything; a file for 'log', a URL for 'webhook'.
+
+    receivers: more of them, each with what it wants to hear. base_url: under which people find the pages, for links in messages.
+    silent_strokes: after how many missed strokes of the loop's clock the server says that nothing is watched.
+    """
 
     adapter: str = "log"
     location: str = ""
+    receivers: dict[str, Receiver] = {}
+    heartbeat: Heartbeat | None = None
+    base_url: str = ""
+    silent_strokes: int = 3
+
+    def __repr__(self) -> str:
+        return f"Notify(adapter={self.adapter!r}, receivers={sorted(self.receivers)})"
 
 
 class Webhooks(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

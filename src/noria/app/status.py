@@ -5,12 +5,14 @@ from typing import Literal
 
 import msgspec
 
+from noria.app.alerting_acts import book_of
 from noria.app.sentences import sentence
 from noria.app.workspace import Workspace
 from noria.domain import events as e
 from noria.domain.alert import Alert
 from noria.domain.events import kind_of
 from noria.domain.ledger import Entry
+from noria.ports.ledger import Ledger
 
 State = Literal["ok", "warn", "bad", "busy", "empty"]
 
@@ -62,7 +64,7 @@ def status(workspace: Workspace, *, changes: int = 12) -> Status:
     last: dict[type, Entry] = {}
     for entry in newest:
         last.setdefault(type(entry.event), entry)
-    alerts = open_alerts(newest)
+    alerts = open_alerts(ledger)
     promotions = [x for x in newest if isinstance(x.event, e.RolloutPromoted) and x.event.previous is not None]
     return Status(
         project=workspace.project,
@@ -83,19 +85,16 @@ def status(workspace: Workspace, *, changes: int = 12) -> Status:
     )
 
 
-def open_alerts(newest_first: list[Entry]) -> list[Alert]:
-    """Alerts that were opened and not resolved, newest first."""
-    resolved = {x.event.alert_id for x in newest_first if isinstance(x.event, e.AlertResolved)}
-    return [
-        x.event.alert for x in newest_first if isinstance(x.event, e.AlertOpened) and x.event.alert.id not in resolved
-    ]
+def open_alerts(ledger: Ledger) -> list[Alert]:
+    """Alerts that stand, newest first."""
+    return book_of(ledger).standing()[::-1]
 
 
 def _needs(alerts: list[Alert], last: dict[type, Entry]) -> list[Need]:
     needs = [
         Need(summary=a.summary, severity=a.severity, since=a.opened_at, command=a.next_command)
         for a in alerts
-        if a.severity != "info"
+        if a.severity != "info" and a.state == "open"
     ]
     failed = last.get(e.StageFailed)
     if failed is not None and isinstance(failed.event, e.StageFailed):

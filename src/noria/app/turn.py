@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from time import perf_counter, time
 
+from noria.app.alerting_run import courier_of
 from noria.app.begin import begin
 from noria.app.workspace import Workspace
 from noria.domain.events import DatasetVersionCreated, DeploymentDeclared
@@ -16,7 +17,7 @@ from noria.loop.wheel import TICKS, WHEEL
 
 
 class Loop:
-    """Turns the wheel of a workspace for the recipes it was given.
+    """Turns the wheel of a workspace for the recipes it was given. tell: whether receivers hear of alerts from here; a server tells them by itself.
 
     >>> with Workspace.ephemeral("sketch") as workspace:
     ...     Loop(workspace, []).turn()
@@ -24,7 +25,12 @@ class Loop:
     """
 
     def __init__(
-        self, workspace: Workspace, recipes: Sequence[Recipe], *, on_step: Callable[[StepResult], None] = lambda _: None
+        self,
+        workspace: Workspace,
+        recipes: Sequence[Recipe],
+        *,
+        on_step: Callable[[StepResult], None] = lambda _: None,
+        tell: bool = True,
     ) -> None:
         self.workspace = workspace
         self.context = Context(
@@ -42,26 +48,30 @@ class Loop:
             predictions=workspace.predictions,
             executor=workspace.executor,
             flavors=workspace.flavors,
-            notifier=workspace.notifier,
             recipes={recipe.deployment: recipe for recipe in recipes},
             on_step=on_step,
             on_look=workspace.looks.keep,
         )
         self._reactor = Reactor(self.context, stages=WHEEL, ticks=TICKS)
+        self._courier = courier_of(workspace) if tell else None
 
     def turn(self) -> int:
         """Work through all events that stand in the ledger; gives how many."""
         return self._reactor.turn()
 
     def tick(self) -> int:
-        """Watch, judge and review as of now, then turn."""
+        """Watch, judge and review as of now, turn, and tell receivers of alerts, unless a server beside does that."""
         began = perf_counter()
         try:
-            return self._reactor.tick()
+            brought = self._reactor.tick()
         finally:
             telemetry = self.workspace.telemetry
             telemetry.observe("noria_tick_seconds", perf_counter() - began)
             telemetry.set("noria_tick_timestamp_seconds", time())
+        if self._courier is not None:
+            self._courier.round()
+            self._courier.release()
+        return brought
 
 
 def declare(workspace: Workspace, recipe: Recipe, *, actor: str = "noria") -> Entry:

@@ -1,6 +1,6 @@
 """The workspace: one project with its stores opened by name. What SDK, commands, servers and the loop hold. Composition only, no rules."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from functools import cached_property
@@ -13,6 +13,7 @@ from weakref import finalize
 
 from msgspec import structs
 
+from noria.app.alerting_receivers import Receiver, receivers
 from noria.app.flavors import Flavors
 from noria.app.looks import Looks
 from noria.app.plugins import load
@@ -34,7 +35,6 @@ from noria.ports.journal import StepJournal
 from noria.ports.ledger import Ledger
 from noria.ports.metadata import Metadata
 from noria.ports.models import ModelStore
-from noria.ports.notifier import Notifier
 from noria.ports.predictions import PredictionLog
 from noria.ports.runs import RunStore
 from noria.ports.series import SeriesStore
@@ -210,11 +210,9 @@ class Workspace(AbstractContextManager["Workspace"]):
         return cast(Executor, load("executors", self.settings.executor).open_executor(workers=self.settings.workers))
 
     @cached_property
-    def notifier(self) -> Notifier:
-        """Where alerts go."""
-        notify = self.settings.notify
-        location = notify.location or str(self.home / "alerts.jsonl")
-        return cast(Notifier, load("notifiers", notify.adapter).open_notifier(location))
+    def receivers(self) -> Sequence[Receiver]:
+        """Who is told of alerts."""
+        return receivers(self.settings.notify, home=self.home)
 
     @cached_property
     def telemetry(self) -> Telemetry:

@@ -84,7 +84,7 @@ def _serve_from_memory(options: argparse.Namespace) -> None:
 
 def _turn_in_background(workspace: Workspace, stop: threading.Event) -> None:
     recipe = named(workspace.settings.recipe, Recipe, root=workspace.home.parent)
-    loop = Loop(workspace, [recipe])
+    loop = Loop(workspace, [recipe], tell=False)
 
     def strokes() -> None:
         while not stop.wait(workspace.settings.tick_s):

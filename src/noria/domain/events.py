@@ -245,6 +245,41 @@ class AlertResolved(Event, frozen=True, kw_only=True, tag=True):
     reason: str
 
 
+class AlertAcknowledged(Event, frozen=True, kw_only=True, tag=True):
+    """Somebody has seen an alert and takes care of it. Who, is the entry's actor."""
+
+    deployment: str
+    alert_id: AlertId
+    reason: str = ""
+
+
+class AlertSnoozed(Event, frozen=True, kw_only=True, tag=True):
+    """Somebody does not want to hear of an alert until a moment; it stands on."""
+
+    deployment: str
+    alert_id: AlertId
+    until: datetime
+    reason: str = ""
+
+
+class AlertReopened(Event, frozen=True, kw_only=True, tag=True):
+    """An alert that was acknowledged or snoozed asks for somebody again."""
+
+    deployment: str
+    alert_id: AlertId
+    reason: str
+
+
+class AlertUndelivered(Event, frozen=True, kw_only=True, tag=True):
+    """A receiver refused a message about an alert for good: it was set aside, and what came after it goes on. notice: the message's id."""
+
+    deployment: str
+    alert_id: AlertId
+    receiver: str
+    notice: str
+    error: str
+
+
 class StageFailed(Event, frozen=True, kw_only=True, tag=True):
     """A stage of the loop could not do its work for an event; the loop goes on without it, and a person is told."""
 
@@ -276,6 +311,10 @@ AnyEvent = (
     | ModelDeleted
     | AlertOpened
     | AlertResolved
+    | AlertAcknowledged
+    | AlertSnoozed
+    | AlertReopened
+    | AlertUndelivered
     | StageFailed
 )
 

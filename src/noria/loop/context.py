@@ -24,7 +24,6 @@ from noria.ports.flavor import Flavor
 from noria.ports.journal import StepJournal
 from noria.ports.ledger import Ledger
 from noria.ports.models import ModelStore
-from noria.ports.notifier import Notifier
 from noria.ports.predictions import PredictionLog
 from noria.ports.runs import RunStore
 from noria.ports.tables import TableStore
@@ -103,7 +102,6 @@ class Context:
     predictions: PredictionLog
     executor: Executor
     flavors: Mapping[str, Flavor]
-    notifier: Notifier
     recipes: Mapping[str, Recipe]
     on_step: Callable[[StepResult], None] = field(default=lambda _: None)
     on_look: Callable[[Look], None] = field(default=lambda _: None)

@@ -1,20 +1,20 @@
-"""Decide which alerts open and which are over. Pure: today's reports and the open alerts in, changes out; the same look twice changes nothing.
+"""Decide which alerts open and which are over. Pure: today's reports and the standing alerts in, changes out; the same look twice changes nothing.
 
-Finding drift and decay is monitoring/drift and monitoring/quality; what an alert leads to is retraining/decide. Called by loop/stages.
-
-Severity follows harm, not surprise: inputs with seasons drift, so a drift alone is 'info'. It becomes 'warn' when labelled answers got worse
-with it; a decay pages.
+Finding drift and decay is monitoring/drift and monitoring/quality; wording is monitoring/alert_drafts, grouping monitoring/alert_group; how people's
+answers change an alert is monitoring/alert_book; what an alert leads to is retraining/decide. Called by loop/stages.
 """
 
-from collections.abc import Collection, Sequence
-from datetime import UTC, datetime
-from typing import Literal
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import msgspec
 
 from noria.domain.alert import Alert, AlertKind, DriftReport
 from noria.domain.ids import AlertId, derive
 from noria.domain.profile import ReferenceProfile, WindowCounts
+from noria.monitoring.alert_drafts import BrokenInput, decay_alert, drift_alert, quality_alert, silent_alert
+from noria.monitoring.alert_group import grouped
 from noria.monitoring.drift import Drift
 from noria.monitoring.profile import SCORE
 from noria.monitoring.quality import SMALLEST_DECAY, Decay
@@ -25,6 +25,12 @@ RESOLVE_BELOW = 2.0
 
 MISSING_FLOOR = 0.15
 """A rise of the missing share below this is not a data problem."""
+
+SILENCE = 3.0
+"""A silence this many times as long as any before is one to tell of."""
+
+FEWEST_WINDOWS = 20
+"""Windows from which on the usual silences of a deployment are known."""
 
 
 class Resolution(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,13 +47,11 @@ class Changes(msgspec.Struct, frozen=True, kw_only=True):
     resolved: tuple[Resolution, ...] = ()
 
 
-class BrokenInput(msgspec.Struct, frozen=True, kw_only=True):
-    """An input that is missing far more often than in training. Shares in [0, 1]."""
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """What one look says about one kind of alert: something to tell of, or that it is over ('' says neither: what stands stays)."""
 
-    feature: str
-    share: float
-    reference: float
-    allowed: float
+    alert: Alert | None = None
+    over: str = ""
 
 
 def alert_id(deployment: str, number: int, kind: AlertKind, now: datetime) -> AlertId:
@@ -79,8 +83,27 @@ def hurts(decay: Decay | None, *, smallest: float = SMALLEST_DECAY) -> bool:
     )
 
 
+def silence(
+    windows: Sequence[WindowCounts], *, last: datetime | None, now: datetime, stroke: timedelta = timedelta()
+) -> Report:
+    """Whether a deployment is asked no more: it was quiet for three times as long as ever before, and for longer than two strokes of the clock.
+
+    windows: its counted windows in time order. last: where its newest ends. An hour, or a tenth of what is known of it if that is less, is
+    no silence: the first night of a service shall wake nobody. Below 20 windows nothing is said.
+    """
+    if last is None or len(windows) < FEWEST_WINDOWS:
+        return Report(over="it is asked again" if last is not None else "")
+    longest = max((b.until - a.until for a, b in pairwise(windows)), default=timedelta())
+    known = windows[-1].until - windows[0].since
+    allowed = max(SILENCE * longest, min(known / 10, timedelta(hours=1)), 2 * stroke)
+    quiet = now - last
+    if quiet > allowed:
+        return Report(alert=silent_alert(quiet=quiet, longest=longest, allowed=allowed))
+    return Report(over="it is asked again")
+
+
 def look(
-    open_alerts: Sequence[Alert],
+    standing: Sequence[Alert],
     *,
     deployment: str,
     number: int,
@@ -88,144 +111,71 @@ def look(
     drift: Drift | None = None,
     decay: Decay | None = None,
     broken: Sequence[BrokenInput] | None = None,
+    reports: Mapping[AlertKind, Report] | None = None,
     known: Collection[AlertId] = (),
+    false_page_days: float | None = None,
 ) -> Changes:
-    """Compare reports with what is open. A report of None says nothing: its alerts stay as they are.
+    """Compare reports with what stands. A report of None says nothing: its alerts stay as they are, and so do those of kinds without a report.
 
-    number: the version that answers now; alerts of other versions are over. known: ids that were opened before (also resolved ones), so that
-    one day opens one alert of a kind at most.
+    standing: alerts that are not over, those of other deployments too: a new one may have their cause. number: the version that answers now; alerts
+    of other versions are over. reports: by kind, what other parts of watching found; one that names a kind twice adds to nothing, it replaces.
+    known: ids that were opened before (also resolved ones), so that one day opens one alert of a kind at most. false_page_days: the budget, to say
+    which one would have silenced an alert.
     """
+    own = [a for a in standing if a.deployment == deployment]
     resolved = [
         Resolution(alert=a, reason=f"version {a.number} no longer answers, version {number} does")
-        for a in open_alerts
-        if a.deployment == deployment and a.number != number
+        for a in own
+        if a.number != number
     ]
-    current = {a.kind: a for a in open_alerts if a.deployment == deployment and a.number == number}
-    harmful = hurts(decay)
-    wanted: list[tuple[AlertKind, Alert | None, str]] = []
-    if drift is not None:
-        sides: tuple[tuple[AlertKind, str, DriftReport], ...] = (
-            ("input_drift", "inputs", drift.inputs),
-            ("prediction_drift", "predictions", drift.prediction),
-        )
-        for kind, name, side in sides:
-            alert = _drift_alert(kind, name, side, drift=drift, harmful=harmful, decay=decay) if side.alarm else None
-            calm = side.evidence < side.threshold - RESOLVE_BELOW
-            wanted.append((kind, alert, f"the {name} are within their margins again" if calm else ""))
-    if decay is not None:
-        calm = decay.evidence < decay.threshold - RESOLVE_BELOW
-        wanted.append(
-            (
-                "decay",
-                _decay_alert(decay) if decay.alarm else None,
-                "labelled days are as good as expected again" if calm else "",
-            )
-        )
-    if broken is not None:
-        wanted.append(
-            (
-                "data_quality",
-                _quality_alert(broken) if broken else None,
-                "the inputs are filled again" if not broken else "",
-            )
-        )
+    current = {a.kind: a for a in own if a.number == number}
+    found = dict(_found(drift, decay, broken, false_page_days)) | dict(reports or {})
     opened: list[Alert] = []
-    for kind, alert, over in wanted:
-        standing = current.get(kind)
+    for kind, report in found.items():
+        before = current.get(kind)
         identity = alert_id(deployment, number, kind, now)
-        if alert is not None and standing is None and identity not in known:
-            command = f"noria why {identity}"
+        if report.alert is not None and before is None and identity not in known:
+            command = report.alert.next_command or f"noria why {identity}"
             opened.append(
                 msgspec.structs.replace(
-                    alert, id=identity, deployment=deployment, number=number, opened_at=now, next_command=command
+                    report.alert, id=identity, deployment=deployment, number=number, opened_at=now, next_command=command
                 )
             )
-        elif alert is None and standing is not None and over:
-            resolved.append(Resolution(alert=standing, reason=over))
+        elif report.alert is None and before is not None and report.over:
+            resolved.append(Resolution(alert=before, reason=report.over))
+    over = {each.alert.id for each in resolved}
+    opened = grouped(opened, [a for a in standing if a.id not in over])
     return Changes(opened=tuple(opened), resolved=tuple(resolved))
 
 
-def _draft(
-    kind: AlertKind,
-    severity: Literal["info", "warn", "page"],
-    summary: str,
-    *,
-    evidence: dict[str, float | str],
-    budget: str,
-) -> Alert:
-    """An alert without its identity, which `look` adds."""
-    return Alert(
-        id=AlertId(""),
-        kind=kind,
-        deployment="",
-        number=0,
-        opened_at=datetime.fromtimestamp(0, UTC),
-        severity=severity,
-        summary=summary,
-        evidence=evidence,
-        budget=budget,
-    )
-
-
-def _drift_alert(
-    kind: AlertKind, name: str, side: DriftReport, *, drift: Drift, harmful: bool, decay: Decay | None
-) -> Alert:
-    blamed = [f for f in side.features if f.blamed] or list(side.features[:3])
-    causes = ", ".join(f"{f.feature!r} by {f.shift:.1%} (allowed {f.margin:.1%})" for f in blamed[:3])
-    more = f" and {len(blamed) - 3} more" if len(blamed) > 3 else ""
-    harm = "labelled answers got worse with it" if harmful else "no harm to labelled answers is seen"
-    evidence: dict[str, float | str] = {
-        "log10_evidence": side.evidence,
-        "log10_threshold": side.threshold,
-        "windows": float(drift.windows),
-        "rows": float(side.rows),
-        "harm": harm,
-    }
-    for f in blamed[:8]:
-        evidence[f"shift.{f.feature}"] = f.shift
-        evidence[f"margin.{f.feature}"] = f.margin
-        evidence[f"psi.{f.feature}"] = f.psi
-        evidence[f"psi_noise.{f.feature}"] = f.psi_noise
-    if decay is not None and decay.recent is not None:
-        evidence["recent_excess_loss"] = decay.recent.value
-    summary = f"the {name} drifted: {causes}{more}; {harm}"
-    return _draft(kind, "warn" if harmful else "info", summary, evidence=evidence, budget=drift.budget)
-
-
-def _decay_alert(decay: Decay) -> Alert:
-    recent = (
-        f"{decay.recent.value:+.4f} [{decay.recent.low:+.4f}, {decay.recent.high:+.4f}] nats"
-        if decay.recent
-        else "not measurable"
-    )
-    evidence: dict[str, float | str] = {
-        "log10_evidence": decay.evidence,
-        "log10_threshold": decay.threshold,
-        "statistic": decay.statistic,
-        "days": float(decay.days),
-        "labels": float(decay.rows),
-        "recent_bias": decay.recent_bias,
-    }
-    if decay.recent is not None:
-        evidence |= {
-            "recent_excess_loss": decay.recent.value,
-            "recent_excess_low": decay.recent.low,
-            "recent_excess_high": decay.recent.high,
-        }
-    summary = f"the model has decayed: {decay.statistic}; loss beyond expectation over the newest days {recent}, bias {decay.recent_bias:+.3f}"
-    return _draft("decay", "page", summary, evidence=evidence, budget=decay.budget)
-
-
-def _quality_alert(broken: Sequence[BrokenInput]) -> Alert:
-    worst = broken[0]
-    more = f" and {len(broken) - 1} more inputs" if len(broken) > 1 else ""
-    summary = f"{worst.feature!r} is missing in {worst.share:.1%} of the rows ({worst.reference:.1%} in training){more}"
-    evidence: dict[str, float | str] = {f"missing.{b.feature}": b.share for b in broken[:20]}
-    evidence["allowed_rise"] = worst.allowed
-    return _draft(
-        "data_quality",
-        "warn",
-        summary,
-        evidence=evidence,
-        budget="opens when a missing share leaves its margin; not a sequential test",
-    )
+def _found(
+    drift: Drift | None, decay: Decay | None, broken: Sequence[BrokenInput] | None, false_page_days: float | None
+) -> Iterator[tuple[AlertKind, Report]]:
+    """What drift, decay and missing inputs say, by kind."""
+    harmful = hurts(decay)
+    sides: tuple[tuple[AlertKind, str, DriftReport], ...] = ()
+    if drift is not None:
+        sides = (("input_drift", "inputs", drift.inputs), ("prediction_drift", "predictions", drift.prediction))
+    for kind, name, side in sides:
+        assert drift is not None
+        alert = None
+        if side.alarm:
+            alert = drift_alert(
+                kind, name, side, drift=drift, harmful=harmful, decay=decay, false_page_days=false_page_days
+            )
+        calm = side.evidence < side.threshold - RESOLVE_BELOW
+        yield kind, Report(alert=alert, over=f"the {name} are within their margins again" if calm else "")
+    if decay is not None:
+        calm = decay.evidence < decay.threshold - RESOLVE_BELOW
+        yield (
+            "decay",
+            Report(
+                alert=decay_alert(decay, false_page_days=false_page_days) if decay.alarm else None,
+                over="labelled days are as good as expected again" if calm else "",
+            ),
+        )
+    if broken is not None:
+        yield (
+            "data_quality",
+            Report(alert=quality_alert(broken) if broken else None, over="the inputs are filled again"),
+        )

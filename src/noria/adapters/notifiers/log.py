@@ -9,12 +9,12 @@ from typing import BinaryIO
 
 import msgspec
 
-from noria.domain.alert import Alert
+from noria.domain.alert import Notice
 from noria.errors import SettingInvalid, StoreUnavailable
 
 
-def open_notifier(location: str) -> "LogNotifier":
-    """Give a notifier that appends to a file, which is made with the first alert. Raises SettingInvalid without one."""
+def open_notifier(location: str, *, secret: str = "") -> "LogNotifier":
+    """Give a notifier that appends to a file, which is made with the first alert. A file has no secret. Raises SettingInvalid without one."""
     if not location:
         raise SettingInvalid(
             "the log notifier has no file", remedy="in noria.toml, [notify]: location = 'alerts.jsonl'"
@@ -22,27 +22,32 @@ def open_notifier(location: str) -> "LogNotifier":
     return LogNotifier(Path(location))
 
 
+class _Line(msgspec.Struct):
+    id: str
+    change: str
+
+
 class LogNotifier:
-    """Appends one line an alert and state; what stands in the file already is not written again. Thread-safe, and safe beside other processes."""
+    """Appends one line a notice; what stands in the file already is not written again. Thread-safe, and safe beside other processes."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = Lock()
         self._read = 0
-        self._known: set[tuple[str, str]] = set()
+        self._known: set[str] = set()
 
-    def notify(self, alert: Alert) -> None:
+    def notify(self, notice: Notice) -> None:
         """See ports/notifier. The line is on the disk when this returns; a full disk counts as a receiver that is away."""
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with self._lock, open(self._path, "a+b", buffering=0) as file:
                 fcntl.flock(file, fcntl.LOCK_EX)
                 torn = self._catch_up(file)
-                if (alert.id, alert.state) not in self._known:
-                    _append(file, (b"\n" if torn else b"") + msgspec.json.encode(alert) + b"\n")
+                if notice.id not in self._known:
+                    _append(file, (b"\n" if torn else b"") + msgspec.json.encode(notice) + b"\n")
         except OSError as exc:
             raise StoreUnavailable(
-                f"alert {alert.id!r} cannot be written",
+                f"alert {notice.alert.id!r} cannot be written",
                 cause=str(exc),
                 remedy=f"check the disk and the permissions of {str(self._path)!r}",
             ) from exc
@@ -57,8 +62,7 @@ class LogNotifier:
         whole = content.rfind(b"\n") + 1
         for line in content[:whole].splitlines():
             with contextlib.suppress(msgspec.MsgspecError):  # a line that somebody else put there
-                known = msgspec.json.decode(line, type=Alert)
-                self._known.add((known.id, known.state))
+                self._known.add(msgspec.json.decode(line, type=_Line).id)
         self._read += whole
         return whole < len(content)
 

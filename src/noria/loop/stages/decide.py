@@ -17,6 +17,10 @@ from noria.wire.tables import open_table
 ENDINGS = (e.RunFailed, e.GatesFailed, e.RolloutPromoted, e.RolloutRolledBack)
 KINDS = ("RetrainRequested", "RunFinished", "StageFailed", *(kind.__name__ for kind in ENDINGS))
 
+DECAYS = ("decay", "concept_drift")
+UNTEACHABLE = ("slice", "fairness", "no_predictions", "no_look")
+"""Kinds of alerts that ask for a person and not for a training."""
+
 
 def ask_for_the_first(entry: Entry, context: Context) -> Sequence[e.AnyEvent]:
     """DeploymentDeclared -> RetrainRequested, if nothing answers under this name yet; else the running loop takes over the new declaration."""
@@ -32,11 +36,13 @@ def ask_for_the_first(entry: Entry, context: Context) -> Sequence[e.AnyEvent]:
 
 
 def decide(entry: Entry, context: Context) -> Sequence[e.AnyEvent]:
-    """AlertOpened -> RetrainRequested or RetrainSuppressed."""
+    """AlertOpened -> RetrainRequested or RetrainSuppressed; nothing for alerts that no training could answer."""
     event = entry.event
     assert isinstance(event, e.AlertOpened)
+    if event.alert.kind in UNTEACHABLE:
+        return []
     recipe = context.recipe(event.deployment)
-    trigger: e.Trigger = "decay" if event.alert.kind == "decay" else "input_drift"
+    trigger: e.Trigger = "decay" if event.alert.kind in DECAYS else "input_drift"
     decision = _judge(trigger, event.alert, recipe, context, now=entry.at, before=entry.seq)
     return [_event(decision, recipe, trigger, until=entry.at)]
 

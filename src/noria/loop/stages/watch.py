@@ -10,29 +10,30 @@ from noria.domain import events as e
 from noria.domain.deployment import Variant
 from noria.errors import NotFound
 from noria.loop.context import Context, Recipe, Timed
-from noria.loop.stages.watch_alerts import standing_alerts, tell_people
+from noria.loop.stages.watch_alerts import Board, silence_of
 from noria.loop.stages.watch_counts import count_served, drift_of, profile_of
 from noria.loop.stages.watch_look import look_of
 from noria.loop.stages.watch_quality import decay_of
-from noria.monitoring.alert import broken_inputs, look
+from noria.monitoring.alert import broken_inputs
 
 CHAMPION_KINDS = ("RolloutPromoted",)
 
 
 def watch(context: Context) -> Sequence[Timed]:
-    """Look at every deployment; AlertOpened and AlertResolved for what changed."""
-    timed: list[Timed] = []
+    """Look at every deployment; AlertOpened, AlertResolved and AlertReopened for what changed."""
+    board = Board(context)
+    timed = board.waking(now=context.clock.now())
     for name, recipe in context.recipes.items():
         try:
             champion = context.deployments.get(name).variant("champion")
         except NotFound:
             continue
         assert champion is not None
-        timed.extend(_look(context, recipe, champion))
+        timed.extend(_look(context, recipe, champion, board))
     return timed
 
 
-def _look(context: Context, recipe: Recipe, champion: Variant) -> list[Timed]:
+def _look(context: Context, recipe: Recipe, champion: Variant, board: Board) -> list[Timed]:
     now = context.clock.now()
     since = _champion_since(context, recipe, champion.number)
     counted = count_served(context, recipe, now=now)
@@ -42,30 +43,15 @@ def _look(context: Context, recipe: Recipe, champion: Variant) -> list[Timed]:
     decay = decay_of(context, recipe, champion, profile, since=since, now=now)
     broken = broken_inputs(profile, newest[-1]) if newest else None
     context.on_look(look_of(champion, drift, decay, deployment=recipe.deployment, at=now, broken=broken))
-    standing, known = standing_alerts(context, recipe)
-    changes = look(
-        standing,
-        deployment=recipe.deployment,
-        number=champion.number,
+    return board.judge(
+        recipe,
+        champion,
         now=now,
         drift=drift,
         decay=decay,
         broken=broken,
-        known=known,
+        reports={"no_predictions": silence_of(context, recipe, champion, since=since, now=now)},
     )
-    for alert in changes.opened:
-        tell_people(context, alert)
-    opened = [
-        Timed(key=alert.id, event=e.AlertOpened(deployment=recipe.deployment, alert=alert)) for alert in changes.opened
-    ]
-    over = [
-        Timed(
-            key=f"{resolution.alert.id}-over",
-            event=e.AlertResolved(deployment=recipe.deployment, alert_id=resolution.alert.id, reason=resolution.reason),
-        )
-        for resolution in changes.resolved
-    ]
-    return [*over, *opened]
 
 
 def _champion_since(context: Context, recipe: Recipe, number: int) -> datetime:

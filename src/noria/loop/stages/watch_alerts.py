@@ -1,31 +1,89 @@
-"""Which alerts stand, and how people hear of new ones. Called by stages/watch."""
+"""What a look changes about alerts: opened, over, awake again, as events. People hear of them from the ledger, by app/alerting. Called by watch."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 
 from noria.domain import events as e
-from noria.domain.alert import Alert
-from noria.domain.ids import AlertId
-from noria.errors import StoreUnavailable
-from noria.loop.context import Context, Recipe
+from noria.domain.alert import Alert, AlertKind
+from noria.domain.deployment import Variant
+from noria.loop.context import Context, Recipe, Timed
+from noria.monitoring.alert import Changes, Report, look, silence
+from noria.monitoring.alert_book import ALERT_KINDS, Book, waking
+from noria.monitoring.alert_drafts import BrokenInput
+from noria.monitoring.drift import Drift
+from noria.monitoring.quality import Decay
 
-ALERT_KINDS = ("AlertOpened", "AlertResolved")
-
-
-def standing_alerts(context: Context, recipe: Recipe) -> tuple[list[Alert], set[AlertId]]:
-    """Alerts of this deployment that are open, and the ids of all that ever were."""
-    opened: dict[AlertId, Alert] = {}
-    known: set[AlertId] = set()
-    for entry in context.ledger.read(limit=1_000_000, kinds=ALERT_KINDS):
-        event = entry.event
-        if isinstance(event, e.AlertOpened) and event.deployment == recipe.deployment:
-            opened[event.alert.id] = event.alert
-            known.add(event.alert.id)
-        elif isinstance(event, e.AlertResolved):
-            opened.pop(event.alert_id, None)
-    return list(opened.values()), known
+REMEMBERED = timedelta(days=14)
+"""How far back the usual silences of a deployment are looked for."""
 
 
-def tell_people(context: Context, alert: Alert) -> None:
-    """Tell people. A receiver that is away does not stop the loop: the alert stands in the ledger either way."""
-    try:
-        context.notifier.notify(alert)
-    except StoreUnavailable:
-        return
+class Board:
+    """All alerts while one stroke of the clock looks at one deployment after the other: a look knows what those before it opened."""
+
+    def __init__(self, context: Context) -> None:
+        self._book = Book.of(context.ledger.read(limit=1_000_000, kinds=ALERT_KINDS))
+        self._standing = self._book.standing()
+
+    def waking(self, *, now: datetime) -> list[Timed]:
+        """AlertReopened for each alert whose snooze has run out."""
+        return [
+            Timed(
+                key=f"{alert.id}-awake-{alert.changed_at}",
+                event=e.AlertReopened(
+                    deployment=alert.deployment, alert_id=alert.id, reason="the snooze has run out and it still stands"
+                ),
+            )
+            for alert in waking(self._standing, now=now)
+        ]
+
+    def judge(
+        self,
+        recipe: Recipe,
+        champion: Variant,
+        *,
+        now: datetime,
+        drift: Drift | None,
+        decay: Decay | None,
+        broken: Sequence[BrokenInput] | None,
+        reports: Mapping[AlertKind, Report],
+    ) -> list[Timed]:
+        """AlertResolved and AlertOpened for what changed at one deployment."""
+        changes = look(
+            self._standing,
+            deployment=recipe.deployment,
+            number=champion.number,
+            now=now,
+            drift=drift,
+            decay=decay,
+            broken=broken,
+            reports={"no_look": Report(over="the loop looks again"), **reports},
+            known=self._book.known(recipe.deployment),
+            false_page_days=recipe.false_page_days,
+        )
+        self._note(changes)
+        return [*_over(changes, recipe.deployment), *_opened(changes, recipe.deployment)]
+
+    def _note(self, changes: Changes) -> None:
+        over = {each.alert.id for each in changes.resolved}
+        still: list[Alert] = [alert for alert in self._standing if alert.id not in over]
+        self._standing = [*still, *changes.opened]
+
+
+def silence_of(context: Context, recipe: Recipe, champion: Variant, *, since: datetime, now: datetime) -> Report:
+    """Whether nobody asks this deployment any more."""
+    windows = context.counts.windows(recipe.deployment, champion.number, since=max(since, now - REMEMBERED))
+    return silence(windows, last=context.counts.latest(recipe.deployment), now=now)
+
+
+def _opened(changes: Changes, deployment: str) -> list[Timed]:
+    return [Timed(key=alert.id, event=e.AlertOpened(deployment=deployment, alert=alert)) for alert in changes.opened]
+
+
+def _over(changes: Changes, deployment: str) -> list[Timed]:
+    return [
+        Timed(
+            key=f"{resolution.alert.id}-over",
+            event=e.AlertResolved(deployment=deployment, alert_id=resolution.alert.id, reason=resolution.reason),
+        )
+        for resolution in changes.resolved
+    ]

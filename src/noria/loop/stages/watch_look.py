@@ -5,7 +5,7 @@ from datetime import datetime
 
 from noria.domain.deployment import Variant
 from noria.domain.look import Look, QualityState
-from noria.monitoring.alert import BrokenInput
+from noria.monitoring.alert_drafts import BrokenInput
 from noria.monitoring.drift import Drift
 from noria.monitoring.quality import Decay
 

@@ -23,13 +23,16 @@ DECISIONS = (
     "RolloutRolledBack",
     "AlertOpened",
     "AlertResolved",
+    "AlertAcknowledged",
+    "AlertSnoozed",
+    "AlertReopened",
 )
 
 
 @get("/api/v1/deployments", sync_to_thread=True, tags=["deployments"])
 def list_deployments(workspace: NamedDependency[Workspace]) -> list[DeploymentRow]:
     """Every deployment: what answers, and whether something is open."""
-    waiting = [alert for alert in reading.alerts(workspace.ledger) if alert.state == "open"]
+    waiting = [alert for alert in reading.alerts(workspace.ledger) if not alert.is_over]
     return [
         DeploymentRow(
             name=d.name,

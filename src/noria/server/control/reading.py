@@ -3,10 +3,8 @@
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
-import msgspec
-
+from noria.app.alerting_acts import book_of
 from noria.domain.alert import Alert
-from noria.domain.events import AlertOpened, AlertResolved
 from noria.domain.ids import Digest
 from noria.domain.ledger import Entry
 from noria.errors import NotFound
@@ -28,16 +26,8 @@ def entries(ledger: Ledger, kinds: Collection[str]) -> Iterator[Entry]:
 
 
 def alerts(ledger: Ledger, deployment: str | None = None) -> list[Alert]:
-    """Alerts as they stand now, newest first: opened by one event, resolved by another."""
-    found: dict[str, Alert] = {}
-    for entry in entries(ledger, ("AlertOpened", "AlertResolved")):
-        event = entry.event
-        if isinstance(event, AlertOpened) and deployment in (None, event.deployment):
-            found[event.alert.id] = event.alert
-        elif isinstance(event, AlertResolved) and event.alert_id in found:
-            opened = found[event.alert_id]
-            found[event.alert_id] = msgspec.structs.replace(opened, state="resolved", resolved_at=entry.at)
-    return list(found.values())[::-1]
+    """Alerts as they stand now, newest first."""
+    return [a for a in book_of(ledger).alerts() if deployment in (None, a.deployment)]
 
 
 def finite(value: float) -> float | None:

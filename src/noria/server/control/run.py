@@ -73,6 +73,7 @@ async def _serve(
     artifact_root: str,
     announce: Callable[[str], None],
 ) -> None:
+    from noria.app.alerting_run import Alerting
     from noria.server.control.access import Gatekeeper, Keyring
     from noria.server.control.app import create_app
     from noria.server.control.changes import Streams
@@ -87,7 +88,7 @@ async def _serve(
             remedy=f"export {KEY}=$(python -c 'import secrets; print(secrets.token_urlsafe(24))')",
         )
     port = claim(host, port)
-    hooks, streams = deliverer_of(workspace), Streams()
+    hooks, streams, alerting = deliverer_of(workspace), Streams(), Alerting(workspace)
     control = create_app(workspace, key=key, loopback=is_loopback(host), pages=PAGES, streams=streams, hooks=hooks)
     gatekeeper = Gatekeeper(Keyring(key), loopback=is_loopback(host))
     app = front(workspace, control, gatekeeper, default_root=artifact_root, hooks=hooks)
@@ -106,9 +107,11 @@ async def _serve(
     await _answering(host, port, running)
     announce(f"http://{_shown(host)}:{port}")
     hooks.start()
+    alerting.start()
     try:
         await running
     finally:
+        alerting.stop()
         hooks.stop()
 
 

@@ -39,7 +39,7 @@ def tone(event: e.AnyEvent) -> State:
             return "bad"
         case e.AlertOpened():
             return "bad" if event.alert.severity == "page" else "warn"
-        case e.GatesFailed() | e.RolloutRolledBack():
+        case e.GatesFailed() | e.RolloutRolledBack() | e.AlertReopened() | e.AlertUndelivered():
             return "warn"
         case e.RetrainRequested() | e.RolloutStarted():
             return "busy"
