@@ -52,6 +52,19 @@ def test_scripts_get_one_object(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.usefixtures("inside")
+def test_groups_are_compared_and_the_broken_word_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["errors", NAME, "--groups", "shop"]) == 0
+    told = capsys.readouterr().out
+    assert main(["errors", NAME, "--groups", "shop", "--json"]) == 0
+    read = json.loads(capsys.readouterr().out)
+
+    assert "surely exceed" in told
+    assert read["report"]["gaps"][0]["beyond"]
+    assert "web" in read["report"]["gaps"][0]["group"]
+    assert sum(g["rows"] for g in read["report"]["groups"]) == 1600
+
+
+@pytest.mark.usefixtures("inside")
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -60,6 +73,7 @@ def test_scripts_get_one_object(capsys: pytest.CaptureFixture[str]) -> None:
         ([NAME, "--by", "anger"], "no measure 'anger'"),
         ([NAME, "--since", "2026-03-09", "--until", "2026-03-01"], "is not before"),
         ([NAME, "--until", "2026-02-01"], "has a label"),
+        ([NAME, "--groups", "shoe"], "no column 'shoe'"),
         ([NAME, "--version", "7"], "no version 'returns/7'"),
     ],
 )

@@ -5,7 +5,7 @@ What is wrong is monitoring/errors and its neighbours. Called by `noria errors` 
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +13,13 @@ import msgspec
 import numpy as np
 
 from noria.app.workspace import Workspace
+from noria.domain.fairness import FairnessReport
 from noria.domain.model import Field, ModelVersion
 from noria.errors import EmptySample, ExtraMissing, InputInvalid, NotFound
 from noria.monitoring.errors import Answers, ErrorReport, Task, answers_of, error_report
+from noria.monitoring.fairness import group_fairness
 from noria.stats.checks import Ints
+from noria.stats.fairness import ALLOWED
 
 if TYPE_CHECKING:
     import polars as pl
@@ -44,6 +47,13 @@ class Span(msgspec.Struct, frozen=True, kw_only=True):
     used: int
     output: str
     redacted: tuple[str, ...] = ()
+
+
+class GroupAnalysis(msgspec.Struct, frozen=True, kw_only=True):
+    """How one version of a deployment treats the groups of a column."""
+
+    span: Span
+    report: FairnessReport
 
 
 class ErrorAnalysis(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,6 +127,37 @@ def analyse_errors(
         seed=seed,
     )
     return ErrorAnalysis(span=rows.span, report=report)
+
+
+def analyse_groups(
+    workspace: Workspace,
+    deployment: str,
+    *,
+    by: str,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    number: int | None = None,
+    task: Task | None = None,
+    threshold: float = 0.5,
+    allowed: float = ALLOWED,
+) -> GroupAnalysis:
+    """Rates of the groups of an input (or of the crossings of several, 'sex+age') and their gaps to all others.
+
+    All answers count, labelled or not, where a rate needs no outcome. Arguments and errors as in `analyse_errors`; NotFound also for a column.
+    """
+    rows = read(workspace, deployment, since=since, until=until, number=number)
+    known = np.isfinite(rows.happened)
+    task_of_known = answers_in(rows.only(known), task=task, threshold=threshold).task
+    filled = replace(rows, happened=np.where(known, rows.happened, 0.0))
+    report = group_fairness(
+        answers_in(filled, task=task_of_known, threshold=threshold),
+        rows.columns,
+        by=by,
+        known=known,
+        blocks=rows.days,
+        allowed=allowed,
+    )
+    return GroupAnalysis(span=rows.span, report=report)
 
 
 def answers_in(rows: Logged, *, task: Task | None = None, threshold: float = 0.5) -> Answers:

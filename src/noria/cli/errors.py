@@ -1,11 +1,15 @@
 """`noria errors`: where a deployment's answers are wrong, how sure that is, and examples to look at."""
 
 import argparse
+from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from noria.app.workspace import Workspace
 from noria.cli.show import as_json
 from noria.errors import SettingInvalid
+
+Noun = TypeVar("Noun")
 
 
 def configure(command: argparse.ArgumentParser) -> None:
@@ -28,32 +32,45 @@ def configure(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--ways", type=int, choices=(1, 2), default=2, help="columns a group is formed by, at most (default 2)"
     )
+    command.add_argument(
+        "--groups",
+        metavar="COLUMN",
+        help="instead: how the groups of this input are treated; COLUMN+COLUMN crosses them",
+    )
+    command.add_argument(
+        "--allowed", type=float, default=0.1, help="with --groups: gap of a rate that is no matter (default 0.1)"
+    )
     command.add_argument("--limit", type=int, default=8, help="how many groups are judged (default 8)")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print what there is to say about the errors, the groups first."""
-    from noria.app.analysis import analyse_errors
+    """Print what there is to say about the errors, the verdict first."""
+    from noria.app import analysis
+    from noria.cli import errors_show as show
 
+    look = {
+        "since": day(options.since, "--since"),
+        "until": day(options.until, "--until"),
+        "number": options.version,
+    }
+    scored = {**look, "task": options.task, "threshold": options.threshold}
     with Workspace.open() as workspace:
-        found = analyse_errors(
-            workspace,
-            options.deployment,
-            since=day(options.since, "--since"),
-            until=day(options.until, "--until"),
-            number=options.version,
-            by=options.by,
-            task=options.task,
-            threshold=options.threshold,
-            ways=options.ways,
-            limit=options.limit,
+        if options.groups:
+            groups = analysis.analyse_groups(
+                workspace, options.deployment, by=options.groups, allowed=options.allowed, **scored
+            )
+            return _told(groups, show.print_groups, as_object=options.json)
+        errors = analysis.analyse_errors(
+            workspace, options.deployment, by=options.by, ways=options.ways, limit=options.limit, **scored
         )
-    if options.json:
-        as_json(found)
-        return 0
-    from noria.cli.errors_show import print_errors
+        return _told(errors, show.print_errors, as_object=options.json)
 
-    print_errors(found)
+
+def _told(found: Noun, show: Callable[[Noun], None], *, as_object: bool) -> int:
+    if as_object:
+        as_json(found)
+    else:
+        show(found)
     return 0
 
 

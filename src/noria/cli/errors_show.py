@@ -7,7 +7,8 @@ from noria.cli.show import console, table
 from noria.domain.interval import Interval
 
 if TYPE_CHECKING:
-    from noria.app.analysis import ErrorAnalysis, Span
+    from noria.app.analysis import ErrorAnalysis, GroupAnalysis, Span
+    from noria.domain.fairness import Gap
     from noria.monitoring.errors import Confusion, ErrorReport, Residuals
     from noria.monitoring.slices import SliceSearch
 
@@ -138,3 +139,47 @@ def _examples(report: "ErrorReport") -> None:
 
 def _short(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def print_groups(found: "GroupAnalysis") -> None:
+    """The verdict, the gaps, then the rates of every group."""
+    report, out = found.report, console()
+    print_span(found.span)
+    beyond = [g for g in report.gaps if g.beyond]
+    open_ = [g for g in report.gaps if not g.beyond and not g.settled]
+    verdict = (
+        f"{len(beyond)} of {len(report.gaps)} gaps surely exceed what is allowed"
+        if beyond
+        else f"no gap surely exceeds what is allowed; {len(open_)} of {len(report.gaps)} cannot be told yet"
+    )
+    out.print(f"[bold]{verdict}[/bold] (groups of {report.column}, all at {report.level:.0%} together)")
+    if report.ratio is not None:
+        out.print(
+            f"lowest ratio of selection rates: {interval(report.ratio)} where {report.ratio_group} (the four-fifths rule looks at 0.8)"
+        )
+    rows = [
+        [g.measure.replace("_", " "), g.group, interval(g.gap), f"{g.allowed:.3g}", _verdict(g)] for g in report.gaps
+    ]
+    table(["measure", "group", "group minus others", "allowed", ""], rows)
+    names = list(dict.fromkeys(name for g in report.groups for name in g.rates))
+    rates = [
+        [g.group, f"{g.rows:,}", f"{g.labelled:,}", *[_rate(g.rates.get(n)) for n in names]] for g in report.groups
+    ]
+    table(["group", "rows", "labels", *[n.replace("_", " ") for n in names]], rates, right=[1, 2])
+    for note in report.notes:
+        out.print(f"note: {note}")
+
+
+def _rate(found: Interval | None) -> str:
+    return "-" if found is None else f"{found.value:.3f} [{found.low:.3f}, {found.high:.3f}]"
+
+
+def _verdict(gap: "Gap") -> str:
+    if gap.beyond:
+        return "too large"
+    if gap.settled:
+        return "small enough"
+    told = "different, " if gap.sure else ""
+    return (
+        f"{told}too few rows to tell (some {gap.rows_needed:,})" if gap.rows_needed else f"{told}too few rows to tell"
+    )

@@ -6,13 +6,15 @@ import msgspec
 
 from noria.domain.interval import Interval
 
-GateKind = Literal["absolute", "against_champion", "worst_slice", "calibration", "latency"]
+GateKind = Literal["absolute", "against_champion", "worst_slice", "calibration", "latency", "group_gap"]
 
 
 class Gate(msgspec.Struct, frozen=True, kw_only=True):
     """One condition. The whole interval counts: a gate passes only when the limit on the unfavourable side meets `limit`.
 
-    metric: e.g. 'log_loss', 'auc', 'calibration_error', 'p99_ms'. better: which direction is good. slice_by: column, for 'worst_slice'.
+    metric: e.g. 'log_loss', 'auc', 'calibration_error', 'p99_ms'. better: which direction is good. slice_by: column, for 'worst_slice' and
+    'group_gap'. For 'group_gap' the metric may also be 'selection_rate', 'true_positive_rate', 'false_positive_rate', 'precision' or
+    'calibration', and the limit is the largest gap between any group and all other rows, whichever way.
     limit: absolute value, or for 'against_champion' and 'worst_slice' the largest tolerated worsening against the champion.
     minimum_rows: slices with fewer rows are not judged: too small a sample cannot show within the limit that nothing got worse.
     confidence: how sure it must be, one-sided, that the limit is met; the interval shown is the two-sided one with the same limit.

@@ -9,6 +9,7 @@ from noria.domain.gate import Gate, GateReport, GateResult
 from noria.domain.interval import Interval
 from noria.errors import ConfigError, NoriaError, SettingInvalid
 from noria.evaluation.compare import difference
+from noria.evaluation.fairness import by_group
 from noria.evaluation.metrics import measure
 from noria.evaluation.sample import Sample
 from noria.evaluation.slices import by_slice
@@ -32,6 +33,7 @@ def _judge_one(gate: Gate, sample: Sample, latency: Interval | None) -> GateResu
         "against_champion": lambda: _against_champion(gate, sample),
         "worst_slice": lambda: _worst_slice(gate, sample),
         "latency": lambda: _latency(gate, latency),
+        "group_gap": lambda: _group_gap(gate, sample),
     }
     if not 0.5 < gate.confidence < 1:
         raise SettingInvalid(
@@ -125,6 +127,30 @@ def _worst_slice(gate: Gate, sample: Sample) -> GateResult:
         f"corrected for {len(report.slices)} slices; may surely worsen by no more than {gate.limit:g}{left_out}"
     )
     return GateResult(gate=gate, passed=passed, measured=worst.worsening, slice_value=worst.value, evidence=evidence)
+
+
+def _group_gap(gate: Gate, sample: Sample) -> GateResult:
+    if gate.slice_by is None:
+        raise SettingInvalid(f"gate {gate.name!r} does not say which column names the groups", remedy="set slice_by")
+    report = by_group(
+        gate.metric,
+        sample,
+        column=gate.slice_by,
+        limit=gate.limit,
+        level=_level(gate),
+        minimum_rows=gate.minimum_rows,
+    )
+    if not report.gaps:
+        return _closed(gate, sample.rows, f"no group of {gate.slice_by!r} has rows that count for it")
+    # Every group is held to the limit; the one nearest to failing is shown.
+    worst = max(report.gaps, key=lambda g: max(g.gap.high, -g.gap.low))
+    passed = all(g.settled for g in report.gaps)
+    left_out = f"; {len(report.too_small)} groups too small to judge" if report.too_small else ""
+    evidence = (
+        f"{gate.metric} where {gate.slice_by}={worst.group} differs from all others by {_range(worst.gap, sign='+')}, corrected for "
+        f"{len(report.gaps)} gaps; may surely differ by no more than {gate.limit:g}{left_out}"
+    )
+    return GateResult(gate=gate, passed=passed, measured=worst.gap, slice_value=worst.group, evidence=evidence)
 
 
 def _latency(gate: Gate, latency: Interval | None) -> GateResult:

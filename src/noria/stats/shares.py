@@ -83,3 +83,24 @@ def share_difference(first: Interval, second: Interval) -> Interval:
         level=first.level,
         method="Newcombe",
     )
+
+
+def share_ratio(first: Interval, second: Interval) -> Interval:
+    """Interval of first / second for the shares of two different groups of rows; its upper limit is infinite when the second may be 0.
+
+    Raises EmptySample when the second is 0. Source: Donner and Zou 2012 (MOVER for ratios), on Wilson's limits.
+
+    >>> print(share_ratio(share_interval([1] * 30 + [0] * 70), share_interval([1] * 50 + [0] * 50)))
+    0.6 [0.419, 0.8522] (n=200)
+    """
+    a, b = first.value, second.value
+    if b == 0:
+        raise EmptySample("a ratio to a share of 0 has no value")
+    low = _mover(a, b, first.low, second.high, side=-1.0)
+    high = _mover(a, b, first.high, second.low, side=1.0) if second.low > 0 else float("inf")
+    return Interval(value=a / b, low=max(0.0, low), high=high, n=first.n + second.n, level=first.level, method="MOVER")
+
+
+def _mover(a: float, b: float, of_first: float, of_second: float, *, side: float) -> float:
+    inner = max(0.0, (a * b) ** 2 - of_first * of_second * (2 * a - of_first) * (2 * b - of_second))
+    return (a * b + side * sqrt(inner)) / (of_second * (2 * b - of_second))

@@ -87,6 +87,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/deployments/{name}/errors": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * ReadErrors
+         * @description The errors of labelled answers: the groups that are surely worst, confusion, residuals, which columns tell them apart, and examples.
+         */
+        get: operations["ApiV1DeploymentsNameErrorsReadErrors"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/deployments/{name}/feedback": {
         parameters: {
             query?: never;
@@ -105,6 +125,26 @@ export interface paths {
          * @description Take a batch of feedback in. What is said of unknown predictions is kept too, and told.
          */
         post: operations["ApiV1DeploymentsNameFeedbackAsynccallable"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/deployments/{name}/groups": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * ReadGroups
+         * @description How the groups of an input are treated: rates with intervals, and the gaps between each group and all others.
+         */
+        get: operations["ApiV1DeploymentsNameGroupsReadGroups"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -596,6 +636,14 @@ export interface components {
             path: string;
             size: number;
         };
+        /** Attribution */
+        Attribution: {
+            column: string;
+            explained: components["schemas"]["Interval"];
+            sure: boolean;
+            worst: string;
+            worst_mean: number;
+        };
         /** AuditView */
         AuditView: {
             breaks: components["schemas"]["Break"][];
@@ -658,6 +706,31 @@ export interface components {
             year: {
                 [key: string]: components["schemas"]["ArmFigures"];
             };
+        };
+        /** Condition */
+        Condition: {
+            above: number | null;
+            column: string;
+            /**
+             * @default is
+             * @enum {string}
+             */
+            state: "is" | "other" | "missing";
+            upto: number | null;
+            value: string | null;
+        };
+        /** Confusion */
+        Confusion: {
+            classes: string[];
+            matrix: number[][];
+            /** @default [] */
+            mixups: components["schemas"]["Mixup"][];
+            /** @default  */
+            note: string;
+            rates: {
+                [key: string]: components["schemas"]["Interval"] | null;
+            };
+            threshold: number | null;
         };
         /** DatasetName */
         DatasetName: {
@@ -747,6 +820,27 @@ export interface components {
                 [key: string]: string;
             };
         };
+        /** ErrorAnalysis */
+        ErrorAnalysis: {
+            report: components["schemas"]["ErrorReport"];
+            span: components["schemas"]["Span"];
+        };
+        /** ErrorReport */
+        ErrorReport: {
+            attributions: components["schemas"]["Attribution"][];
+            by: string;
+            confusion: components["schemas"]["Confusion"] | null;
+            examples: components["schemas"]["Example"][];
+            loss: components["schemas"]["Interval"] | null;
+            /** @default [] */
+            notes: string[];
+            residuals: components["schemas"]["Residuals"] | null;
+            rows: number;
+            slices: components["schemas"]["SliceSearch"] | null;
+            /** @enum {string} */
+            task: "binary" | "multiclass" | "regression";
+            unit: string;
+        };
         /** EventView */
         EventView: {
             actor: string;
@@ -779,6 +873,18 @@ export interface components {
             sentence: string;
             seq: number;
         };
+        /** Example */
+        Example: {
+            at: string | null;
+            because: string;
+            happened: number;
+            inputs: {
+                [key: string]: string | number | boolean | null;
+            };
+            loss: number;
+            prediction_id: string;
+            said: number;
+        };
         /** Expectation */
         Expectation: {
             /** @default  */
@@ -807,6 +913,22 @@ export interface components {
             failed: number;
             passed: boolean;
             rows: number;
+        };
+        /** FairnessReport */
+        FairnessReport: {
+            column: string;
+            gaps: components["schemas"]["Gap"][];
+            groups: components["schemas"]["GroupRates"][];
+            level: number;
+            /** @default [] */
+            notes: string[];
+            ratio: components["schemas"]["Interval"] | null;
+            /** @default  */
+            ratio_group: string;
+            threshold: number | null;
+            too_small: {
+                [key: string]: number;
+            };
         };
         /** Feedback */
         Feedback: {
@@ -869,6 +991,18 @@ export interface components {
             /** @default 1 */
             width: number;
         };
+        /** Gap */
+        Gap: {
+            allowed: number;
+            beyond: boolean;
+            gap: components["schemas"]["Interval"];
+            group: string;
+            measure: string;
+            /** @default 0 */
+            rows_needed: number;
+            settled: boolean;
+            sure: boolean;
+        };
         /** Gate */
         Gate: {
             /** @enum {string} */
@@ -876,7 +1010,7 @@ export interface components {
             /** @default 0.95 */
             confidence: number;
             /** @enum {string} */
-            kind: "absolute" | "against_champion" | "worst_slice" | "calibration" | "latency";
+            kind: "absolute" | "against_champion" | "worst_slice" | "calibration" | "latency" | "group_gap";
             limit: number;
             metric: string;
             /** @default 200 */
@@ -920,6 +1054,20 @@ export interface components {
             /** @default label */
             source: string;
             value: number;
+        };
+        /** GroupAnalysis */
+        GroupAnalysis: {
+            report: components["schemas"]["FairnessReport"];
+            span: components["schemas"]["Span"];
+        };
+        /** GroupRates */
+        GroupRates: {
+            group: string;
+            labelled: number;
+            rates: {
+                [key: string]: components["schemas"]["Interval"];
+            };
+            rows: number;
         };
         /** Health */
         Health: {
@@ -1019,6 +1167,13 @@ export interface components {
             key: string;
             points: components["schemas"]["MetricPoint"][];
             raw: number;
+        };
+        /** Mixup */
+        Mixup: {
+            happened: string;
+            rows: number;
+            said: string;
+            share: number;
         };
         /** ModelRow */
         ModelRow: {
@@ -1147,6 +1302,23 @@ export interface components {
             /** @default  */
             problem: string;
         };
+        /** ResidualBin */
+        ResidualBin: {
+            gap: components["schemas"]["Interval"];
+            happened: number;
+            high: number;
+            low: number;
+            rows: number;
+            said: number;
+        };
+        /** Residuals */
+        Residuals: {
+            bias: components["schemas"]["Interval"];
+            bins: components["schemas"]["ResidualBin"][];
+            quantiles: {
+                [key: string]: number;
+            };
+        };
         /** Rollout */
         Rollout: {
             cause: string;
@@ -1263,6 +1435,46 @@ export interface components {
             setting: string;
             /** @default  */
             what: string;
+        };
+        /** Slice */
+        Slice: {
+            conditions: components["schemas"]["Condition"][];
+            excess: components["schemas"]["Interval"];
+            harm: number | null;
+            mean: number;
+            outside: number;
+            rows: number;
+            share: number;
+            sure: boolean;
+        };
+        /** SliceSearch */
+        SliceSearch: {
+            blocks: number;
+            judged: number;
+            judging_rows: number;
+            level: number;
+            mean: number;
+            /** @default  */
+            note: string;
+            searched_rows: number;
+            slices: components["schemas"]["Slice"][];
+            tried: number;
+        };
+        /** Span */
+        Span: {
+            answers: number;
+            deployment: string;
+            labelled: number;
+            model: string;
+            number: number;
+            output: string;
+            /** @default [] */
+            redacted: string[];
+            /** Format: date-time */
+            since: string;
+            /** Format: date-time */
+            until: string;
+            used: number;
         };
         /** StableView */
         StableView: {
@@ -1606,6 +1818,58 @@ export interface operations {
             };
         };
     };
+    ApiV1DeploymentsNameErrorsReadErrors: {
+        parameters: {
+            query?: {
+                /** @description Answers asked for from this moment on; default: 90 days. */
+                since?: string | null;
+                /** @description Answers asked for before this moment; default: now. */
+                until?: string | null;
+                /** @description Of this version; default: the champion. */
+                version?: number | null;
+                by?: "loss" | "excess" | "error" | "over" | "under";
+                task?: "binary" | "multiclass" | "regression" | null;
+                /** @description Scores from here on are positive answers. */
+                threshold?: number;
+                /** @description Columns that a group is formed by, at most. */
+                ways?: number;
+                /** @description How many groups are judged. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnalysis"];
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
     ApiV1DeploymentsNameFeedbackListFeedback: {
         parameters: {
             query?: {
@@ -1667,6 +1931,57 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["FeedbackReceipt"];
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
+    ApiV1DeploymentsNameGroupsReadGroups: {
+        parameters: {
+            query: {
+                /** @description An input, or several joined with '+'. */
+                by: string;
+                /** @description Answers asked for from this moment on; default: 90 days. */
+                since?: string | null;
+                /** @description Answers asked for before this moment; default: now. */
+                until?: string | null;
+                /** @description Of this version; default: the champion. */
+                version?: number | null;
+                task?: "binary" | "multiclass" | "regression" | null;
+                /** @description Scores from here on are positive answers. */
+                threshold?: number;
+                /** @description Gap of a rate that is no matter. */
+                allowed?: number;
+            };
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GroupAnalysis"];
                 };
             };
             /** @description Bad request syntax or unsupported method */

@@ -16,6 +16,7 @@ from noria.app.workspace import Workspace
 from noria.errors import NoriaError
 from noria.server.control import (
     access,
+    analysis,
     audit,
     changes,
     deployments,
@@ -54,6 +55,8 @@ ROUTES: tuple[ControllerRouterHandler, ...] = (
     deployments.list_deployments,
     deployments.read_deployment,
     deployments.read_quality,
+    analysis.read_errors,
+    analysis.read_groups,
     predictions.list_predictions,
     predictions.add_labels,
     predictions.labels_aside,

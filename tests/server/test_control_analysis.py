@@ -1,0 +1,66 @@
+"""The analysis over HTTP: the same figures as the command, and refusals that say what to do."""
+
+from collections.abc import Iterator
+
+import pytest
+from litestar.testing import TestClient
+
+from noria.app.analysis import analyse_errors
+from noria.app.workspace import Workspace
+from noria.server.control.app import create_app
+from noria.testing.clock import FakeClock
+from tests.app.served import BEGIN, NAME, orders, serve
+
+BASE = "http://127.0.0.1"
+PATH = f"/api/v1/deployments/{NAME}"
+
+
+@pytest.fixture(scope="module")
+def workspace() -> Iterator[Workspace]:
+    clock = FakeClock(BEGIN)
+    with Workspace.ephemeral("shop", clock=clock) as workspace:
+        columns, outputs, labels, days = orders()
+        serve(workspace, columns, outputs, labels=labels, days=days)
+        clock.advance(30 * 86400)
+        yield workspace
+
+
+@pytest.fixture(scope="module")
+def client(workspace: Workspace) -> Iterator[TestClient]:
+    with TestClient(create_app(workspace), base_url=BASE) as client:
+        yield client
+
+
+def test_errors_are_those_of_the_command(client: TestClient, workspace: Workspace) -> None:
+    read = client.get(f"{PATH}/errors", params={"by": "under"}).json()
+
+    found = analyse_errors(workspace, NAME, by="under")
+    assert found.report.slices is not None
+    assert read["report"]["slices"]["slices"][0]["rows"] == found.report.slices.slices[0].rows
+    assert read["report"]["slices"]["slices"][0]["conditions"] == [
+        {"column": "shop", "above": None, "upto": None, "value": "web", "state": "is"}
+    ]
+
+
+def test_groups_are_compared(client: TestClient) -> None:
+    read = client.get(f"{PATH}/groups", params={"by": "shop", "since": "2026-03-02T00:00:00"}).json()
+
+    assert read["report"]["gaps"][0]["beyond"]
+    assert read["span"]["since"].startswith("2026-03-02")
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "said"),
+    [
+        ("/api/v1/deployments/nobody/errors", 404, "no deployment 'nobody'"),
+        (f"{PATH}/errors?by=anger", 400, ""),
+        (f"{PATH}/groups?by=shoe", 404, "no column 'shoe'"),
+        (f"{PATH}/groups", 400, ""),
+        (f"{PATH}/errors?until=2026-02-01T00:00:00Z", 400, "has a label"),
+    ],
+)
+def test_refusals_say_what_is_wrong(client: TestClient, path: str, status: int, said: str) -> None:
+    answer = client.get(path)
+
+    assert answer.status_code == status, answer.text
+    assert said in answer.text
