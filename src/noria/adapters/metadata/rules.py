@@ -5,7 +5,7 @@ Called by the adapters, inside their transactions.
 """
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from msgspec.structs import replace
@@ -15,6 +15,7 @@ from noria.domain.ids import Digest
 from noria.domain.ledger import Cursor, Head
 from noria.domain.pipeline import JournalEntry, StepTask
 from noria.domain.profile import WindowCounts
+from noria.domain.sketch import WindowSketches
 from noria.errors import AlreadyExists, Conflict, InputInvalid, LeaseLost, StaleWrite
 from noria.wire.nouns import fingerprint
 
@@ -172,11 +173,20 @@ def _held(stored: JournalEntry | None, entry: JournalEntry) -> JournalEntry:
 # Counts
 
 
-def check_windows(windows: Sequence[WindowCounts]) -> None:
-    """A window ends after it begins. Raises InputInvalid."""
+def check_windows(windows: Sequence[WindowCounts] | Sequence[WindowSketches]) -> None:
+    """A window ends after it begins, and its tier is a length. Raises InputInvalid."""
     for window in windows:
+        if window.step < 0:
+            raise InputInvalid(f"a window of '{window.deployment}' stands in a tier of {window.step} seconds")
         if micros(window.until, what="a window") <= micros(window.since, what="a window"):
             raise InputInvalid(
                 f"a window of '{window.deployment}' ends at {window.until.isoformat()}, not after its beginning",
                 cause=f"it begins at {window.since.isoformat()}",
             )
+
+
+def check_parts(parts: Mapping[str, int]) -> None:
+    """No part has fewer than no rows. Raises InputInvalid."""
+    for name, rows in parts.items():
+        if rows < 0:
+            raise InputInvalid(f"part '{name}' cannot have {rows} rows")

@@ -8,6 +8,7 @@ from threading import RLock
 from noria.adapters.metadata import rules
 from noria.adapters.metadata.memory.artifacts import MemoryArtifacts
 from noria.adapters.metadata.memory.catalog import MemoryCatalog, MemoryModels, Shelves
+from noria.adapters.metadata.memory.counts import MemoryCounts
 from noria.adapters.metadata.memory.deployments import MemoryDeployments
 from noria.adapters.metadata.memory.experiments import MemoryExperiments
 from noria.adapters.metadata.memory.feed import MemoryFeed
@@ -15,7 +16,7 @@ from noria.adapters.metadata.memory.finding import MemoryIndex, MemorySeries
 from noria.adapters.metadata.memory.ledger import MemoryLedger
 from noria.adapters.metadata.memory.record import Record
 from noria.adapters.metadata.memory.runs import MemoryRuns
-from noria.adapters.metadata.memory.steps import MemoryCounts, MemoryJournal
+from noria.adapters.metadata.memory.steps import MemoryJournal
 from noria.adapters.metadata.memory.trained import MemoryTrained
 
 

@@ -1,4 +1,4 @@
-"""The journal of steps and the counts of monitoring in memory. Who holds a step is metadata/rules. Made by MemoryMetadata."""
+"""The journal of steps in memory. Who holds a step is metadata/rules. Made by MemoryMetadata."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -7,7 +7,6 @@ from threading import RLock
 from noria.adapters.metadata import rules
 from noria.domain.ids import Digest
 from noria.domain.pipeline import JournalEntry, StepTask
-from noria.domain.profile import WindowCounts
 
 
 class MemoryJournal:
@@ -61,38 +60,3 @@ class MemoryJournal:
     def _keep(self, entry: JournalEntry) -> JournalEntry:
         self._entries[entry.cache_key] = entry
         return entry
-
-
-class MemoryCounts:
-    """ports.counts.CountStore."""
-
-    def __init__(self, lock: RLock) -> None:
-        self._lock = lock
-        self.clear()
-
-    def clear(self) -> None:
-        """Back to the beginning."""
-        self._windows: dict[tuple[str, int], dict[datetime, WindowCounts]] = {}
-
-    def put(self, windows: Sequence[WindowCounts]) -> None:
-        rules.check_windows(windows)
-        with self._lock:
-            for window in windows:
-                self._windows.setdefault((window.deployment, window.number), {})[window.since] = window
-
-    def windows(
-        self, deployment: str, number: int, *, since: datetime | None = None, until: datetime | None = None
-    ) -> list[WindowCounts]:
-        with self._lock:
-            held = self._windows.get((deployment, number), {})
-            return [held[at] for at in sorted(held) if (since is None or since <= at) and (until is None or at < until)]
-
-    def latest(self, deployment: str) -> datetime | None:
-        with self._lock:
-            ends = [
-                window.until
-                for (name, _), held in self._windows.items()
-                if name == deployment
-                for window in held.values()
-            ]
-            return max(ends, default=None)

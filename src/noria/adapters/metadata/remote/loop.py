@@ -1,6 +1,6 @@
 """The ports of the loop over HTTP: ledger, deployments, steps and counts. How a call is made is server.py."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import cast
 
@@ -10,6 +10,7 @@ from noria.domain.ids import Digest, EventId
 from noria.domain.ledger import Cursor, Draft, Entry, Head, StoredEntry
 from noria.domain.pipeline import JournalEntry, StepTask
 from noria.domain.profile import WindowCounts
+from noria.domain.sketch import WindowSketches
 
 
 class RemoteLedger:
@@ -104,10 +105,44 @@ class RemoteCounts:
         self._server.call("counts.put", windows=list(windows))
 
     def windows(
-        self, deployment: str, number: int, *, since: datetime | None = None, until: datetime | None = None
+        self,
+        deployment: str,
+        number: int,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        step: int | None = None,
     ) -> list[WindowCounts]:
-        answer = self._server.call("counts.windows", deployment=deployment, number=number, since=since, until=until)
+        answer = self._server.call(
+            "counts.windows", deployment=deployment, number=number, since=since, until=until, step=step
+        )
         return cast(list[WindowCounts], answer)
 
     def latest(self, deployment: str) -> datetime | None:
         return cast(datetime | None, self._server.call("counts.latest", deployment=deployment))
+
+    def put_sketches(self, sketches: Sequence[WindowSketches]) -> None:
+        self._server.call("counts.put_sketches", sketches=list(sketches))
+
+    def sketches(
+        self,
+        deployment: str,
+        number: int,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        step: int | None = None,
+    ) -> list[WindowSketches]:
+        answer = self._server.call(
+            "counts.sketches", deployment=deployment, number=number, since=since, until=until, step=step
+        )
+        return cast(list[WindowSketches], answer)
+
+    def forget(self, deployment: str, *, step: int, before: datetime) -> int:
+        return cast(int, self._server.call("counts.forget", deployment=deployment, step=step, before=before))
+
+    def counted(self, deployment: str) -> dict[str, int]:
+        return cast(dict[str, int], self._server.call("counts.counted", deployment=deployment))
+
+    def mark_counted(self, deployment: str, *, parts: Mapping[str, int], gone: Collection[str] = ()) -> None:
+        self._server.call("counts.mark_counted", deployment=deployment, parts=dict(parts), gone=list(gone))

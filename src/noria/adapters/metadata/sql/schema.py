@@ -82,8 +82,31 @@ windows = Table(
     _project(),
     Column("deployment", TEXT, primary_key=True),
     Column("number", BigInteger, primary_key=True),
+    Column("step", BigInteger, primary_key=True),
     Column("since", BigInteger, primary_key=True),
     Column("until", BigInteger, nullable=False),
     Column("doc", LargeBinary, nullable=False),
     Index("windows_until", "project", "deployment", "until"),
 )
+
+sketches = Table(
+    "sketches",
+    METADATA,
+    _project(),
+    Column("deployment", TEXT, primary_key=True),
+    Column("number", BigInteger, primary_key=True),
+    Column("step", BigInteger, primary_key=True),
+    Column("since", BigInteger, primary_key=True),
+    Column("until", BigInteger, nullable=False),
+    Column("doc", LargeBinary, nullable=False),
+)
+
+counted_parts = Table(
+    "counted_parts",
+    METADATA,
+    _project(),
+    Column("deployment", TEXT, primary_key=True),
+    Column("part", TEXT, primary_key=True),
+    Column("held", BigInteger, nullable=False),
+)
+"""held: rows that the part of the log had when it was counted."""
