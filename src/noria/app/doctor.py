@@ -4,15 +4,18 @@ import platform
 import shutil
 import socket
 import sys
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import PackageNotFoundError, version
 from typing import Literal
 
 import msgspec
 
+from noria.app.error_groups import read
 from noria.app.workspace import Workspace
 from noria.errors import NoriaError
 
 Level = Literal["ok", "warn", "bad"]
+RECENT = timedelta(days=1)
 
 # Distribution -> what needs it. An absent one is a warning: that part of Noria says ExtraMissing when it is used.
 OPTIONAL = {
@@ -38,8 +41,8 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def examine(workspace: Workspace) -> list[Finding]:
-    """Look at interpreter, packages, disk, ports and the store."""
-    return [_python(), *_packages(), _disk(workspace), *_ports(workspace), _store(workspace)]
+    """Look at interpreter, packages, disk, ports, the store, and what its processes logged."""
+    return [_python(), *_packages(), _disk(workspace), *_ports(workspace), _store(workspace), _errors(workspace)]
 
 
 def _python() -> Finding:
@@ -106,3 +109,18 @@ def _store(workspace: Workspace) -> Finding:
     except NoriaError as error:
         return Finding(level="bad", what="store", found=error.problem, remedy=error.remedy)
     return Finding(level="ok", what="store", found=f"{head.seq} events")
+
+
+def _errors(workspace: Workspace) -> Finding:
+    """Errors that the project's processes logged in the last day. A warning: what failed may have been repeated since."""
+    groups = read(workspace.home, since=datetime.now(UTC) - RECENT)
+    if not groups:
+        return Finding(level="ok", what="errors", found="none in the last day")
+    newest = groups[0]
+    kinds = f"{len(groups)} kind{'' if len(groups) == 1 else 's'} in the last day"
+    return Finding(
+        level="warn",
+        what="errors",
+        found=f"{kinds}; newest: {newest.message.splitlines()[0][:120]}",
+        remedy="noria doctor --errors",
+    )

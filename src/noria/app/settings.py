@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from noria.app.log_lines import Logs
 from noria.domain.alert import AlertKind, Severity
 from noria.errors import SettingInvalid
 from noria.serving.recording import Recording
@@ -131,6 +132,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     notify: Notify = Notify()
     webhooks: Webhooks = Webhooks()
     packaging: Packaging = Packaging()
+    logs: Logs = Logs()
 
 
 def code_is_allowed() -> bool:

@@ -1,11 +1,13 @@
 """`noria up`: the server with its pages, a worker for the deployments, and the loop if a recipe is named in noria.toml."""
 
 import argparse
+import logging
 import signal
 import sys
 import threading
 from importlib import import_module
 
+from noria.app.log_lines import set_up
 from noria.app.processes import leave, start_worker
 from noria.app.settings import resolve
 from noria.app.source import named
@@ -13,6 +15,8 @@ from noria.app.turn import Loop
 from noria.app.workspace import Workspace
 from noria.errors import NoriaError
 from noria.loop.context import Recipe
+
+log = logging.getLogger(__name__)
 
 
 def configure(command: argparse.ArgumentParser) -> None:
@@ -39,6 +43,7 @@ def run(options: argparse.Namespace) -> int:
         _serve_from_memory(options)
         leave(0)
     with Workspace.open() as workspace:
+        set_up("noria", logs=workspace.settings.logs, home=workspace.home, hand_on=True)
         serving = workspace.settings.serving
         host, port = options.host or serving.host, serving.port if options.port is None else options.port
         stop = threading.Event()
@@ -76,6 +81,7 @@ def _serve_from_memory(options: argparse.Namespace) -> None:
     settings, _ = resolve()
     host = options.host or settings.serving.host
     port = settings.serving.port if options.port is None else options.port
+    set_up("noria", logs=settings.logs)
     with Workspace.ephemeral(settings.project, settings=settings) as workspace:
         import_module("noria.server.control.run").serve(
             workspace, host=host, port=port, artifact_root=options.artifact_root
@@ -91,6 +97,6 @@ def _turn_in_background(workspace: Workspace, stop: threading.Event) -> None:
             try:
                 loop.tick()
             except NoriaError as error:
-                print(error.headline(), file=sys.stderr, flush=True)
+                log.error("a stroke of the loop's clock failed: %s", error, exc_info=error)
 
     threading.Thread(target=strokes, name="loop", daemon=True).start()

@@ -4,11 +4,10 @@ Effects and cursor move in one transaction of the ledger. What a stage leaves ou
 ids derived from the cause, so a repeated stage meets its own work.
 """
 
-import sys
-import traceback
+import logging
 from collections.abc import Callable, Mapping, Sequence
 
-from noria.domain.events import AnyEvent, StageFailed
+from noria.domain.events import AnyEvent, StageFailed, kind_of
 from noria.domain.ids import EventId, derive
 from noria.domain.ledger import Cursor, Draft, Entry, caused
 from noria.errors import AlreadyExists, NoriaError
@@ -18,6 +17,8 @@ Stage = Callable[[Entry, Context], Sequence[AnyEvent]]
 Tick = Callable[[Context], Sequence[Timed]]
 
 ACTOR = "noria"
+
+log = logging.getLogger(__name__)
 
 
 class Reactor:
@@ -71,9 +72,10 @@ class Reactor:
         except NoriaError as error:
             if error.retryable:
                 raise
+            log.error("stage %s failed for good", name, exc_info=error, extra=_said(entry.event))
             events = [StageFailed(stage=name, error_code=error.code, error=str(error))]
-        except Exception as error:  # noqa: BLE001 - a stage may run a project's own code; whatever it raises is told, not hidden
-            traceback.print_exc(file=sys.stderr)
+        except Exception as error:
+            log.error("stage %s failed unexpectedly", name, exc_info=error, extra=_said(entry.event))
             events = [StageFailed(stage=name, error_code="noria-7001", error=f"{type(error).__name__}: {error}")]
         drafts = [self._draft(caused(entry, name, i), event, cause=entry.id) for i, event in enumerate(events)]
         self._append(drafts, advance=done)
@@ -81,6 +83,8 @@ class Reactor:
     def _append(self, drafts: Sequence[Draft], *, advance: Cursor | None = None) -> None:
         try:
             self._context.ledger.append(drafts, advance=advance)
+            for draft in drafts:
+                log.info("%s", kind_of(draft.event), extra=_said(draft.event))
         except AlreadyExists:
             # Another reactor dealt with this entry while we did: what it wrote stands.
             if advance is not None:
@@ -88,3 +92,9 @@ class Reactor:
 
     def _draft(self, event_id: EventId, event: AnyEvent, *, cause: EventId | None) -> Draft:
         return Draft(id=event_id, at=self._context.clock.now(), actor=ACTOR, event=event, cause=cause)
+
+
+def _said(event: AnyEvent) -> dict[str, str]:
+    """An event as fields of a line in the log."""
+    deployment = getattr(event, "deployment", "")
+    return {"event.action": kind_of(event), **({"noria.deployment": deployment} if deployment else {})}

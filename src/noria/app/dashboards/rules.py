@@ -56,6 +56,31 @@ RECORDED = (
 )
 
 
+FULL = (
+    Rule(
+        name="NoriaShedding",
+        expr="sum by (deployment) (rate(noria_requests_shed_total[5m])) > 0",
+        hold="5m",
+        summary="{{ $labels.deployment }} is asked more than its workers take on",
+        remedy="add workers, or raise --max-in-flight",
+    ),
+    Rule(
+        name="NoriaRecordsLost",
+        expr="increase(noria_log_rows_dropped_total[10m]) + increase(noria_log_rows_refused_total[10m]) > 0",
+        summary="{{ $value }} predictions at {{ $labels.instance }} were not recorded",
+        remedy="look at the disk of the home; --durable refuses requests instead",
+    ),
+    Rule(
+        name="NoriaRingFilling",
+        expr="noria_ring_rows / noria_ring_capacity_rows > 0.8",
+        hold="2m",
+        summary="the ring of records at {{ $labels.instance }} is {{ $value | humanizePercentage }} full",
+        remedy="look at the disk of the home",
+    ),
+)
+"""Of a worker that has more to do, or to write, than it can."""
+
+
 def serving(limits: Limits) -> tuple[Rule, ...]:
     """Of workers."""
     return (
@@ -82,26 +107,7 @@ def serving(limits: Limits) -> tuple[Rule, ...]:
             summary="1 request in 100 to {{ $labels.deployment }} takes longer than {{ $value | humanizeDuration }}",
             remedy="look at processors and requests in flight on the dashboard 'Noria / Serving'; add workers",
         ),
-        Rule(
-            name="NoriaShedding",
-            expr="sum by (deployment) (rate(noria_requests_shed_total[5m])) > 0",
-            hold="5m",
-            summary="{{ $labels.deployment }} is asked more than its workers take on",
-            remedy="add workers, or raise --max-in-flight",
-        ),
-        Rule(
-            name="NoriaRecordsLost",
-            expr="increase(noria_log_rows_dropped_total[10m]) + increase(noria_log_rows_refused_total[10m]) > 0",
-            summary="{{ $value }} predictions at {{ $labels.instance }} were not recorded",
-            remedy="look at the disk of the home; --durable refuses requests instead",
-        ),
-        Rule(
-            name="NoriaRingFilling",
-            expr="noria_ring_rows / noria_ring_capacity_rows > 0.8",
-            hold="2m",
-            summary="the ring of records at {{ $labels.instance }} is {{ $value | humanizePercentage }} full",
-            remedy="look at the disk of the home",
-        ),
+        *FULL,
         Rule(
             name="NoriaModelNotLoaded",
             # A series that begins with its first failure has no increase yet.

@@ -3,6 +3,7 @@
 Kept by the workspace's Telemetry (adapters/telemetry). A worker's own is server/inference/metrics. Called by app.py and front.py.
 """
 
+import logging
 from collections.abc import Sequence
 from time import perf_counter
 from typing import Any, cast
@@ -12,6 +13,7 @@ from litestar.di import NamedDependency
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
+from noria.app.error_groups import count_errors
 from noria.app.workspace import Workspace
 from noria.domain.ids import RunId, WebhookId
 from noria.domain.measurement import Family
@@ -26,6 +28,7 @@ from noria.server.host_metrics import host_families
 from noria.server.process_metrics import build_info, process_families
 from noria.wire.exposition import OPENMETRICS_TYPE, TEXT_TYPE, expose, wants_openmetrics
 
+access = logging.getLogger("noria.access")
 LOOP = "wheel"
 """The loop's name as a reader of the ledger (loop/reactor)."""
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -49,6 +52,7 @@ class Measurements:
         self._workspace = workspace
         self._told = Told()
         self._gpus = Gpus()
+        count_errors(workspace.telemetry)
 
     def families(self) -> list[Family]:
         """All families as they are now."""
@@ -83,8 +87,17 @@ def timed(app: ASGIApp, telemetry: Telemetry) -> ASGIApp:
             family = family_of(scope["path"], status, known)
             method = str(scope["method"]) if scope["method"] in METHODS else "other"
             telemetry.count("noria_http_requests_total", family=family, method=method, status=str(status))
+            took = perf_counter() - began
             if not is_stream:
-                telemetry.observe("noria_http_request_seconds", perf_counter() - began, family=family)
+                telemetry.observe("noria_http_request_seconds", took, family=family)
+            if access.isEnabledFor(logging.INFO):
+                said = {
+                    "http.request.method": method,
+                    "url.path": scope["path"],
+                    "http.response.status_code": status,
+                    "event.duration": round(took * 1e9),
+                }
+                access.info("%s %s %d", method, scope["path"], status, extra=said)
 
     return answer
 

@@ -4,7 +4,6 @@ import argparse
 import asyncio
 import contextlib
 import ipaddress
-import logging
 import os
 import signal
 import socket
@@ -14,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from noria.app.log_lines import set_up
 from noria.app.processes import leave
 from noria.app.settings import resolve
 from noria.app.workspace import Workspace
@@ -89,7 +89,15 @@ async def _serve(
         )
     port = claim(host, port)
     hooks, streams, alerting = deliverer_of(workspace), Streams(), Alerting(workspace)
-    control = create_app(workspace, key=key, loopback=is_loopback(host), pages=PAGES, streams=streams, hooks=hooks)
+    control = create_app(
+        workspace,
+        key=key,
+        loopback=is_loopback(host),
+        pages=PAGES,
+        streams=streams,
+        hooks=hooks,
+        courier=alerting.courier,
+    )
     gatekeeper = Gatekeeper(Keyring(key), loopback=is_loopback(host))
     app = front(workspace, control, gatekeeper, default_root=artifact_root, hooks=hooks)
     server = Listener(app, host=host, port=port)
@@ -169,7 +177,6 @@ def main(arguments: list[str] | None = None) -> int:
         help="URI outside, for MLflow clients' files of new experiments (default: this server)",
     )
     options = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
         settings, home = resolve(options.home.parent if options.home else None)
         settings = msgspec.structs.replace(settings, project=options.project or settings.project)
@@ -178,6 +185,7 @@ def main(arguments: list[str] | None = None) -> int:
             if options.ephemeral
             else Workspace(settings, (options.home or home).absolute())
         ) as workspace:
+            set_up("noria", logs=settings.logs, home=None if workspace.is_ephemeral else workspace.home)
             serve(
                 workspace,
                 host=options.host or settings.serving.host,

@@ -7,8 +7,10 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NoReturn
 
+from noria.app.log_lines import set_up
 from noria.errors import NoriaError
 from noria.server.inference.access import check_address, keys_from
 from noria.server.inference.run_options import Options, parse
@@ -39,11 +41,10 @@ def serve(options: Options) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line of a worker. Gives the exit code."""
-    logging.basicConfig(
-        level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
-    )
     try:
-        serve(parse(arguments))
+        options = parse(arguments)
+        set_up("noria-worker", home=Path(options.home))
+        serve(options)
     except NoriaError as error:
         print(f"{error.headline()}\n{error}", file=sys.stderr)  # noqa: T201
         return 1

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import cast
 
+from noria.app.error_groups import count_errors
 from noria.app.stores import open_blobs
 from noria.app.worker import Worker
 from noria.app.worker_loader import LOOK_AFAR_S, LOOK_S
@@ -35,6 +36,7 @@ def run_process(options: Options, *, keys: Keys) -> None:
     tracer = open_tracer()
     shared = Shared(Path(options.group) / "counts", os.getpid()) if options.group else None
     metrics = Metrics(shared, home=Path(options.home))
+    count_errors(metrics)
     worker = _worker(options, metrics)
     answering = Answering(
         worker.board, worker.recorder, metrics, replay_clock=options.replay_clock, durable=options.durable
