@@ -10,13 +10,15 @@ from noria.domain.comparison import ColumnReport, Judged, Moment
 from noria.domain.interval import Interval
 from noria.monitor.wording import number
 
-HIST_WIDTH, HIST_HEIGHT = 216, 52
+HIST_WIDTH, HIST_HEIGHT = 216, 40
 
 
 def histogram(column: ColumnReport) -> str:
     """Shares of rows in each bin: the reference as wide pale bars, the current table as narrow strong ones."""
     then, now = _shares(column.reference), _shares(column.current)
-    shown = [i for i in range(len(then)) if i < len(then) - 1 or then[i] > 0 or now[i] > 0]
+    # What is empty in both says nothing, unless it lies between cuts.
+    inner = range(1, len(column.cuts)) if column.kind == "number" else ()
+    shown = [i for i in range(len(then)) if i in inner or then[i] > 0 or now[i] > 0] or [0]
     top = max([then[i] for i in shown] + [now[i] for i in shown] + [1e-9])
     step = HIST_WIDTH / len(shown)
     wide = _bars([then[i] / top for i in shown], step, 0.86)

@@ -14,7 +14,7 @@ from noria.domain.comparison import ColumnReport, Judged, Quality, TableFacts
 from noria.domain.finding import Finding
 from noria.errors import InputInvalid
 from noria.monitor.grading import estimated, grade
-from noria.monitor.judging import Judgement, columns_of, judge, pieces_of, profile_of
+from noria.monitor.judging import Judgement, columns_of, findings_of, judge, pieces_of, profile_of
 from noria.monitor.pairing import Pair, Pairing, Roles, is_sorted_by, pair, require, roles_of
 from noria.monitor.pieces import Pieces, cut_by_order, cut_by_time, times_of, window_seconds
 from noria.monitor.result import Comparison
@@ -66,12 +66,12 @@ def compare(
     then, now, times = _timed(then, now, time)
     pairing = pair(then, now, roles)
     pieces, notes = _cut(pairing, then, now, times, window_seconds(window) if window is not None else None, seed)
-    judgement, shown = _judge(pairing.pairs, pieces, importance or {}, budget=budget, smallest=smallest)
+    judgement, shown, broken = _judge(pairing.pairs, pieces, importance or {}, budget=budget, smallest=smallest)
     quality = _quality(pairing, then, roles, pieces, error_rate=1 / (2 * budget), seed=seed)
     if then.rows < SMALL_REFERENCE:
         notes.append(_small(then.rows, shown))
     return _result(
-        pairing,
+        (*pairing.findings, *broken),
         (_facts(then, times, 0), _facts(now, times, 1)),
         judgement=judgement,
         shown=shown,
@@ -119,7 +119,7 @@ def _cut(
     notes = list(pairing.notes)
     if times is not None:
         return cut_by_time(times[0], times[1], window=window, seed=seed), notes
-    sorted_by = is_sorted_by(pairing.inputs)
+    sorted_by = is_sorted_by([p for p in pairing.pairs if p.role != "label"])
     if sorted_by is not None:
         notes.append(
             f"The reference is sorted by {sorted_by!r}, so its order teaches nothing about its wobble; name a time column if there is one."
@@ -129,13 +129,14 @@ def _cut(
 
 def _judge(
     pairs: Sequence[Pair], pieces: Pieces, importance: Mapping[str, float], *, budget: float, smallest: float
-) -> tuple[Judgement | None, tuple[ColumnReport, ...]]:
+) -> tuple[Judgement | None, tuple[ColumnReport, ...], tuple[Finding, ...]]:
     if not pairs:
-        return None, ()
+        return None, (), ()
     profile = profile_of(pairs, pieces.reference, importance=importance, seconds=pieces.seconds)
     counted = pieces_of(profile, pairs, pieces.current, pieces.starts)
     judgement = judge(profile, counted, budget=2 * budget, smallest=smallest, timed=bool(pieces.starts))
-    return judgement, columns_of(profile, pairs, judgement)
+    findings = findings_of(profile, pairs, counted, pieces.reference)
+    return judgement, columns_of(profile, pairs, judgement), findings
 
 
 def _quality(
@@ -169,7 +170,7 @@ def _small(rows: int, shown: Sequence[ColumnReport]) -> str:
 
 
 def _result(
-    pairing: Pairing,
+    findings: tuple[Finding, ...],
     facts: tuple[TableFacts, TableFacts],
     *,
     judgement: Judgement | None,
@@ -182,8 +183,7 @@ def _result(
     nothing = Judged(alarm=False, evidence=0.0, threshold=0.0)
     inputs = judgement.inputs if judgement else nothing
     answers = judgement.prediction if judgement else None
-    verdicts = reasons_of(pairing.findings, inputs, answers, quality, shown, judgement.since if judgement else None)
-    findings = tuple(sorted(pairing.findings, key=lambda f: (f.severity == "info", f.kind, f.about)))
+    verdicts = reasons_of(findings, inputs, answers, quality, shown, judgement.since if judgement else None)
     return Comparison(
         verdict="alarm" if verdicts else "fine",
         headline=_headline(verdicts, shown),
@@ -194,7 +194,7 @@ def _result(
         inputs=inputs,
         prediction=answers,
         quality=quality,
-        findings=findings,
+        findings=tuple(sorted(findings, key=lambda f: f.severity == "info")),
         columns=shown,
         notes=tuple(notes),
         course=judgement.course if judgement else (),
@@ -210,13 +210,16 @@ def reasons_of(
     shown: Sequence[ColumnReport],
     since: datetime | None,
 ) -> list[tuple[str, str]]:
-    """Each reason for an alarm, worst first: a few words for the headline, and a sentence."""
+    """Each reason for an alarm, worst first: a few words for the headline ('' where an earlier one covers it), and a sentence."""
     found: list[tuple[str, str]] = []
     if quality is not None and quality.alarm:
         found.append(("answers got worse", f"Quality: {quality.says}."))
-    for each in findings:
-        if each.severity != "info":
-            found.append((each.summary, f"Data: {each.summary}."))
+    broken = [f for f in findings if f.severity != "info"]
+    about = list(dict.fromkeys(f.about for f in broken))
+    which = names([a or "the table" for a in about])
+    for i, each in enumerate(broken):
+        short = f"{which} {'looks' if len(about) == 1 else 'look'} broken" if i == 0 else ""
+        found.append((short, f"Data: {each.summary}."))
     began = f", since {since:%Y-%m-%d %H:%M}" if since else ""
     if answers is not None and answers.alarm:
         moved = next((c for c in shown if c.role == "prediction"), None)
@@ -224,25 +227,17 @@ def reasons_of(
     if inputs.alarm:
         sides = [c for c in shown if c.role != "prediction"]
         blamed = [c for c in sides if c.blamed] or sides[:1]
-        which = names([c.name for c in blamed])
         compared = len([c for c in sides if c.role == "input"])
-        plural = "inputs" if compared != 1 else "input"
-        found.append(
-            (
-                f"{which} moved ({len(blamed)} of {compared} {plural})",
-                f"Inputs moved{began}: " + "; ".join(f"{c.name} ({c.says})" for c in blamed[:5]) + ".",
-            )
-        )
+        said = "; ".join(f"{c.name} ({c.says})" for c in blamed[:5]) + ("; …" if len(blamed) > 5 else "")
+        inputs_ = "inputs" if compared != 1 else "input"
+        short = f"{names([c.name for c in blamed])} moved ({len(blamed)} of {compared} {inputs_})"
+        found.append((short, f"Inputs moved{began}: {said}."))
     return found
 
 
 def _headline(verdicts: Sequence[tuple[str, str]], shown: Sequence[ColumnReport]) -> str:
     if verdicts:
-        return (
-            "Alarm: "
-            + "; ".join(short for short, _ in verdicts[:3])
-            + (f"; and {len(verdicts) - 3} more" if len(verdicts) > 3 else "")
-        )
+        return "Alarm: " + "; ".join(short for short, _ in verdicts if short)
     inputs = len([c for c in shown if c.role == "input"])
     if inputs == 1:
         return "Fine: the input has not moved beyond its margin"

@@ -145,9 +145,10 @@ def _says(task: Task, then: Graded, now: Graded, alarm: bool, expected: float | 
     if not alarm:
         return f"{said}, which is within what it may"
     if expected is not None and after > before:
-        share = max(0.0, expected) / (after - before)
-        said += f"; the scores themselves expected {number(max(0.0, expected))} of this rise"
-        said += ": most of these rows are just harder" if share > 0.5 else ": they are no longer to be believed"
+        rise = number(expected) if expected > 0 else "none"
+        harder = expected > (after - before) / 2
+        said += f"; the scores themselves expected {rise} of this rise"
+        said += ": most of these rows are just harder" if harder else ": they are no longer to be believed"
     return said
 
 

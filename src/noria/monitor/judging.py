@@ -15,18 +15,22 @@ from numpy.typing import NDArray
 
 from noria.domain.alert import FeatureDrift
 from noria.domain.comparison import ColumnReport, Judged, Moment
+from noria.domain.finding import Finding
 from noria.domain.ids import Digest
 from noria.domain.profile import FeatureBins, ReferenceProfile, WindowCounts
 from noria.monitor.pairing import Pair
 from noria.monitor.table import Column
 from noria.monitor.wording import says
+from noria.monitoring.data_quality import check_window
 from noria.monitoring.drift import Budget, Watch, WatchState, report, watch
-from noria.monitoring.profile import SCORE, count, describe, merge
+from noria.monitoring.profile import SCORE, describe, merge, windows
+from noria.monitoring.repeats import repeated_rows
 from noria.stats.checks import Ints
 from noria.stats.sequential import log_evidence
 
 _LN10 = float(np.log(10.0))
 _START = datetime.fromtimestamp(0, UTC)
+_LATEST = datetime.max.replace(tzinfo=UTC)
 _NOWHERE = Digest("blake3:" + "0" * 64)
 FLOOR = -99.0
 """Evidence is never shown as less than this."""
@@ -83,42 +87,67 @@ def _known(column: Column) -> NDArray[np.bool_]:
     return np.array([v is not None for v in column.values.tolist()], dtype=bool)
 
 
-def counts_of(profile: ReferenceProfile, columns: Mapping[str, tuple[str, Column]]) -> dict[str, tuple[int, ...]]:
-    """Rows of a table in a profile's bins. columns: the profile's name -> (role, column)."""
-    arrays: dict[str, NDArray[Any]] = {}
-    for key, (role, column) in columns.items():
-        arrays[key] = column.values[_known(column)] if role == "label" else column.values
-    scores = arrays.get(SCORE, np.empty(0))
-    return count(profile, arrays, scores)
-
-
-def window_counts(counts: dict[str, tuple[int, ...]], rows: int, at: datetime) -> WindowCounts:
-    """Counts as a window of nobody's deployment."""
-    return WindowCounts(deployment="", number=0, profile=_NOWHERE, since=at, until=at, rows=rows, counts=counts)
-
-
 def pieces_of(
     profile: ReferenceProfile, pairs: Sequence[Pair], codes: Ints, starts: Sequence[datetime]
 ) -> list[WindowCounts]:
-    """Count each piece of the current table."""
+    """Count each piece of the current table, in order. codes: shape (rows,), the piece of each row."""
     order = np.argsort(codes, kind="stable")
-    edges = np.searchsorted(codes[order], np.arange(int(codes.max()) + 2))
-    keys = {f.name for f in profile.features}
-    held = [p for p in pairs if key_of(p) in keys]
-    sorted_values = {p.name: p.current.values[order] for p in held}
-    found: list[WindowCounts] = []
-    for i in range(edges.size - 1):
-        rows = slice(int(edges[i]), int(edges[i + 1]))
-        columns = {
-            key_of(p): (
-                p.role,
-                Column(name=p.name, kind=p.current.kind, dtype=p.current.dtype, values=sorted_values[p.name][rows]),
-            )
-            for p in held
-        }
-        at = starts[i] if starts else _START
-        found.append(window_counts(counts_of(profile, columns), int(edges[i + 1] - edges[i]), at))
-    return found
+    held = {key_of(p): p.current.values[order] for p in pairs}
+    found = windows(
+        profile,
+        {name: values for name, values in held.items() if name != SCORE},
+        held.get(SCORE),
+        at=codes[order] * 1_000_000,
+        step=1,
+        until=_LATEST,
+        deployment="",
+        number=0,
+        profile_digest=_NOWHERE,
+    )
+    labels = [key_of(p) for p in pairs if p.role == "label"]
+    return [
+        msgspec.structs.replace(
+            each,
+            since=starts[i] if starts else _START,
+            until=starts[i] if starts else _START,
+            step=0,
+            counts={n: (*c[:-1], 0) if n in labels else c for n, c in each.counts.items()},
+        )
+        for i, each in enumerate(found)
+    ]
+
+
+def _coded(column: Column) -> NDArray[Any]:
+    """Values in which equal rows stay equal, texts as whole numbers."""
+    if column.kind != "text":
+        return column.values
+    items = column.values.tolist()
+    code = {value: i for i, value in enumerate(set(items))}
+    return np.fromiter(map(code.__getitem__, items), dtype=np.int64, count=len(items))
+
+
+def findings_of(
+    profile: ReferenceProfile, pairs: Sequence[Pair], pieces: Sequence[WindowCounts], blocks: Ints
+) -> tuple[Finding, ...]:
+    """What is wrong with the current table's values, by monitoring/data_quality. A label is late, or wrong, but no input."""
+    inputs = {key_of(p): p for p in pairs if p.role != "label"}
+    compared = {name: p for name, p in inputs.items() if name != SCORE}
+    then = repeated_rows({n: _coded(p.reference) for n, p in compared.items()}, blocks)
+    rows = sum(p.rows for p in pieces)
+    now = repeated_rows({n: _coded(p.current) for n, p in compared.items()}, np.zeros(rows, dtype=np.int64))
+    judged = msgspec.structs.replace(
+        profile,
+        features=tuple(f for f in profile.features if f.name in inputs),
+        duplicates=0.0 if then is None else float(then.mean()),
+    )
+    whole = msgspec.structs.replace(
+        merge(pieces), duplicates=None if now is None else int(now.sum()), absent=(), surplus=()
+    )
+    names = {key: p.name for key, p in inputs.items()}
+    return tuple(
+        msgspec.structs.replace(f, about=names.get(f.about, f.about), since=None, until=None)
+        for f in check_window(judged, whole)
+    )
 
 
 def judge(

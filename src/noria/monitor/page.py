@@ -10,10 +10,12 @@ from noria.domain.comparison import ColumnReport, Compared, Judged, Measure, Qua
 from noria.domain.interval import Interval
 from noria.monitor.charts import course, evidence_bar, gauge, histogram, whiskers
 from noria.monitor.style import CSS
-from noria.monitor.wording import labels_of, number, percent, shortened
+from noria.monitor.wording import labels_of, number, percent, shortened, small
 
 WITH_BINS = 100
 """So many columns have a table of their bins on the page; the JSON has all."""
+
+_SCROLL = '<div class="scroll" tabindex="0" role="region" aria-label="Wide content">'
 
 LISTED = 1000
 """So many columns are on the page at all, those that moved most first."""
@@ -61,7 +63,7 @@ def _verdict(found: Compared) -> str:
         f'<section class="verdict {found.verdict}"><span class="word"><svg width="18" height="18" viewBox="0 0 18 18" '
         f'aria-hidden="true">{_MARKS[found.verdict]}</svg>{found.verdict}</span>'
         f"<h1>{escape(headline[:1].upper() + headline[1:])}</h1>{f'<ul>{reasons}</ul>' if reasons else ''}"
-        f'<p class="small muted">{escape(_upper(found.budget))}.</p></section>'
+        f'<p class="small muted">{escape(_rows(found))}; {escape(found.budget)}.</p></section>'
     )
 
 
@@ -70,8 +72,8 @@ def _upper(text: str) -> str:
 
 
 def _tiles(found: Compared) -> str:
-    inputs = [c for c in found.columns if c.role != "prediction"]
-    tiles = [_table_tile(found)]
+    inputs = [c for c in found.columns if c.role == "input"]
+    tiles: list[str] = []
     if inputs:
         moved = sum(c.blamed for c in inputs)
         word = f"{moved or 'some'} moved" if found.inputs.alarm else "none moved"
@@ -87,32 +89,32 @@ def _tiles(found: Compared) -> str:
 
 
 def _tile(title: str, word: str, state: str, drawing: str, below: str) -> str:
-    return (
-        f'<div class="tile"><h3>{escape(title)}</h3><div class="big {state}">{escape(word)}</div>{drawing}'
-        f"<p>{escape(below)}</p></div>"
-    )
+    return f'<div class="tile"><h3>{escape(title)}</h3><div class="big {state}">{escape(word)}</div>{drawing}<p>{below}</p></div>'
 
 
 def _judged_tile(title: str, word: str, judged: Judged) -> str:
-    below = f"evidence 10^{judged.evidence:.1f}, an alarm needs 10^{judged.threshold:.1f}"
+    below = f"evidence {_power(judged.evidence)}, an alarm needs {_power(judged.threshold)}"
     return _tile(title, word, "bad" if judged.alarm else "ok", evidence_bar(judged), below)
 
 
-def _table_tile(found: Compared) -> str:
-    spans = [f"{name} {_span(t)}" for name, t in (("now", found.current), ("then", found.reference)) if t.since]
-    below = f"against {found.reference.rows:,} of the reference" + (f"; {'; '.join(spans)}" if spans else "")
-    return _tile("rows", f"{found.current.rows:,}", "", "", below)
+def _rows(found: Compared) -> str:
+    spans = [f"{table.rows:,} rows{_span(table)}" for table in (found.current, found.reference)]
+    return f"{spans[0]}, against {spans[1]}"
 
 
 def _span(table: TableFacts) -> str:
-    return f"{table.since:%Y-%m-%d} to {table.until:%Y-%m-%d}" if table.since and table.until else ""
+    return f" ({table.since:%Y-%m-%d} to {table.until:%Y-%m-%d})" if table.since and table.until else ""
+
+
+def _power(exponent: float) -> str:
+    return f"10<sup>{exponent:.1f}</sup>".replace("-", "−")
 
 
 def _quality_tile(quality: Quality) -> str:
     if quality.estimated is not None:
-        return _tile("quality", "estimated", "", "", quality.says)
+        return _tile("quality", "estimated", "", "", escape(quality.says))
     if quality.change is None:
-        return _tile("quality", "not known", "", "", quality.says)
+        return _tile("quality", "not known", "", "", escape(quality.says))
     return _tile(
         "quality", "worse" if quality.alarm else "not worse", "bad" if quality.alarm else "ok", "", quality.says
     )
@@ -124,7 +126,7 @@ def _course(found: Compared) -> str:
     return (
         "<section><h2>Evidence over time</h2>"
         f'<p class="small muted">Powers of ten: inputs{answers}; the dotted line makes an alarm.</p>'
-        f'<div class="scroll">{course(found.course, threshold)}</div></section>'
+        f"{_SCROLL}{course(found.course, threshold)}</div></section>"
     )
 
 
@@ -143,20 +145,24 @@ def _quality(quality: Quality) -> str:
     )
     return (
         f"<section><h2>Quality of answers</h2>{said}{estimated}"
-        '<div class="scroll"><table><thead><tr><th>measure</th><th class="n">reference</th><th class="n">current</th>'
+        f'{_SCROLL}<table class="measures"><thead><tr><th>measure</th><th class="n">reference</th><th class="n">current</th>'
         f"<th>95 % intervals</th></tr></thead><tbody>{rows}</tbody></table></div>"
-        f'<p class="small muted">Labelled rows: {quality.labelled_reference:,} in the reference, {quality.labelled_current:,} now.</p></section>'
+        f'<p class="small muted">Labelled rows: {quality.labelled_reference:,} then, {quality.labelled_current:,} now.</p></section>'
     )
 
 
 def _measure(measure: Measure) -> str:
-    cells = "".join(
-        f'<td class="n">{escape(_interval(i)) if i is not None else "–"}</td>'
-        for i in (measure.reference, measure.current)
-    )
-    reason = f' <span class="muted small">{escape(measure.reason)}</span>' if measure.reason else ""
+    cells = "".join(_measured(i) for i in (measure.reference, measure.current))
+    reason = f'<span class="muted">{escape(measure.reason)}</span>' if measure.reason else ""
     drawn = whiskers(measure.reference, measure.current)
     return f"<tr><td>{escape(measure.name)}{reason}</td>{cells}<td>{drawn}</td></tr>"
+
+
+def _measured(interval: Interval | None) -> str:
+    if interval is None:
+        return '<td class="n">–</td>'
+    span = f"{number(interval.low)} to {number(interval.high)}"
+    return f'<td class="n">{number(interval.value)}<span class="muted">{span}</span></td>'
 
 
 def _interval(interval: Interval) -> str:
@@ -193,12 +199,12 @@ def _columns(found: Compared) -> str:
 def _column(column: ColumnReport, *, bins: bool) -> str:
     chips = f'<span class="chip">{column.role}</span>' if column.role != "input" else ""
     chips += '<span class="chip bad">moved</span>' if column.blamed else ""
-    noise = f"noise up to {number(column.psi_noise)}" if column.psi_noise else ""
+    noise = f"noise up to {small(column.psi_noise)}" if column.psi_noise else ""
     summary = (
         f'<div class="name">{escape(shortened(column.name))}{chips}<span class="says">{escape(column.says)}</span></div>'
         f'<div class="hist">{histogram(column)}</div>'
         f'<div class="gauge">{gauge(column)}<span class="muted">shift {column.shift:.3f}, margin {column.margin:.3f}</span></div>'
-        f'<div class="psi">PSI {number(column.psi)}<span class="muted">{noise}</span></div>'
+        f'<div class="psi">PSI {small(column.psi)}<span class="muted">{noise}</span></div>'
     )
     body = _bins(column) if bins else '<p class="small muted">Its bins are in the JSON.</p>'
     return f'<details class="col{" bad" if column.blamed else ""}"><summary>{summary}</summary><div class="body">{body}</div></details>'
@@ -213,7 +219,7 @@ def _bins(column: ColumnReport) -> str:
         for label, a, b in zip(labels, column.reference, column.current, strict=True)
         if a or b
     )
-    facts = f"evidence 10^{column.evidence:.1f}"
+    facts = f"evidence {_power(column.evidence)}"
     facts += f", importance {percent(column.importance)}" if column.importance else ""
     return (
         f'<p class="small muted">{then:,} rows then, {now:,} now; {facts}.</p><table><thead><tr><th>{column.kind}</th>'

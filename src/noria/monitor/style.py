@@ -31,14 +31,15 @@ color:var(--ok)}
 .tile .big{font-size:19px;font-weight:650;margin:2px 0 8px}
 .big.bad{color:var(--bad)}.big.ok{color:var(--ok)}
 .tile p{font-size:13px;color:var(--muted);margin:8px 0 0}
-svg{display:block;max-width:100%}
+svg{display:block;max-width:100%}sup{line-height:0}.scroll>svg{min-width:640px}
+.measures td{white-space:nowrap;overflow-wrap:normal}.measures .muted{display:block;font-size:12px}
 .scroll{overflow-x:auto}
 .key{display:flex;flex-wrap:wrap;gap:4px 18px;color:var(--muted);font-size:13px;margin:0 0 10px}
 .key i{display:inline-block;width:12px;height:12px;border-radius:2px;margin-right:6px;vertical-align:-1px}
-.col{border:1px solid var(--line);border-radius:10px;margin:0 0 8px;background:var(--bg)}
+.col{border:1px solid var(--line);border-radius:10px;margin:0 0 6px;background:var(--bg)}
 .col.bad{border-left:4px solid var(--bad)}
-.col>summary{display:grid;grid-template-columns:minmax(150px,1.25fr) 216px minmax(170px,1fr) 118px 16px;gap:10px 20px;align-items:center;
-padding:10px 14px;cursor:pointer;list-style:none}
+.col>summary{display:grid;grid-template-columns:minmax(150px,1.4fr) 216px minmax(170px,1fr) 118px 16px;gap:10px 20px;align-items:center;
+padding:7px 14px;cursor:pointer;list-style:none}
 .col>summary::-webkit-details-marker{display:none}
 .col>summary::after{content:"";width:7px;height:7px;border:solid var(--muted);border-width:0 2px 2px 0;transform:rotate(45deg);justify-self:end;
 margin-bottom:4px}

@@ -234,11 +234,13 @@ def _column(name: str, array: NDArray[Any], dtype: str) -> Column:
 
 def _from_objects(array: NDArray[Any]) -> tuple[Kind, NDArray[Any]]:
     items = array.tolist()
-    kinds = {type(v) for v in items}
+    kinds = set(map(type, items))
+    if kinds <= {str, type(None)} and str in kinds:
+        return "text", array
     kinds = {k for k in kinds if k.__name__ not in _MISSING_TYPES}
     if not kinds or (all(issubclass(k, float) for k in kinds) and all(_is_missing(v) for v in items)):
         return "empty", array
-    if any(issubclass(k, str) for k in kinds):
+    if all(k.__module__ == "uuid" for k in kinds) or any(issubclass(k, str) for k in kinds):
         plain = all(issubclass(k, str | Real | Decimal) or k.__module__ in ("datetime", "uuid") for k in kinds)
         return ("text", _texts(items)) if plain else ("other", array)
     if all(issubclass(k, Real | Decimal | np.generic) for k in kinds) and not any(
@@ -247,8 +249,6 @@ def _from_objects(array: NDArray[Any]) -> tuple[Kind, NDArray[Any]]:
         return "number", np.array([np.nan if _is_missing(v) else float(v) for v in items], dtype=np.float64)
     if all(k.__name__ in ("datetime", "date", "Timestamp", "datetime64") for k in kinds):
         return "time", np.array([_moment(v) for v in items], dtype="datetime64[us]")
-    if all(k.__module__ == "uuid" for k in kinds):
-        return "text", _texts(items)
     return "other", array
 
 

@@ -1,7 +1,7 @@
 """A comparison as plain text for a terminal or a log: verdict, reasons, the columns that moved most. The page is page.py. Called by result."""
 
 from noria.domain.comparison import Compared
-from noria.monitor.wording import number, shortened
+from noria.monitor.wording import shortened, small
 
 SHOWN = 10
 
@@ -24,7 +24,7 @@ def text(found: Compared) -> str:
             mark = "✗" if each.blamed else " "
             lines.append(
                 f"{mark} {shortened(each.name, 30):<{width}}  {each.shift:>7.3f}  {each.margin:>7.3f}"
-                f"  {each.evidence:>8.1f}  {number(each.psi):>7}  {each.says}"
+                f"  {each.evidence:>8.1f}  {small(each.psi):>7}  {each.says}"
             )
         if len(found.columns) > SHOWN:
             lines.append(f"  … and {len(found.columns) - SHOWN} more")

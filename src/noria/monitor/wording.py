@@ -96,6 +96,17 @@ def number(value: float) -> str:
     return f"{value:.4g}"
 
 
+def small(value: float) -> str:
+    """A distance: three digits after the point, and no more.
+
+    >>> [small(v) for v in (0.5, 0.0004, 0.0)]
+    ['0.500', '< 0.001', '0']
+    """
+    if value == 0.0:
+        return "0"
+    return f"{value:.3f}" if value >= 0.0005 else "< 0.001"
+
+
 def percent(share: float) -> str:
     """A share in percent.
 

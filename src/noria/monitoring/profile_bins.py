@@ -103,9 +103,12 @@ def as_texts(values: ArrayLike) -> tuple[list[str | None], int]:
     array = np.asarray(values)
     if array.dtype.kind in "SU":
         return [str(v) for v in array.tolist()], 0
+    items = array.tolist()
+    if set(map(type, items)) <= {str, type(None)}:
+        return items, 0
     wrong = 0
     texts: list[str | None] = []
-    for value in array.tolist():
+    for value in items:
         if isinstance(value, str):
             texts.append(value)
         elif is_missing(value):

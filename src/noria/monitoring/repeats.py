@@ -47,6 +47,8 @@ def _digits(array: NDArray[np.generic]) -> NDArray[np.uint64]:
     if array.dtype.kind in "biuMm":
         return array.astype(np.int64).view(np.uint64)
     # repr and not the value: 1, True and "1" are not the same thing, and what cannot be a key of a dict has one too.
-    names = [None if is_missing(v) else v if isinstance(v, str) else "\0" + repr(v) for v in array.tolist()]
+    names = array.tolist()
+    if not set(map(type, names)) <= {str, type(None)}:
+        names = [None if is_missing(v) else v if isinstance(v, str) else "\0" + repr(v) for v in names]
     code = {value: hash(value) & 0xFFFFFFFFFFFFFFFF for value in set(names)}
     return np.fromiter(map(code.__getitem__, names), dtype=np.uint64, count=len(names))
