@@ -6,6 +6,7 @@ from typing import Protocol
 
 from noria.domain.arrow import ArrowTable
 from noria.domain.ids import PredictionId
+from noria.domain.log_part import LogPart
 from noria.domain.prediction import (
     Feedback,
     FeedbackReceipt,
@@ -29,7 +30,19 @@ class PredictionWriter(Protocol):
         ...
 
 
-class PredictionLog(Protocol):
+class PredictionParts(Protocol):
+    """What a log consists of, so that whoever counts its rows reads only what is new, and what cannot be read does not hide the rest."""
+
+    def parts(self, deployment: str) -> list[LogPart]:
+        """Every part with at least one row, and those that were set aside, by (since, name). Cheap: no rows are read."""
+        ...
+
+    def set_aside(self, deployment: str) -> list[LogPart]:
+        """Check every part, keep those that are damaged apart under their own names, and give these. Put back whole, they are parts again."""
+        ...
+
+
+class PredictionLog(PredictionParts, Protocol):
     """The cold half: reads what all workers wrote, keeps labels, joins them.
 
     The same request_id twice is one request: the first record counts. Tables have one row a prediction with the columns

@@ -24,8 +24,10 @@ from noria.adapters.predictions.index import HashIndex, hashes
 from noria.adapters.predictions.journal import KIND, VERSION
 from noria.adapters.predictions.keyed import KeyedBook, checked_keys, nearest, span, truths
 from noria.adapters.predictions.labels import Kept, LabelBook
+from noria.adapters.predictions.parts import aside_in, damaged_files, parts_of, put_aside
 from noria.adapters.predictions.segments import Segment, SegmentFolder
 from noria.domain.ids import PredictionId
+from noria.domain.log_part import LogPart
 from noria.domain.prediction import (
     Feedback,
     FeedbackReceipt,
@@ -249,6 +251,26 @@ class DeploymentLog:
 
         rows = self._again(read)
         return nearest(rows.with_columns(prediction_id=pl.concat_str("request_id", pl.lit("."), "row")), labels)
+
+    def parts(self) -> list[LogPart]:
+        """See ports/predictions."""
+
+        def look() -> list[LogPart]:
+            with self._lock:
+                view = self._refresh()
+                return parts_of(view.segments, {stem: tail.tables for stem, tail in self._tails.items()})
+
+        return [*self._again(look), *aside_in(self._segments.folder, self._journals)]
+
+    def set_aside(self) -> list[LogPart]:
+        """See ports/predictions. A journal whose writer lives stays: what it appends would be lost with it."""
+        if not self._journals.is_dir():
+            return []
+        with locked(self._folder), contextlib.ExitStack() as held:
+            for path in damaged_files(self._segments, self._journals):
+                if path.parent != self._journals or _take_over(path, held):
+                    put_aside(path)
+        return list(aside_in(self._segments.folder, self._journals))
 
     def _compacted(self) -> Iterator[int]:
         with contextlib.ExitStack() as held:

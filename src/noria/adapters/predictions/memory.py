@@ -14,6 +14,7 @@ from noria.adapters.predictions.frames import checked_name
 from noria.adapters.predictions.keyed import checked_keys, identity, nearest, truths
 from noria.adapters.predictions.labels import Kept, checked, judge, logged, receipt
 from noria.domain.ids import PredictionId
+from noria.domain.log_part import LogPart
 from noria.domain.prediction import (
     Feedback,
     FeedbackReceipt,
@@ -208,6 +209,20 @@ class MemoryPredictionLog:
         self._waiting[deployment] = [label for label in held if identity(label) not in settled]
         told = self.add_labels(deployment, truths(labels, meant))
         return msgspec.structs.replace(told, waiting=tuple(dict.fromkeys(label.key for label in waiting)))
+
+    def parts(self, deployment: str) -> list[LogPart]:
+        """See ports/predictions. What is in memory is one part."""
+        with self._lock:
+            records = [r for r in self._requests.get(checked_name(deployment, "deployment"), {}).values() if r.rows]
+        if not records:
+            return []
+        times = [record.at for record in records]
+        rows = sum(record.rows for record in records)
+        return [LogPart(name="memory", since=min(times), until=max(times), rows=rows)]
+
+    def set_aside(self, deployment: str) -> list[LogPart]:
+        """See ports/predictions. Nothing in memory is damaged."""
+        return []
 
     def deployments(self) -> list[str]:
         """See ports/predictions."""

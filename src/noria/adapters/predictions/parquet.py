@@ -15,6 +15,7 @@ from noria.adapters.predictions.frames import checked_name, listing, make_folder
 from noria.adapters.predictions.journal import open_writer
 from noria.adapters.predictions.labels import logged
 from noria.domain.ids import PredictionId
+from noria.domain.log_part import LogPart
 from noria.domain.prediction import (
     Feedback,
     FeedbackReceipt,
@@ -116,6 +117,14 @@ class ParquetPredictionLog:
     def compact(self, deployment: str) -> int:
         """See ports/predictions. Also merges small segments and moves labels to Parquet."""
         return self._log(deployment).compact()
+
+    def parts(self, deployment: str) -> list[LogPart]:
+        """See ports/predictions. Segments by their names, journals as far as they are read."""
+        return self._log(deployment).parts()
+
+    def set_aside(self, deployment: str) -> list[LogPart]:
+        """See ports/predictions. A damaged file gets the suffix `.damaged`; journals of live writers are left alone."""
+        return self._log(deployment).set_aside()
 
     def deployments(self) -> list[str]:
         """See ports/predictions."""

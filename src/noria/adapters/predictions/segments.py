@@ -50,20 +50,22 @@ class SegmentFolder:
     """Reads from any process; writes (`write`, `merge`, `recover`) only by whoever holds the deployment's lock. Thread-safe."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         self._verified: set[str] = set()
         self._schemas: dict[str, dict[str, pl.DataType]] = {}
 
     def segments(self) -> list[Segment]:
         """Every segment that counts, by (since, name). Raises StoreCorrupt for a file that is not one."""
         while True:
-            names = listing(self._folder)
+            names = listing(self.folder)
             try:
                 dead = {part for intent in self._intents(names) if intent.whole in names for part in intent.parts}
             except FileNotFoundError:  # a merge was just completed
                 continue
             found = [self._parsed(name) for name in names if name.endswith(SUFFIX) and name not in dead]
-            return sorted(found, key=lambda segment: (segment.since, segment.name))
+            # The same bytes under two names (a backup that was put back beside what had been there) are one segment.
+            once = {(s.since, s.until, s.rows, s.check): s for s in sorted(found, key=lambda s: s.name, reverse=True)}
+            return sorted(once.values(), key=lambda segment: (segment.since, segment.name))
 
     def read(
         self, segment: Segment, *, columns: Sequence[str] | None = None, where: pl.Expr | None = None
@@ -80,7 +82,7 @@ class SegmentFolder:
     def write(self, stem: str, frame: pl.DataFrame, *, time_column: str) -> Segment:
         """Write a table with at least one row as a segment that is on the disk when this returns. Raises DiskFull."""
         segment, content = _rendered(stem, frame, time_column)
-        make_folder(self._folder)
+        make_folder(self.folder)
         self._store(content, segment.name)
         self._verified.add(segment.name)
         return segment
@@ -105,13 +107,13 @@ class SegmentFolder:
 
     def recover(self) -> None:
         """Complete or forget what a killed process left: merges under way and temporary files."""
-        names = listing(self._folder)
+        names = listing(self.folder)
         for noted in [name for name in names if name.endswith(".intent")]:
             intent = self._intent(noted)
             self._complete(intent if intent.whole in names else Intent(whole=intent.whole, parts=()), noted)
         for name in names:
             if name.startswith(".part-"):
-                (self._folder / name).unlink(missing_ok=True)
+                (self.folder / name).unlink(missing_ok=True)
 
     def schema(self, segment: Segment) -> dict[str, pl.DataType]:
         """Names and types of a segment's columns. Raises as `read`."""
@@ -121,7 +123,13 @@ class SegmentFolder:
 
     def path(self, segment: Segment) -> Path:
         """Where the file is."""
-        return self._folder / segment.name
+        return self.folder / segment.name
+
+    def check(self, name: str) -> None:
+        """Read a segment's bytes anew. Raises StoreCorrupt if they are not those that were written, FileNotFoundError when it is gone."""
+        segment = self._parsed(name)
+        self._verified.discard(name)
+        self._collect(self._open(segment).head(0), segment)
 
     def _mergeable(self) -> list[list[Segment]]:
         groups: list[list[Segment]] = []
@@ -137,25 +145,25 @@ class SegmentFolder:
     def _complete(self, intent: Intent, noted: str) -> None:
         try:
             for part in intent.parts:
-                (self._folder / part).unlink(missing_ok=True)
-            sync_folder(self._folder)
-            (self._folder / noted).unlink(missing_ok=True)
+                (self.folder / part).unlink(missing_ok=True)
+            sync_folder(self.folder)
+            (self.folder / noted).unlink(missing_ok=True)
         except OSError as exc:
-            raise translated(exc, f"segments in {str(self._folder)!r} cannot be merged") from exc
+            raise translated(exc, f"segments in {str(self.folder)!r} cannot be merged") from exc
 
     def _store(self, content: bytes, name: str) -> None:
-        temporary = self._folder / f".part-{secrets.token_hex(8)}"
+        temporary = self.folder / f".part-{secrets.token_hex(8)}"
         try:
             with open(temporary, "xb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            os.rename(temporary, self._folder / name)
-            sync_folder(self._folder)
+            os.rename(temporary, self.folder / name)
+            sync_folder(self.folder)
         except OSError as exc:
             with contextlib.suppress(OSError):
                 temporary.unlink()
-            raise translated(exc, f"segment {str(self._folder / name)!r} cannot be written") from exc
+            raise translated(exc, f"segment {str(self.folder / name)!r} cannot be written") from exc
 
     def _open(self, segment: Segment) -> pl.LazyFrame:
         path = self.path(segment)
@@ -182,24 +190,32 @@ class SegmentFolder:
         return [self._intent(name) for name in names if name.endswith(".intent")]
 
     def _intent(self, name: str) -> Intent:
-        path = self._folder / name
+        path = self.folder / name
         try:
             return msgspec.json.decode(path.read_bytes(), type=Intent)
         except msgspec.MsgspecError as exc:
             raise _damaged(path, str(exc)) from exc
 
     def _parsed(self, name: str) -> Segment:
-        match = _NAME.fullmatch(name)
-        if match is None:
-            raise _damaged(self._folder / name, "its name is not that of a segment")
-        return Segment(
-            name=name,
-            stem=match["stem"],
-            since=int(match["since"]),
-            until=int(match["until"]),
-            rows=int(match["rows"]),
-            check=match["check"],
-        )
+        segment = parsed(name)
+        if segment is None:
+            raise _damaged(self.folder / name, "its name is not that of a segment")
+        return segment
+
+
+def parsed(name: str) -> Segment | None:
+    """What a file's name tells of it; None if it is not that of a segment."""
+    match = _NAME.fullmatch(name)
+    if match is None:
+        return None
+    return Segment(
+        name=name,
+        stem=match["stem"],
+        since=int(match["since"]),
+        until=int(match["until"]),
+        rows=int(match["rows"]),
+        check=match["check"],
+    )
 
 
 def _rendered(stem: str, frame: pl.DataFrame, time_column: str) -> tuple[Segment, bytes]:
