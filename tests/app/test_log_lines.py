@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from noria.app.error_groups import read
-from noria.app.log_lines import EcsFormatter, Logs, chosen
+from noria.app.log_lines import EcsFormatter, chosen
+from noria.app.settings import Logs
 from noria.domain.ids import digest_of
 from noria.errors import SettingInvalid, StoreUnavailable
 from noria.serving import desired

@@ -86,6 +86,6 @@ def test_an_emptied_workspace_is_counted_anew() -> None:
 
 def test_a_file_that_is_no_look_is_left_out(tmp_path: Path) -> None:
     (tmp_path / "looks").mkdir()
-    (tmp_path / "looks" / "torn.json").write_text('{"deployment": "returns", "num')
+    (tmp_path / "looks" / "torn.msgpack").write_bytes(b"\x88\xaadeploy")
 
     assert Looks(tmp_path).all() == []

@@ -15,10 +15,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import msgspec
-
 from noria import __version__
 from noria.app.error_groups import ErrorBook
+from noria.app.settings import Logs
 from noria.errors import NoriaError, SettingInvalid
 
 ECS_VERSION = "8.11"
@@ -26,15 +25,6 @@ TEXT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 FORMAT, LEVEL = "NORIA_LOG_FORMAT", "NORIA_LOG_LEVEL"
 FORMATS = ("text", "json")
 LEVELS = ("debug", "info", "warning", "error")
-
-
-class Logs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How the processes write their logs, to stderr. format: 'text' or 'json' (ECS, one object a line). level: of Noria's own lines; what other
-    packages write is shown from 'warning' on. At 'info' the control plane writes each request and each event of the ledger.
-    """
-
-    format: str = "text"
-    level: str = "warning"
 
 
 def chosen(logs: Logs | None = None) -> Logs:

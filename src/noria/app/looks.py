@@ -1,6 +1,6 @@
 """The newest look at each deployment, kept where other processes find it: a loop may turn in one, /metrics be asked of another. Called by app/turn.
 
-A file each, `looks/<deployment>.json` in the home, that may be deleted: the next look writes it anew. What was decided stands in the ledger.
+A file each, `looks/<deployment>.msgpack` in the home, that may be deleted: the next look writes it anew. What was decided stands in the ledger.
 """
 
 import os
@@ -33,11 +33,11 @@ class Looks:
             self._held[look.deployment] = look
             if self._folder is None:
                 return
-            place = self._folder / f"{quote(look.deployment, safe='')}.json"
+            place = self._folder / f"{quote(look.deployment, safe='')}.msgpack"
             part = place.with_suffix(f".{os.getpid()}.part")
             try:
                 self._folder.mkdir(parents=True, exist_ok=True)
-                part.write_bytes(msgspec.json.encode(look))
+                part.write_bytes(msgspec.msgpack.encode(look, enc_hook=float))  # numbers out of arrays are numbers
                 part.replace(place)
             except OSError:
                 part.unlink(missing_ok=True)
@@ -56,9 +56,9 @@ class Looks:
         if self._folder is None or not self._folder.is_dir():
             return []
         found = []
-        for place in self._folder.glob("*.json"):
+        for place in self._folder.glob("*.msgpack"):
             try:
-                found.append(msgspec.json.decode(place.read_bytes(), type=Look))
+                found.append(msgspec.msgpack.decode(place.read_bytes(), type=Look))
             except (OSError, msgspec.MsgspecError):
                 continue  # taken away, or of a Noria that knew other fields
         return found

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import msgspec
 
-from noria.app.log_lines import Logs
 from noria.domain.alert import AlertKind, Severity
 from noria.errors import SettingInvalid
 from noria.serving.recording import Recording
@@ -114,6 +113,15 @@ class Packaging(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """How models are kept. allow_code: whether a model may be kept in a form that runs code when it is loaded (pickle, plain Python); ADR 25."""
 
     allow_code: bool = False
+
+
+class Logs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the processes write their logs, to stderr. format: 'text' or 'json' (ECS, one object a line). level: of Noria's own lines; what other
+    packages write is shown from 'warning' on. At 'info' the control plane writes each request and each event of the ledger.
+    """
+
+    format: str = "text"
+    level: str = "warning"
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
