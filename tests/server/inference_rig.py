@@ -132,7 +132,7 @@ class Rig:
         for name, signature in signatures.items():
             served = [
                 Served(v, signature, Arithmetic(signature), checker(signature), unseen_counter(signature), "python")
-                for v in (variant("d1"), variant("d2", name="challenger", number=2, weight=0.0))  # type: ignore[arg-type]
+                for v in (variant(f"{name}1"), variant(f"{name}2", name="challenger", number=2, weight=0.0))  # type: ignore[arg-type]
             ]
             board.put(Live(name, 1, tuple(served)))
         self.log = Kept()
