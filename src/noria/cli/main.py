@@ -22,6 +22,7 @@ COMMANDS: dict[str, str] = {
     "feedback": "say that an answer was good or bad, or what it should have been; show what was said",
     "monitor": "compare two tables, verdict first; no server needed",
     "dashboards": "write Grafana's dashboards and Prometheus's rules as files",
+    "alerts": "list what stands, acknowledge, snooze, resolve; who is told",
     "why": "explain one prediction, event or alert, back to the data",
     "errors": "find where a deployment's answers are wrong, and examples to look at",
     "audit": "verify or export the ledger",

@@ -26,7 +26,7 @@ export default function DeploymentPage() {
 }
 
 function Standing({ of }: { of: DeploymentView }) {
-  const open = of.alerts.filter((alert) => alert.state === "open").length;
+  const open = of.alerts.filter((alert) => alert.state !== "resolved").length;
   if (open > 0) return <StateMark state="warn" word={`${open} open alert${open === 1 ? "" : "s"}`} />;
   if (of.rollout?.outcome === "running") return <StateMark state="busy" word="canary under way" />;
   return <StateMark state={of.variants.length > 0 ? "ok" : "empty"} word={of.variants.length > 0 ? "no open alert" : "nothing answers yet"} />;
@@ -217,20 +217,20 @@ function Rollouts({ of, model }: { of: Rollout[]; model: string }) {
 function Alerts({ of }: { of: Alert[] }) {
   const [all, setAll] = useState(false);
   if (of.length === 0) return <p className="muted">No alert was ever opened here.</p>;
-  const open = of.filter((alert) => alert.state === "open");
+  const open = of.filter((alert) => alert.state !== "resolved");
   const shown = all ? of : open.length > 0 ? open : of.slice(0, 3);
   return (
     <>
       <ul className="alert-list">
         {shown.map((alert) => (
-          <li key={alert.id} className={alert.state === "open" ? "alert-open" : ""}>
+          <li key={alert.id} className={alert.state !== "resolved" ? "alert-open" : ""}>
             <p>
-              <StateMark state={alert.state === "resolved" ? "ok" : alert.severity === "page" ? "bad" : "warn"} word={alert.state === "resolved" ? "resolved" : `open, ${alert.severity}`} />{" "}
+              <StateMark state={alert.state === "resolved" ? "ok" : alert.severity === "page" ? "bad" : "warn"} word={alert.state === "resolved" ? "resolved" : `${alert.state}, ${alert.severity}`} />{" "}
               <Chip>{alert.kind.replaceAll("_", " ")}</Chip> v{alert.number}
             </p>
             <When at={alert.opened_at} />
             <p>{alert.summary}</p>
-            {alert.state === "open" && alert.next_command !== "" ? <Command>{alert.next_command}</Command> : <span />}
+            {alert.state !== "resolved" && alert.next_command !== "" ? <Command>{alert.next_command}</Command> : <span />}
             <p className="muted small">
               {Object.entries(alert.evidence)
                 .map(([name, given]) => `${name.replaceAll("_", " ")} ${value(given)}`)

@@ -11,11 +11,14 @@ from litestar.openapi import OpenAPIConfig
 from litestar.types import ControllerRouterHandler, Message, Scope
 
 from noria import __version__
+from noria.app.alerting import Courier
+from noria.app.alerting_run import courier_of
 from noria.app.webhooks import Deliverer
 from noria.app.workspace import Workspace
 from noria.errors import NoriaError
 from noria.server.control import (
     access,
+    alerts,
     analysis,
     audit,
     changes,
@@ -65,6 +68,14 @@ ROUTES: tuple[ControllerRouterHandler, ...] = (
     predictions_feedback.list_feedback,
     why.read_why,
     changes.stream_changes,
+    alerts.list_alerts,
+    alerts.read_alert,
+    alerts.acknowledge_alert,
+    alerts.snooze_alert,
+    alerts.resolve_alert,
+    alerts.reopen_alert,
+    alerts.list_receivers,
+    alerts.try_receiver,
     webhooks.list_webhooks,
     webhooks.make_webhook,
     webhooks.change_webhook,
@@ -93,18 +104,20 @@ def create_app(
     streams: changes.Streams | None = None,
     hooks: Deliverer | None = None,
     measurements: measuring.Measurements | None = None,
+    courier: Courier | None = None,
 ) -> Litestar:
     """The control plane of one workspace, as an ASGI application.
 
     key: what a caller must show (at least 16 characters); None asks for nothing, which is right on loopback only. loopback: answer to the names
     of this machine only. pages: `module:function` that gives the router of the UI; loaded by name, because faces do not know each other.
     streams: ends the streams of changes when the server leaves. hooks: who tells webhooks; here it sends their tests only. measurements: what
-    GET /metrics gives, where somebody else gives it out too.
+    GET /metrics gives, where somebody else gives it out too. courier: who tells of alerts; here it is woken, and sends tests.
     """
     keyring = access.Keyring(key)
     quality = Quality()
     streams = streams or changes.Streams()
     hooks = hooks or webhooks.deliverer_of(workspace)
+    courier = courier or courier_of(workspace)
     measurements = measurements or measuring.Measurements(workspace)
     # A workspace has the six ports of a metadata store, each opened at its first use; so the server opens none before it is asked.
     routes = [
@@ -121,6 +134,7 @@ def create_app(
             "workspace": Provide(lambda: workspace, sync_to_thread=False),
             "quality": Provide(lambda: quality, sync_to_thread=False),
             "hooks": Provide(lambda: hooks, sync_to_thread=False),
+            "courier": Provide(lambda: courier, sync_to_thread=False),
             "measurements": Provide(lambda: measurements, sync_to_thread=False),
             "streams": Provide(lambda: streams, sync_to_thread=False),
             "keyring": Provide(lambda: keyring, sync_to_thread=False),
