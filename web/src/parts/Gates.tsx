@@ -9,6 +9,7 @@ const KINDS: Record<GateResult["gate"]["kind"], string> = {
   worst_slice: "worst slice",
   calibration: "calibration",
   latency: "latency",
+  group_gap: "gap between groups",
 };
 
 /** Every gate with what was measured, its interval drawn against the limit, and the sentence of evidence. */
