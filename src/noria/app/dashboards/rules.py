@@ -67,7 +67,7 @@ FULL = (
     Rule(
         name="NoriaRecordsLost",
         expr="increase(noria_log_rows_dropped_total[10m]) + increase(noria_log_rows_refused_total[10m]) > 0",
-        summary="{{ $value }} predictions at {{ $labels.instance }} were not recorded",
+        summary="{{ $value | humanize }} predictions at {{ $labels.instance }} were not recorded",
         remedy="look at the disk of the home; --durable refuses requests instead",
     ),
     Rule(
@@ -227,8 +227,8 @@ MACHINE = (
     ),
     Rule(
         name="NoriaUnderused",
-        expr="max_over_time(instance:noria_host_busy:ratio_rate1h[1d]) < 0.05",
-        hold="1d",
+        expr="max_over_time(instance:noria_host_busy:ratio_rate1h[1d]) < 0.05 and instance:noria_host_busy:ratio_rate1h offset 1d >= 0",
+        hold="1h",
         severity="info",
         summary="{{ $labels.instance }} was never busy for more than {{ $value | humanizePercentage }} of an hour",
         remedy="a smaller machine would do",
