@@ -5,10 +5,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
+from noria.domain.profile import FeatureBins
 from noria.stats.distances import jensen_shannon, kolmogorov_smirnov, psi, wasserstein
 from noria.stats.intervals import mean_interval, wilson_interval
 from noria.stats.metrics import auc, calibration_error, log_loss
-from noria.stats.sequential import log_evidence, margin_of, panel, start, step, wobble_of
+from noria.stats.sequential import log_evidence, panel, start, step, wobble_of
+from noria.stats.wobble import learn_wobble
 
 histograms = npst.arrays(np.int64, st.just(6), elements=st.integers(0, 1000)).filter(lambda a: a.sum() > 0)
 
@@ -76,9 +78,9 @@ def test_the_interval_of_a_mean_moves_with_its_values(values: np.ndarray, shift:
 @settings(max_examples=40)
 @given(st.lists(histograms, min_size=1, max_size=5), st.integers(1, 500))
 def test_evidence_is_finite_and_depends_on_counts_only(windows: list[np.ndarray], scale: int) -> None:
-    reference = np.array([[100, 200, 300, 200, 100, 100]]) * scale
-    share = np.cumsum(reference, axis=1) / reference.sum()
-    bets = panel(reference, margin_of(share, reference.sum(), np.zeros(6), windows=30), bins=[6])
+    reference = np.array([100, 200, 300, 200, 100, 100]) * scale
+    wobble = learn_wobble(np.stack([reference] * 30), text=False)
+    bets = panel([FeatureBins(name="x", kind="number", counts=tuple(reference.tolist()), varies=wobble)])
 
     first, second = start(bets), start(bets)
     for counts in windows:

@@ -31,8 +31,9 @@ AlertChange = Literal[
 class FeatureDrift(msgspec.Struct, frozen=True, kw_only=True):
     """How far one feature moved. evidence: log10 of its e-value (above 0: more likely drifted); psi is shown, it decides nothing (ADR 10).
 
-    margin: largest allowed shift of a cumulative share; shift: the largest seen in the newest windows. psi_noise: what PSI stays under 19 times in 20
-    without drift. blamed: whether this feature is named as a cause (e-BH at 5 %).
+    shift: of the share that is farthest out in the newest windows (of a number left of a cut, of a text in a bin); margin: how far it might be,
+    wobble included. js, ks: Jensen-Shannon and Kolmogorov-Smirnov distance; wasserstein: in standard deviations of the reference, None for texts.
+    Each *_noise is what the distance stays under 19 times in 20 without drift. blamed: whether this feature is named as a cause (e-BH at 5 %).
     """
 
     feature: str
@@ -42,6 +43,12 @@ class FeatureDrift(msgspec.Struct, frozen=True, kw_only=True):
     shift: float = 0.0
     psi_noise: float = 0.0
     blamed: bool = False
+    js: float = 0.0
+    js_noise: float = 0.0
+    ks: float = 0.0
+    ks_noise: float = 0.0
+    wasserstein: float | None = None
+    wasserstein_noise: float | None = None
 
 
 class DriftReport(msgspec.Struct, frozen=True, kw_only=True):

@@ -34,6 +34,23 @@ class Moments(msgspec.Struct, frozen=True, array_like=True):
         return sqrt(max(0.0, (self.squares - self.total**2 / self.n) / (self.n - 1)))
 
 
+class Wobble(msgspec.Struct, frozen=True, kw_only=True):
+    """How what is watched of one feature moved between windows of the reference while nothing was wrong. Learnt by stats/wobble.
+
+    What is watched: of a number the cumulative share at each bin, and last the mean of its normal scores (its place, in standard deviations); of a
+    text the share of each bin. spread: standard deviation between windows beyond sampling and season, upper confidence bound, one a statistic.
+    error: standard error that this leaves in the reference's own means. persistence: neighbouring windows resemble each other; so many count as
+    one. windows: how many were seen. season: usual distance from the mean, one row for each part of `period_s` seconds from 1970 on; () for none.
+    """
+
+    spread: tuple[float, ...]
+    error: tuple[float, ...]
+    persistence: float = 1.0
+    windows: int = 0
+    period_s: int = 0
+    season: tuple[tuple[float, ...], ...] = ()
+
+
 class FeatureBins(msgspec.Struct, frozen=True, kw_only=True):
     """The bins of one feature and the reference's counts in them.
 
@@ -61,6 +78,8 @@ class FeatureBins(msgspec.Struct, frozen=True, kw_only=True):
     """Share of the most frequent value among those that are not missing; 0: not known."""
     steady: float = 0.0
     """Share of the reference's windows in which every value was the same: 1 for the month in windows of a day."""
+    varies: Wobble | None = None
+    """What drift is judged by; None in profiles of before, which have `wobble` only."""
 
     @property
     def has_unseen(self) -> bool:

@@ -1,50 +1,45 @@
 """Judge window counts against a reference profile under one budget: at most one false alarm in so many windows, on average.
 
 State is nothing but a fold over the windows in time order, so a restart repeats it exactly; `step` takes in one more window.
-Counting is monitoring/profile, the bets are stats/sequential, opening an alert is monitoring/alert. Called by loop/stages.
+Counting is monitoring/profile, the bets are stats/sequential, what a report shows is drift_report, what would have silenced it drift_silence.
+Opening an alert is monitoring/alert. Called by loop/stages and noria.monitor.
 
 Inputs with seasons drift and should: a drift says that something changed, whether it hurts is for monitoring/quality to say.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from math import log, log10
+from datetime import datetime
+from math import log
 
 import msgspec
 import numpy as np
 
-from noria.domain.alert import DriftReport, FeatureDrift
+from noria.domain.alert import DriftReport
 from noria.domain.profile import FeatureBins, ReferenceProfile, WindowCounts
 from noria.errors import BinMismatch, InputInvalid
+from noria.monitoring.drift_report import report_of
 from noria.monitoring.profile import SCORE, merge
 from noria.stats.checks import Floats
-from noria.stats.distances import psi, psi_noise
-from noria.stats.sequential import (
-    MARGIN_FLOOR,
-    Panel,
-    State,
-    e_benjamini_hochberg,
-    log_e_values,
-    log_evidence,
-    margin_of,
-    panel,
-    start,
-    step,
-)
+from noria.stats.sequential import MARGIN_FLOOR, Panel, State, log_evidence, panel, start, step
 
-LN10 = log(10.0)
 SHOWN_WINDOWS = 7
+"""The distances beside a verdict are those of the newest windows, a week of days."""
+
+MEMORY = 2000
+"""Windows that a fold takes in, the newest: a drift that began earlier still stands in them. Fewer starts to bet on only lower the evidence."""
 
 
 class Budget(msgspec.Struct, frozen=True, kw_only=True):
     """What the user allows: at most one false drift alarm in `windows` windows on average, inputs and prediction together.
 
-    smallest: the smallest shift of a cumulative share that is worth an alarm (0.01: one row in a hundred on the other side of a cut).
+    smallest: the smallest shift of a share that is worth an alarm (0.01: one row in a hundred on the other side of a cut). prediction: share of
+    the false alarms that the model's own answers may cause; the inputs have the rest.
     """
 
     windows: int = 3650
     smallest: float = MARGIN_FLOOR
+    prediction: float = 0.5
 
     def sentence(self, window_seconds: float) -> str:
         """The budget in words, as every alert shows it.
@@ -111,8 +106,13 @@ class Watch:
 
     @property
     def threshold(self) -> float:
-        """Run length given to each half, so that both together keep the budget."""
-        return (1.0 if self.prediction is None else 2.0) * self.budget.windows
+        """Run length given to the inputs, so that both sides together keep the budget."""
+        return self.budget.windows / (1 - self.budget.prediction if self.prediction else 1.0)
+
+    @property
+    def prediction_threshold(self) -> float:
+        """Run length given to the model's answers."""
+        return self.budget.windows / self.budget.prediction
 
     def begin(self) -> "WatchState":
         """The state before any window."""
@@ -120,23 +120,28 @@ class Watch:
             inputs=start(self.inputs.bets), prediction=start(self.prediction.bets) if self.prediction else None
         )
 
-    def step(self, state: "WatchState", counts: Mapping[str, Sequence[int]]) -> "WatchState":
-        """Take in the counts of one window. Raises BinMismatch."""
-        inputs = step(self.inputs.bets, state.inputs, self.inputs.table(counts), threshold=self.threshold)
+    def step(
+        self, state: "WatchState", counts: Mapping[str, Sequence[int]], *, at: datetime | None = None
+    ) -> "WatchState":
+        """Take in the counts of one window. at: when it began; needed where the reference has a season. Raises BinMismatch, InputInvalid."""
+        moment = at.timestamp() if at is not None else None
+        table = self.inputs.table(counts)
+        inputs = step(self.inputs.bets, state.inputs, table, threshold=self.threshold, at=moment)
         if self.prediction is None or state.prediction is None:
             return WatchState(inputs=inputs, prediction=None)
-        table = self.prediction.table(counts)
+        answers = self.prediction.table(counts)
+        limit = self.prediction_threshold
         return WatchState(
-            inputs=inputs, prediction=step(self.prediction.bets, state.prediction, table, threshold=self.threshold)
+            inputs=inputs,
+            prediction=step(self.prediction.bets, state.prediction, answers, threshold=limit, at=moment),
         )
 
     def alarms(self, state: "WatchState") -> tuple[bool, bool]:
         """Whether the inputs, and whether the predictions, have drifted beyond their margins."""
-        limit = log(self.threshold)
-        moved = log_evidence(self.inputs.bets, state.inputs) > limit
+        moved = log_evidence(self.inputs.bets, state.inputs) > log(self.threshold)
         if self.prediction is None or state.prediction is None:
             return moved, False
-        return moved, log_evidence(self.prediction.bets, state.prediction) > limit
+        return moved, log_evidence(self.prediction.bets, state.prediction) > log(self.prediction_threshold)
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,12 +152,18 @@ class WatchState:
     prediction: State | None
 
 
-def watch(profile: ReferenceProfile, *, budget: Budget | None = None) -> Watch:
+def watch(profile: ReferenceProfile, *, budget: Budget | None = None, together: bool = False) -> Watch:
     """Lay out the bets of a profile. Half of the capital is spread evenly over the inputs, half by importance. Raises InputInvalid.
 
-    A profile without a prediction is one of a table only: the inputs have the whole budget.
+    A profile without a prediction is one of a table only: the inputs have the whole budget. together: the windows to come are one stretch of time,
+    dealt out at random: they share one wobble, which then is part of the margin.
     """
     chosen = budget or Budget()
+    if not 0 < chosen.prediction < 1 or chosen.windows < 1:
+        raise InputInvalid(
+            f"a budget of {chosen.windows} windows of which answers have {chosen.prediction:g} cannot be kept",
+            remedy="allow one false alarm in at least 1 window, and answers a share between 0 and 1 of it",
+        )
     inputs = tuple(f for f in profile.features if f.name != SCORE)
     prediction = tuple(f for f in profile.features if f.name == SCORE)
     if not inputs:
@@ -162,24 +173,17 @@ def watch(profile: ReferenceProfile, *, budget: Budget | None = None) -> Watch:
     return Watch(
         profile=profile,
         budget=chosen,
-        inputs=_side(profile, inputs, chosen),
-        prediction=_side(profile, prediction, chosen) if prediction else None,
+        inputs=_side(profile, inputs, chosen, together=together),
+        prediction=_side(profile, prediction, chosen, together=together) if prediction else None,
     )
 
 
-def _side(profile: ReferenceProfile, features: tuple[FeatureBins, ...], budget: Budget) -> Side:
-    width = max(len(f.counts) for f in features)
-    counts, wobble = np.zeros((len(features), width)), np.zeros((len(features), width))
-    for i, feature in enumerate(features):
-        counts[i, : len(feature.counts)] = feature.counts
-        wobble[i, : len(feature.wobble)] = feature.wobble
-    rows = counts.sum(axis=1, keepdims=True)
-    share = np.cumsum(counts, axis=1) / rows
-    margins = margin_of(share, rows, wobble, windows=profile.windows, floor=budget.smallest)
+def _side(profile: ReferenceProfile, features: tuple[FeatureBins, ...], budget: Budget, *, together: bool) -> Side:
     importance = np.array([f.importance for f in features])
     even = np.full(len(features), 1 / len(features))
     weights = even if importance.sum() <= 0 else 0.5 * even + 0.5 * importance / importance.sum()
-    return Side(features=features, bets=panel(counts, margins, bins=[len(f.counts) for f in features], weights=weights))
+    bets = panel(features, smallest=budget.smallest, weights=weights, windows=profile.windows, together=together)
+    return Side(features=features, bets=bets)
 
 
 def complete_windows(profile: ReferenceProfile, windows: Sequence[WindowCounts]) -> list[WindowCounts]:
@@ -195,88 +199,35 @@ def complete_windows(profile: ReferenceProfile, windows: Sequence[WindowCounts])
 
 
 def detect(profile: ReferenceProfile, windows: Sequence[WindowCounts], *, budget: Budget | None = None) -> Drift:
-    """Fold all windows of one version and judge. The same windows give the same answer, however they were cut into minutes.
+    """Fold the windows of one version and judge. The same windows give the same answer, however they were cut into minutes.
 
     Raises BinMismatch for windows of another profile, EmptySample is never raised: without a complete window there is no alarm.
     """
     eyes = watch(profile, budget=budget)
     complete = complete_windows(profile, windows)
+    return report(eyes, fold(eyes, complete[-MEMORY:]), complete)
+
+
+def fold(eyes: Watch, complete: Sequence[WindowCounts]) -> WatchState:
+    """The state after these windows, in order of time."""
     state = eyes.begin()
     for each in complete:
-        state = eyes.step(state, each.counts)
-    return report(eyes, state, complete)
+        state = eyes.step(state, each.counts, at=each.since)
+    return state
 
 
 def report(eyes: Watch, state: WatchState, complete: Sequence[WindowCounts]) -> Drift:
     """What a state says, with the distances of the newest windows beside it. complete: the windows that led to it, in order."""
-    recent = merge(complete[-SHOWN_WINDOWS:]) if complete else None
+    recent = complete[-SHOWN_WINDOWS:]
     return Drift(
-        inputs=_report(eyes, eyes.inputs, state.inputs, recent),
-        prediction=_report(eyes, eyes.prediction, state.prediction, recent),
-        windows=state.inputs.steps,
+        inputs=_report(eyes.inputs, state.inputs, recent, threshold=eyes.threshold),
+        prediction=_report(eyes.prediction, state.prediction, recent, threshold=eyes.prediction_threshold),
+        windows=len(complete),
         budget=eyes.budget.sentence(eyes.profile.window_seconds),
     )
 
 
-def _report(eyes: Watch, side: Side | None, state: State | None, recent: WindowCounts | None) -> DriftReport:
+def _report(side: Side | None, state: State | None, recent: Sequence[WindowCounts], *, threshold: float) -> DriftReport:
     if side is None or state is None:
-        return DriftReport(
-            deployment="",
-            number=0,
-            at=datetime.fromtimestamp(0, UTC),
-            rows=0,
-            alarm=False,
-            evidence=0.0,
-            threshold=log10(eyes.threshold),
-        )
-    evidence = log_evidence(side.bets, state) if state.steps else 0.0
-    values = log_e_values(side.bets, state) if state.steps else np.zeros(len(side.features))
-    blamed = e_benjamini_hochberg(values)
-    shown = [
-        _feature(
-            feature,
-            recent.counts[feature.name],
-            evidence=float(values[i]) / LN10,
-            margins=side.bets.margins[i],
-            blamed=bool(blamed[i]),
-        )
-        for i, feature in enumerate(side.features)
-        if recent is not None
-    ]
-    shown.sort(key=lambda f: (-f.evidence, f.feature))
-    return DriftReport(
-        deployment=recent.deployment if recent else "",
-        number=recent.number if recent else 0,
-        at=recent.until if recent else datetime.fromtimestamp(0, UTC),
-        rows=recent.rows if recent else 0,
-        alarm=evidence > log(eyes.threshold),
-        evidence=max(evidence / LN10, -99.0),
-        threshold=log10(eyes.threshold),
-        features=tuple(shown),
-    )
-
-
-def _feature(
-    feature: FeatureBins, counts: Sequence[int], *, evidence: float, margins: Floats, blamed: bool
-) -> FeatureDrift:
-    reference, current = np.asarray(feature.counts, dtype=np.float64), np.asarray(counts, dtype=np.float64)
-    if current.sum() == 0:
-        return FeatureDrift(
-            feature=feature.name,
-            evidence=max(evidence, -99.0),
-            psi=0.0,
-            margin=float(margins[: len(counts) - 1].max(initial=0.0)),
-        )
-    moved = np.abs(np.cumsum(current) / current.sum() - np.cumsum(reference) / reference.sum())[:-1]
-    allowed = margins[: len(counts) - 1]
-    # The cut that is farthest out, measured in its own margin, so that shift and margin belong together.
-    worst = int(np.argmax(moved / allowed)) if moved.size else 0
-    return FeatureDrift(
-        feature=feature.name,
-        evidence=max(evidence, -99.0),
-        psi=psi(reference, current),
-        margin=float(allowed[worst]) if moved.size else 0.0,
-        shift=float(moved[worst]) if moved.size else 0.0,
-        psi_noise=psi_noise(int((reference > 0).sum()), float(reference.sum()), float(current.sum())),
-        blamed=blamed,
-    )
+        return report_of((), None, None, (), threshold=threshold)
+    return report_of(side.features, side.bets, state, recent, threshold=threshold, table=side.table)

@@ -4,6 +4,7 @@ Which bin a value falls into is profile_bins.py, judging the counts drift.py. Ca
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 
 import msgspec
@@ -27,6 +28,7 @@ from noria.stats.checks import Floats, Ints, block_codes, scored
 from noria.stats.metrics import entropy, row_log_loss
 from noria.stats.quantiles import chi_square_quantile
 from noria.stats.sequential import wobble_of
+from noria.stats.wobble import learn_wobble
 
 __all__ = [
     "SCORE",
@@ -70,7 +72,7 @@ def build_profile(
     """
     y, p = scored(labels, scores)
     days = blocks if score_blocks is None else score_blocks
-    score_codes, score_groups = block_codes(days, p.size)
+    answered = _Blocks.of(days, p.size, window_seconds=window_seconds, since=since, until=until)
     sizes = {name: len(np.asarray(values)) for name, values in columns.items()}
     if not sizes or 0 in sizes.values():
         raise EmptySample("a profile needs at least one column with rows")
@@ -81,16 +83,14 @@ def build_profile(
             f"no input may be called {SCORE!r}", remedy="rename the column: the name is kept for the model's score"
         )
     rows = next(iter(sizes.values()))
-    codes, groups = block_codes(blocks, rows)
+    windows = _Blocks.of(blocks, rows, window_seconds=window_seconds, since=since, until=until)
     weights = importance or {}
     total = sum(weights.values()) or 1.0
     features = [
-        _describe(
-            name, values, codes=codes, groups=groups, cuts=cuts, top=top, importance=weights.get(name, 0.0) / total
-        )
+        _describe(name, values, windows, cuts=cuts, top=top, importance=weights.get(name, 0.0) / total)
         for name, values in columns.items()
     ]
-    features.append(_describe(SCORE, p, codes=score_codes, groups=score_groups, cuts=cuts, top=top, importance=0.0))
+    features.append(_describe(SCORE, p, answered, cuts=cuts, top=top, importance=0.0))
     loss, own = row_log_loss(y, p), entropy(p)
     return ReferenceProfile(
         features=tuple(features),
@@ -98,14 +98,14 @@ def build_profile(
         since=since,
         until=until,
         expected_loss=float(loss.mean()),
-        expected_loss_sd=_sd_between(loss, score_codes, score_groups)[0],
+        expected_loss_sd=_sd_between(loss, answered.codes, answered.groups)[0],
         expected_excess=float((loss - own).mean()),
-        expected_excess_sd=_sd_between(loss - own, score_codes, score_groups)[1],
+        expected_excess_sd=_sd_between(loss - own, answered.codes, answered.groups)[1],
         expected_bias=float((y - p).mean()),
-        expected_bias_sd=_sd_between(y - p, score_codes, score_groups)[1],
-        windows=groups,
+        expected_bias_sd=_sd_between(y - p, answered.codes, answered.groups)[1],
+        windows=windows.groups,
         window_seconds=window_seconds,
-        duplicates=_repeated(columns, codes),
+        duplicates=_repeated(columns, windows.codes),
         hours=() if at is None else hours_of(at),
     )
 
@@ -117,18 +117,20 @@ def describe(
     cuts: int = 16,
     top: int = 8,
     importance: Mapping[str, float] | None = None,
+    window_seconds: float = 86400.0,
 ) -> tuple[FeatureBins, ...]:
     """The bins of columns that need not belong to a model: what `build_profile` makes of inputs, without scores and labels.
 
-    Arguments as there; the importances are divided by their sum. Raises InputInvalid when `blocks` has another length than a column.
+    Arguments as there; the importances are divided by their sum. A season is learnt where blocks are datetimes.
+    Raises InputInvalid when `blocks` has another length than a column.
     """
     weights = importance or {}
     total = sum(weights.values()) or 1.0
     described = []
     for name, values in columns.items():
-        codes, groups = block_codes(blocks, len(np.asarray(values)))
+        windows = _Blocks.of(blocks, len(np.asarray(values)), window_seconds=window_seconds)
         share = weights.get(name, 0.0) / total
-        described.append(_describe(name, values, codes=codes, groups=groups, cuts=cuts, top=top, importance=share))
+        described.append(_describe(name, values, windows, cuts=cuts, top=top, importance=share))
     return tuple(described)
 
 
@@ -166,11 +168,41 @@ def hours_of(at: ArrayLike) -> tuple[float, ...]:
     return tuple((rows / times).tolist())
 
 
-def _describe(
-    name: str, values: ArrayLike, *, codes: Ints, groups: int, cuts: int, top: int, importance: float
-) -> FeatureBins:
+@dataclass(frozen=True, eq=False)
+class _Blocks:
+    """The windows of a reference: the code of each row, how many there are, and when each began if the blocks say so, seconds since 1970."""
+
+    codes: Ints
+    groups: int
+    starts: Floats | None
+    window_seconds: float
+
+    @classmethod
+    def of(
+        cls,
+        blocks: ArrayLike,
+        rows: int,
+        *,
+        window_seconds: float,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> "_Blocks":
+        """Blocks tell their time as datetimes, or as windows numbered from 1970 on that lie between since and until."""
+        codes, groups = block_codes(blocks, rows)
+        distinct = np.unique(np.asarray(blocks))
+        starts = None
+        if distinct.dtype.kind == "M":
+            starts = distinct.astype("datetime64[us]").astype(np.int64) / 1e6
+        elif distinct.dtype.kind in "iu" and since is not None and until is not None and distinct.size:
+            seconds = distinct.astype(np.float64) * window_seconds
+            if seconds[0] > since.timestamp() - window_seconds and seconds[-1] < until.timestamp() + window_seconds:
+                starts = seconds
+        return cls(codes=codes, groups=groups, starts=starts, window_seconds=window_seconds)
+
+
+def _describe(name: str, values: ArrayLike, blocks: _Blocks, *, cuts: int, top: int, importance: float) -> FeatureBins:
     """Choose the bins of one feature and count the reference in them, window by window."""
-    array = np.asarray(values)
+    array, codes, groups = np.asarray(values), blocks.codes, blocks.groups
     if is_text(array):
         texts, _ = as_texts(array)
         bins, where = describe_text(texts, codes=codes, groups=groups, top=top)
@@ -196,6 +228,9 @@ def _describe(
         name=name,
         counts=tuple(table.sum(axis=0).tolist()),
         wobble=tuple(wobble_of(table).tolist()),
+        varies=learn_wobble(
+            table, text=bins.kind == "text", starts=blocks.starts, window_seconds=blocks.window_seconds
+        ),
         importance=importance,
     )
 

@@ -1,30 +1,46 @@
-"""Drift by betting: a sequential test on cumulative bin counts whose false alarms are counted over time, not per look.
+"""Drift by betting: a sequential test on bin counts whose false alarms are counted over time, not per look.
 
-At each cut point and on each side it bets against "the share left of the cut is within a margin of the reference's"; if that holds the expected
-capital never grows, whatever the batch sizes and however the features depend on each other. No raw rows, one vectorised step.
-Labelled quality is stats/decay; two arms are stats/anytime. Called by monitoring/drift.
+Bets against "every statistic is within its margin of the reference's, give or take its usual wobble"; while that holds the expected capital never
+grows, whatever the batch sizes and however features depend on each other. No raw rows, one vectorised step. What is usual is learnt by wobble.py.
+Labelled quality is stats/decay; two arms are stats/anytime; which features to blame is stats/blame. Called by monitoring/drift.
 
-Source: Shin, Ramdas, Rinaldo 2024, "E-detectors" (Shiryaev-Roberts form); Waudby-Smith and Ramdas 2024 (betting); Wang and Ramdas 2022 (e-BH).
+Source: Shin, Ramdas, Rinaldo 2024, "E-detectors" (Shiryaev-Roberts form); Waudby-Smith and Ramdas 2024 (betting); ADR 28 for what is new here.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import log
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from noria.domain.profile import FeatureBins, Wobble
 from noria.errors import BinMismatch, InputInvalid
 from noria.stats.checks import Floats
-from noria.stats.quantiles import chi_square_quantile
+from noria.stats.gamma import log_gamma
+from noria.stats.quantiles import chi_square_quantile, normal_quantile
+from noria.stats.wobble import normal_scores, part_of, row_variance, watched
 
 EFFECTS = (0.02, 0.05, 0.1, 0.2)
-"""Shifts of a cumulative share, beyond the margin, that the bets are sized for; the capital is spread evenly over them."""
+"""Shifts of a share, beyond the margin, that the bets are sized for; of the place, in standard deviations, 2.5 times as much."""
+
+JUMPS = (1.0, 2.0, 4.0)
+"""Jumps out of the usual range, in standard deviations of a window, that bets on features with a long memory are sized for."""
 
 LARGEST_BET = log(1000.0)
 """One window multiplies a bet by at most 1000, so that a single freak day cannot raise an alarm; cutting gains keeps the guarantee."""
 
 MARGIN_FLOOR = 0.01
-"""The smallest shift of a cumulative share that is worth an alarm."""
+"""The smallest shift of a share that is worth an alarm."""
+
+PLACE = 2.5
+"""A shift of a normal's place by so many standard deviations moves the share left of its median by 1: 1 / density(0)."""
+
+USUAL_RANGE = 3.0
+"""Standard deviations between windows that a jump must leave behind."""
+
+ERROR_RATE = 0.01
+"""The reference's own error is in the margins of all features at once with a chance of at least 1 minus this."""
 
 
 def margin_of(
@@ -75,16 +91,25 @@ def wobble_of(counts: ArrayLike) -> Floats:
 
 @dataclass(frozen=True, eq=False)
 class Panel:
-    """The fixed half of a test: what is bet on. Built once for a reference by `panel`.
+    """The fixed half of a test: what is bet on, built once for a reference by `panel`.
 
-    bins: how many bins each feature has, shape (features,). log_gain, log_loss: what a row left, or right, of a cut multiplies the capital by,
-    shape (features, cuts, 2, effects); 0 where no bet is possible. weights: share of the capital a feature gets, shape (features,), sums to 1.
+    Arrays over (features, statistics): the shares of up to `width` bins, and last the place (see stats/wobble). mean: the reference's. row_variance:
+    of one row. spread: variance between windows. margins: allowed shift, up and down, shape (features, statistics, 2). persistence, windows: of each
+    feature. season: (feature, period in seconds, rows) where there is one. log_weights: share of the capital of each bet, -inf where none is placed,
+    shape (features, statistics, 2, effects and jumps). weights: of each feature, shape (features,), sums to 1.
     """
 
+    text: NDArray[np.bool_]
     bins: NDArray[np.int64]
+    scores: Floats
+    mean: Floats
+    row_variance: Floats
+    spread: Floats
     margins: Floats
-    log_gain: Floats
-    log_loss: Floats
+    persistence: Floats
+    windows: Floats
+    season: tuple[tuple[int, int, Floats], ...]
+    log_weights: Floats
     weights: Floats
 
     @property
@@ -95,82 +120,290 @@ class Panel:
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """The moving half: log of the Shiryaev-Roberts capital of each bet, shape (features, cuts, 2, effects), and the number of steps taken."""
+    """The moving half: log of the Shiryaev-Roberts capital of each bet, shape as `Panel.log_weights`, and the number of steps taken."""
 
     log_capital: Floats
     steps: int
 
 
 def panel(
-    reference: ArrayLike,
-    margins: ArrayLike,
+    features: Sequence[FeatureBins],
     *,
-    bins: ArrayLike,
+    smallest: float = MARGIN_FLOOR,
     weights: ArrayLike | None = None,
-    effects: tuple[float, ...] = EFFECTS,
+    windows: int = 0,
+    together: bool = False,
 ) -> Panel:
     """Lay out the bets for a reference.
 
-    reference: counts, shape (features, k), features with fewer than k bins padded with zeros on the right. margins: of the cumulative shares, same
-    shape. bins: number of real bins of each feature. weights: how the capital is spread over the features (default: evenly).
-    Raises BinMismatch or InputInvalid.
+    smallest: the smallest shift of a share that is worth an alarm. weights: how the capital is spread over the features (default: evenly).
+    windows: on which the wobble of profiles of before was measured. together: the windows to come are parts of one
+    stretch, dealt at random, and share one wobble; it is then no noise between them but belongs to the margin. Raises InputInvalid.
     """
-    counts, allowed = np.asarray(reference, dtype=np.float64), np.asarray(margins, dtype=np.float64)
-    sizes = np.asarray(bins, dtype=np.int64)
-    if counts.ndim != 2 or counts.shape != allowed.shape or sizes.shape != (counts.shape[0],):
-        raise BinMismatch(
-            f"reference {counts.shape}, margins {allowed.shape} and bins {sizes.shape} do not fit together"
-        )
-    if counts.shape[0] == 0 or (counts.sum(axis=1) <= 0).any():
+    if not features or any(sum(f.counts) <= 0 for f in features):
         raise InputInvalid("every feature of a reference needs at least one counted row")
-    spread = np.ones(counts.shape[0]) if weights is None else np.asarray(weights, dtype=np.float64)
-    if spread.shape != sizes.shape or (spread < 0).any() or spread.sum() <= 0:
+    if not 0 < smallest < 1:
+        raise InputInvalid(
+            f"the smallest shift of a share that is worth an alarm lies between 0 and 1, not at {smallest}"
+        )
+    spread_over = np.ones(len(features)) if weights is None else np.asarray(weights, dtype=np.float64)
+    if spread_over.shape != (len(features),) or (spread_over < 0).any() or spread_over.sum() <= 0:
         raise InputInvalid("weights must be one non-negative number a feature, not all 0")
-    share = np.cumsum(counts, axis=1) / counts.sum(axis=1, keepdims=True)
-    # Two sides as one test: more rows left of the cut than allowed, or more rows right of it.
-    null = np.stack([share + allowed, 1 - share + allowed], axis=2)[..., None]
-    bet = null + np.asarray(effects)
-    cut = np.arange(counts.shape[1])[None, :] < (sizes - 1)[:, None]
-    possible = cut[:, :, None, None] & (bet < 1 - 1e-6)
-    null, bet = np.where(possible, null, 0.5), np.where(possible, bet, 0.5)
-    inside, outside = np.log(bet / null), np.log((1 - bet) / (1 - null))
-    gain = np.stack([inside[:, :, 0], outside[:, :, 1]], axis=2)
-    loss = np.stack([outside[:, :, 0], inside[:, :, 1]], axis=2)
-    return Panel(bins=sizes, margins=allowed, log_gain=gain, log_loss=loss, weights=spread / spread.sum())
+    wobbles = [f.varies or _wobble_of_before(f, windows) for f in features]
+    known = _Known.of(features, wobbles)
+    spread, season = known.spread, known.season
+    persistence = np.array([w.persistence for w in wobbles])
+    margins = _margins(known.mean, known.variance, known.error, rows=known.rows, smallest=smallest)
+    if together:
+        margins = margins + USUAL_RANGE * np.sqrt(spread)[..., None]
+        spread, persistence, season = np.zeros(spread.shape), np.ones(len(features)), []
+    return Panel(
+        text=np.array([f.kind == "text" for f in features]),
+        bins=np.array([len(f.counts) for f in features]),
+        scores=known.scores,
+        mean=known.mean,
+        row_variance=known.variance,
+        spread=spread,
+        margins=margins,
+        persistence=persistence,
+        windows=np.array([float(max(w.windows, 1)) for w in wobbles]),
+        season=tuple(season),
+        log_weights=_log_weights(features, known.mean, known.variance, persistence=persistence, margins=margins),
+        weights=spread_over / spread_over.sum(),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Known:
+    """What the reference says of each statistic, padded; shapes as in Panel. error: of its mean, by wobble. rows: that the mean rests on."""
+
+    scores: Floats
+    mean: Floats
+    variance: Floats
+    spread: Floats
+    error: Floats
+    rows: Floats
+    season: list[tuple[int, int, Floats]]
+
+    @classmethod
+    def of(cls, features: Sequence[FeatureBins], wobbles: Sequence[Wobble]) -> "_Known":
+        width = max(len(f.counts) for f in features)
+        shape = (len(features), width + 1)
+        known = cls(
+            scores=np.zeros((len(features), width)),
+            mean=np.zeros(shape),
+            variance=np.zeros(shape),
+            spread=np.zeros(shape),
+            error=np.zeros(shape),
+            rows=np.ones(shape),
+            season=[],
+        )
+        for i, (feature, wobble) in enumerate(zip(features, wobbles, strict=True)):
+            text, counts = feature.kind == "text", np.asarray(feature.counts, dtype=np.float64)
+            at, parts = _places(counts.size, width, text=text), len(wobble.season)
+            own = np.zeros(counts.size) if text else normal_scores(counts)
+            value, held = watched(counts[None], own, text=text)
+            known.scores[i, : counts.size] = own
+            known.mean[i, at], known.rows[i, at] = value[0], np.maximum(held[0], 1)
+            known.variance[i, at] = row_variance(value[0], text=text, scores=own)
+            if not text and feature.varies is None:
+                known.variance[i, width] = 0.0  # nothing is known of how the place wobbles
+            again = 1 + parts / max(wobble.windows, 1)
+            known.spread[i, at] = np.square(wobble.spread) * again + known.variance[i, at] * parts / known.rows[i, at]
+            known.error[i, at] = np.square(wobble.error)
+            if parts:
+                usual = np.zeros((parts, width + 1))
+                usual[:, at] = np.asarray(wobble.season)
+                known.season.append((i, wobble.period_s, usual))
+        return known
+
+
+def _places(bins: int, width: int, *, text: bool) -> NDArray[np.int64]:
+    """Where the statistics of a feature stand among the padded ones: the place of a number is the last column."""
+    places = np.arange(bins)
+    if not text:
+        places[-1] = width
+    return places
+
+
+def _wobble_of_before(feature: FeatureBins, windows: int) -> Wobble:
+    """What profiles made before `varies` know: the wobble of the cumulative shares. Of a bin it is at most that of both its cuts."""
+    bins = len(feature.counts)
+    known = np.zeros(bins) if not feature.wobble else np.asarray(feature.wobble, dtype=np.float64)
+    if feature.kind == "text":
+        known = np.hypot(known, np.append(0.0, known[:-1]))
+    error = known / np.sqrt(max(windows, 1))
+    return Wobble(spread=tuple(known.tolist()), error=tuple(error.tolist()), windows=windows)
+
+
+def _margins(mean: Floats, variance: Floats, error: Floats, *, rows: Floats, smallest: float) -> Floats:
+    """What counts as no drift at all: `smallest`, and at least the error of the reference itself, for all features at once. Up and down.
+
+    Of shares by Wilson's interval with as many rows as the reference is worth: a bin that fifty rows left empty may hold a tenth of all.
+    """
+    reach = normal_quantile(1 - ERROR_RATE / (8 * mean.shape[0]))
+    whole = error + variance / rows
+    with np.errstate(divide="ignore", invalid="ignore"):
+        worth = np.where(variance > 0, np.minimum(variance / whole, rows), rows)
+    found = np.empty((*mean.shape, 2))
+    for side, share in enumerate((mean, 1 - mean)):
+        centre = (share + reach**2 / (2 * worth)) / (1 + reach**2 / worth)
+        half = reach / (1 + reach**2 / worth) * np.sqrt(share * (1 - share) / worth + reach**2 / (4 * worth * worth))
+        found[..., side] = np.maximum(smallest, centre + half - share)
+    found[:, -1] = np.maximum(PLACE * smallest, reach * np.sqrt(whole[:, -1]))[:, None]
+    return found
+
+
+def _log_weights(
+    features: Sequence[FeatureBins], mean: Floats, variance: Floats, *, persistence: Floats, margins: Floats
+) -> Floats:
+    """Half of a number's capital bets on its place, half on its shares; a quarter of all is for jumps, where windows resemble their neighbours."""
+    placed = np.zeros((*mean.shape, 2, len(EFFECTS) + len(JUMPS)))
+    for i, feature in enumerate(features):
+        bins, text = len(feature.counts), feature.kind == "text"
+        share = np.zeros(mean.shape[1])
+        if text:
+            share[:bins] = 1.0
+        else:
+            share[: bins - 1] = 1.0
+            # The share of rows that are not missing is watched from one side less: more than all cannot be.
+            if variance[i, -1] > 0:
+                share[-1] = max(share.sum(), 1.0)
+        jumps = 0.25 if persistence[i] > 1.5 else 0.0
+        placed[i, :, :, : len(EFFECTS)] = (1 - jumps) * share[:, None, None] / len(EFFECTS)
+        placed[i, :, :, len(EFFECTS) :] = jumps * share[:, None, None] / len(JUMPS)
+    edge = np.stack([mean, 1 - mean], axis=2) + margins
+    edge[:, -1] = 0.0
+    room = edge[..., None] + np.array((*EFFECTS, *([0.0] * len(JUMPS)))) < 1 - 1e-6
+    placed = np.where(room, placed, 0.0)
+    total = placed.reshape(len(features), -1).sum(axis=1)
+    placed /= np.where(total > 0, total, 1.0)[:, None, None, None]
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.log(placed))
 
 
 def start(bets: Panel) -> State:
     """No capital yet: the first step puts one unit on every bet."""
-    return State(log_capital=np.full(bets.log_gain.shape, -np.inf), steps=0)
+    return State(log_capital=np.full(bets.log_weights.shape, -np.inf), steps=0)
 
 
-def step(bets: Panel, state: State, counts: ArrayLike, *, threshold: float) -> State:
+def usual_at(bets: Panel, seconds: float | None) -> Floats:
+    """The reference's statistics at a moment, season included. Shape (features, statistics). Raises InputInvalid without a moment where needed."""
+    if not bets.season:
+        return bets.mean
+    if seconds is None:
+        raise InputInvalid(
+            "the reference has a season, so a window needs its time", remedy="hand in when the window began"
+        )
+    usual = bets.mean.copy()
+    for i, period_s, rows in bets.season:
+        usual[i] += rows[part_of(seconds, period_s, len(rows))]
+    usual[:, :-1] = np.clip(usual[:, :-1], 0.0, 1.0)
+    return usual
+
+
+def values_of(bets: Panel, counts: ArrayLike) -> tuple[Floats, Floats]:
+    """What is watched of one window, and the rows each rests on; both shape (features, statistics). Raises BinMismatch."""
+    table = np.asarray(counts, dtype=np.float64)
+    if table.shape != (bets.bins.size, bets.width):
+        raise BinMismatch(f"counts have shape {table.shape}, the reference {(bets.bins.size, bets.width)}")
+    rows = table.sum(axis=1)
+    missing = table[np.arange(rows.size), bets.bins - 1]
+    left = np.where(bets.text[:, None], table, np.cumsum(table, axis=1))
+    present = np.where(bets.text, rows, rows - missing)
+    values = np.concatenate([left, (table * bets.scores).sum(axis=1, keepdims=True)], axis=1)
+    held = np.concatenate([np.repeat(rows[:, None], bets.width, axis=1), present[:, None]], axis=1)
+    return values / np.maximum(held, 1), held
+
+
+def step(bets: Panel, state: State, counts: ArrayLike, *, threshold: float, at: float | None = None) -> State:
     """Take in one window: R <- (1 + R) * e, for every bet at once.
 
-    counts: shape (features, k), padded like the reference; features may have different numbers of rows, also none. threshold: the run length the
-    test is used with; capital beyond 1000 times what an alarm needs is dropped, so that an alarm ends soon after its drift (it can only lower it).
-    Raises BinMismatch.
+    counts: shape (features, k), padded like the reference; features may have different numbers of rows, also none. at: when the window began, seconds
+    since 1970; needed if the reference has a season. threshold: the run length the test is used with; capital beyond 1000 times what an alarm needs
+    is dropped, so that an alarm ends soon after its drift (it can only lower it). Raises BinMismatch, InputInvalid.
     """
-    table = np.asarray(counts, dtype=np.float64)
-    if table.shape != bets.log_gain.shape[:2]:
-        raise BinMismatch(f"counts have shape {table.shape}, the reference {bets.log_gain.shape[:2]}")
-    left = np.cumsum(table, axis=1)[:, :, None, None]
-    right = table.sum(axis=1)[:, None, None, None] - left
-    growth = np.minimum(left * bets.log_gain + right * bets.log_loss, LARGEST_BET)
-    capital = np.logaddexp(0.0, state.log_capital) + growth
-    ceiling = log(threshold) + log(capital.size) + log(1000.0)
-    return State(log_capital=np.minimum(capital, ceiling), steps=state.steps + 1)
+    growth = log_growth(bets, counts, at=at)
+    with np.errstate(invalid="ignore"):
+        ceiling = log(threshold) + log(1000.0) - bets.log_weights
+        capital = np.minimum(np.logaddexp(0.0, state.log_capital) + growth, ceiling)
+    return State(log_capital=capital, steps=state.steps + 1)
+
+
+def log_growth(bets: Panel, counts: ArrayLike, *, at: float | None = None) -> Floats:
+    """Log of what one window multiplies each bet by. Shape as `Panel.log_weights`.
+
+    Shares: ratio of two beta-binomials, so that few rows are judged exactly and many as one draw of what wobbles; the place: of two normals. Where
+    windows resemble their neighbours, the wobbling part of the evidence counts 1 / persistence; only a jump out of the usual range counts in full.
+    """
+    values, rows = values_of(bets, counts)
+    usual = usual_at(bets, at)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        sampling = np.where(rows > 0, bets.row_variance / np.maximum(rows, 1), 0.0)
+        wobbling = np.where(bets.spread > 0, bets.spread / (bets.spread + sampling), 0.0)
+    cap = LARGEST_BET * (1 - wobbling)
+    cap += np.minimum(LARGEST_BET, np.log(bets.windows / bets.persistence + 1))[:, None] * wobbling
+    slower = 1 + (bets.persistence[:, None] - 1) * wobbling
+    growth = np.empty(bets.log_weights.shape)
+    sized = growth[..., : len(EFFECTS)]
+    sized[:, :-1] = _share_growth(bets, values[:, :-1], rows[:, :-1], usual=usual[:, :-1])
+    up = values[:, -1] - usual[:, -1]
+    out = np.stack([up, -up], axis=1) - bets.margins[:, -1]
+    effect = PLACE * np.asarray(EFFECTS)
+    noise = (bets.spread + sampling)[:, -1, None, None]
+    sized[:, -1] = np.where(noise > 0, (effect * out[..., None] - effect**2 / 2) / np.where(noise > 0, noise, 1.0), 0.0)
+    np.minimum(sized, cap[..., None, None], out=sized)
+    sized /= slower[..., None, None]
+    growth[..., len(EFFECTS) :] = 0.0
+    if (bets.persistence > 1.5).any():
+        jumped = _jump_growth(bets, values - usual, rows, usual=usual)
+        growth[..., len(EFFECTS) :] = np.minimum(jumped, cap[..., None, None])
+    return np.where((rows > 0)[..., None, None], growth, 0.0)
+
+
+def _share_growth(bets: Panel, values: Floats, rows: Floats, *, usual: Floats) -> Floats:
+    """log of BetaBinomial(beyond the margin) / BetaBinomial(on the margin), up and down. Shape (features, width, 2, effects)."""
+    share = np.stack([usual, 1 - usual], axis=2)
+    null = share + bets.margins[:, :-1]
+    possible = null[..., None] + np.asarray(EFFECTS) < 1 - 1e-6
+    null = np.clip(null, 1e-9, 1 - 1e-6)
+    with np.errstate(divide="ignore"):
+        firmness = np.clip(null * (1 - null) / bets.spread[:, :-1, None] - 1, 1.0, 1e7)
+    hits = np.stack([values * rows, (1 - values) * rows], axis=2)
+    misses = rows[..., None] - hits
+    held = np.where(possible, null[..., None] + np.asarray(EFFECTS), null[..., None])
+    a, b = (held * firmness[..., None]), ((1 - held) * firmness[..., None])
+    a0, b0 = null * firmness, (1 - null) * firmness
+    before = log_gamma(hits + a0) + log_gamma(misses + b0) - log_gamma(a0) - log_gamma(b0)
+    after = log_gamma(hits[..., None] + a) + log_gamma(misses[..., None] + b) - log_gamma(a) - log_gamma(b)
+    return np.asarray(after - before[..., None])
+
+
+def _jump_growth(bets: Panel, distance: Floats, rows: Floats, *, usual: Floats) -> Floats:
+    """Bets on shifts that leave the usual range of single windows: what a long memory cannot explain. Shape (features, statistics, 2, jumps)."""
+    far = np.stack([distance, -distance], axis=2) - bets.margins - USUAL_RANGE * np.sqrt(bets.spread)[..., None]
+    edge = np.clip(
+        np.stack([usual, 1 - usual], axis=2) + bets.margins + USUAL_RANGE * np.sqrt(bets.spread)[..., None], 0, 1
+    )
+    of_row = edge * (1 - edge)
+    of_row[:, -1] = bets.row_variance[:, -1, None]
+    variance = bets.spread[..., None] + of_row / np.maximum(rows, 1)[..., None]
+    # The normal stands for the binomial here, so a bin needs some rows before it may speak.
+    enough = (rows[..., None] * of_row >= 5) & (variance > 0)
+    size = np.sqrt(np.where(variance > 0, variance, 1.0))[..., None] * np.asarray(JUMPS)
+    found = (size * far[..., None] - size**2 / 2) / np.where(variance > 0, variance, 1.0)[..., None]
+    return np.where(enough[..., None], found, 0.0)
 
 
 def feature_capital(bets: Panel, state: State) -> Floats:
-    """Log of each feature's mean capital over its cuts, sides and effects (bets that are not possible hold idle capital). Shape (features,)."""
-    used = np.maximum(bets.bins - 1, 1) * state.log_capital.shape[2] * state.log_capital.shape[3]
-    cut = np.arange(state.log_capital.shape[1])[None, :] < (bets.bins - 1)[:, None]
-    held = np.where(cut[:, :, None, None], state.log_capital, -np.inf).reshape(bets.bins.size, -1)
+    """Log of each feature's mean capital over its bets. Shape (features,)."""
+    with np.errstate(invalid="ignore"):
+        held = np.where(np.isfinite(bets.log_weights), state.log_capital + bets.log_weights, -np.inf)
+    held = held.reshape(bets.bins.size, -1)
     top = held.max(axis=1)
     safe = np.where(np.isfinite(top), top, 0.0)
     with np.errstate(divide="ignore"):
-        return np.asarray(safe + np.log(np.exp(held - safe[:, None]).sum(axis=1)) - np.log(used))
+        return np.asarray(safe + np.log(np.exp(held - safe[:, None]).sum(axis=1)))
 
 
 def log_evidence(bets: Panel, state: State) -> float:
@@ -180,33 +413,6 @@ def log_evidence(bets: Panel, state: State) -> float:
         terms = capital + np.log(bets.weights)
     top = float(terms.max())
     return top if not np.isfinite(top) else top + float(np.log(np.exp(terms - top).sum()))
-
-
-def log_e_values(bets: Panel, state: State) -> Floats:
-    """Log of each feature's e-value: its capital over the number of steps (the mean over possible starts of the drift). Shape (features,).
-
-    At a fixed step its expectation is at most 1 for a feature within its margin; at the moment of an alarm it is a guide, not a guarantee.
-    """
-    return np.asarray(feature_capital(bets, state) - log(max(state.steps, 1)))
-
-
-def e_benjamini_hochberg(log_values: ArrayLike, *, level: float = 0.05) -> NDArray[np.bool_]:
-    """Which of K hypotheses to reject so that at most a share `level` of the rejected are false on average, under any dependence.
-
-    log_values: natural logs of e-values, shape (K,). Rejects the k largest for the largest k with k-th e-value >= K / (k level).
-    Source: Wang and Ramdas 2022.
-
-    >>> e_benjamini_hochberg([9.0, 0.0, 8.0]).tolist()
-    [True, False, True]
-    """
-    values = np.asarray(log_values, dtype=np.float64)
-    order = np.argsort(-values, kind="stable")
-    ranks = np.arange(1, values.size + 1)
-    passed = np.flatnonzero(values[order] >= np.log(values.size / (ranks * level)))
-    rejected = np.zeros(values.size, dtype=bool)
-    if passed.size:
-        rejected[order[: passed[-1] + 1]] = True
-    return rejected
 
 
 def excess_share_log_e(failures: int, rows: int, limit: float) -> float:
