@@ -56,7 +56,7 @@ def drift(stream: Stream, at: int) -> Said:
         waiting.append(_counts(stream, profile, number, rows))
         complete = drifts.complete_windows(profile, waiting)
         for each in complete:
-            state = eyes.step(state, each.counts)
+            state = eyes.step(state, each.counts, at=each.since)
         done = (done + complete)[-drifts.SHOWN_WINDOWS :]
         waiting = [w for w in waiting if not complete or w.since >= complete[-1].until]
         flags.append(int(any(eyes.alarms(state))))
