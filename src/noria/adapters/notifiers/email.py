@@ -58,7 +58,7 @@ class EmailNotifier:
         timeout_s: float = TIMEOUT_SECONDS,
         trust: Callable[[], ssl.SSLContext] = ssl.create_default_context,
     ) -> None:
-        self._box = box
+        self.box = box
         self._timeout_s = timeout_s
         self._trust = trust
 
@@ -66,7 +66,7 @@ class EmailNotifier:
         """See ports/notifier."""
         if notice.change in UNSAID:
             return
-        box = self._box
+        box = self.box
         try:
             with self._connected() as server:
                 server.send_message(mail(notice, box), from_addr=box.sender, to_addrs=box.recipients)
@@ -84,7 +84,7 @@ class EmailNotifier:
 
     def _connected(self) -> smtplib.SMTP:
         """A server that is ready to take mail, signed in where there is a password."""
-        box = self._box
+        box = self.box
         name = socket.gethostname() or "localhost"
         server: smtplib.SMTP
         if box.is_tls:
@@ -108,21 +108,21 @@ class EmailNotifier:
         if is_address:
             return self._wrong(cause)
         return RequestInvalid(
-            f"the mail server {self._box.host!r} refuses the message",
+            f"the mail server {self.box.host!r} refuses the message",
             cause=cause,
             remedy="correct the receiver's address in noria.toml, [notify], then: noria alerts test",
         )
 
     def _wrong(self, cause: str) -> SettingInvalid:
         return SettingInvalid(
-            f"the mail server {self._box.host!r} cannot be used",
+            f"the mail server {self.box.host!r} cannot be used",
             cause=cause,
             remedy="correct the receiver's location and secret in noria.toml, [notify], then: noria alerts test",
         )
 
     def _away(self, cause: str) -> StoreUnavailable:
         return StoreUnavailable(
-            f"the mail server {self._box.host!r} does not take alerts now",
+            f"the mail server {self.box.host!r} does not take alerts now",
             cause=cause,
             remedy="nothing is lost: it is tried again until it is taken; see noria alerts receivers",
         )
