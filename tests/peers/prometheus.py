@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -73,14 +73,27 @@ class Prometheus:
 
 
 @contextlib.contextmanager
-def scraping(url: str, *, key: str = "") -> Iterator[Prometheus]:
-    """A Prometheus that scrapes one address five times a second, in memory that is gone afterwards. key: sent as bearer."""
+def scraping(
+    url: str, *, key: str = "", others: Mapping[str, str] | None = None, rules: str = ""
+) -> Iterator[Prometheus]:
+    """A Prometheus that scrapes an address five times a second, in memory that is gone afterwards. key: sent as bearer.
+
+    others: more addresses by the name of their job. rules: a rules file, evaluated as often.
+    """
     folder = Path(tempfile.mkdtemp(prefix="noria-prometheus-"))
-    target = {"job_name": "noria", "static_configs": [{"targets": [urlsplit(url).netloc]}]}
+    jobs = {"noria": url, **(others or {})}
+    targets: list[dict[str, Any]] = [
+        {"job_name": job, "static_configs": [{"targets": [urlsplit(where).netloc]}]} for job, where in jobs.items()
+    ]
     if key:
-        target["authorization"] = {"type": "Bearer", "credentials": key}
+        targets[0]["authorization"] = {"type": "Bearer", "credentials": key}
+    (folder / "rules.yml").write_text(rules)
     interval = f"{int(SCRAPE_S * 1000)}ms"
-    config = {"global": {"scrape_interval": interval, "scrape_timeout": interval}, "scrape_configs": [target]}
+    config = {
+        "global": {"scrape_interval": interval, "scrape_timeout": interval, "evaluation_interval": interval},
+        "rule_files": ["rules.yml"] if rules else [],
+        "scrape_configs": targets,
+    }
     (folder / "prometheus.yml").write_text(json.dumps(config))  # JSON is YAML
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -1,5 +1,7 @@
 """The files of `noria dashboards export`: dashboards as JSON, rules and configuration as YAML, ready to be mounted. Called by cli/dashboards."""
 
+import contextlib
+import errno
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -49,7 +51,7 @@ def files(settings: Settings, *, prometheus: str = PROMETHEUS, limits: Limits | 
 
 
 def write(folder: Path, content: Mapping[str, str]) -> list[Path]:
-    """Write the files, each whole or not at all. Raises DiskFull where a folder takes nothing."""
+    """Write the files, each whole or not at all. Raises DiskFull, and SettingInvalid for a folder that takes nothing."""
     written = []
     for name, text in content.items():
         place = folder / name
@@ -59,8 +61,10 @@ def write(folder: Path, content: Mapping[str, str]) -> list[Path]:
             part.write_text(text, encoding="utf-8")
             part.replace(place)
         except OSError as exc:
-            part.unlink(missing_ok=True)
-            raise DiskFull(f"{place} cannot be written", cause=str(exc), remedy="name another --dir") from exc
+            with contextlib.suppress(OSError):
+                part.unlink(missing_ok=True)
+            kind = DiskFull if exc.errno == errno.ENOSPC else SettingInvalid
+            raise kind(f"{place} cannot be written", cause=str(exc), remedy="name another --dir") from exc
         written.append(place)
     return written
 
