@@ -18,7 +18,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from noria.app.workspace import Workspace
 from noria.domain import events as e
-from noria.domain.alert import Alert
+from noria.domain.alert import Alert, Silencer
 from noria.domain.bundle import Environment
 from noria.domain.dataset import Column, DatasetVersion, Expectation, ExpectationReport, ExpectationResult, Schema
 from noria.domain.deployment import CanaryPlan, Deployment, Rollout, Variant, Verdict
@@ -544,9 +544,19 @@ def _alert(
         opened_at=at,
         severity=severity,  # type: ignore[arg-type]
         summary=summary,
-        evidence={"log10_e_value": 3.42, "worst_feature": "recent_delay", "psi": 0.244},
+        evidence={
+            "log10_evidence": 3.42,
+            "log10_threshold": 2.86,
+            "rows": 1840.0,
+            "shift.recent_delay": 0.061,
+            "margin.recent_delay": 0.022,
+            "psi.recent_delay": 0.244,
+            "shift.wind": 0.031,
+            "margin.wind": 0.018,
+        },
         budget="at most one false page in 365 days",
         next_command="noria status",
+        silencers=(Silencer(setting="monitors.smallest", now=0.01, needed=0.061, what="a shift of 6.1 % allowed"),),
     )
     return story.tell(at, e.AlertOpened(deployment=NAME, alert=alert))
 

@@ -14,6 +14,7 @@ PAGES = {
     "/runs": "noria run pipeline.py",
     "/models": "noria demo",
     "/deployments": "noria demo",
+    "/alerts": "No alert stands.",
     "/why": "noria demo",
     "/ledger": "noria demo",
     "/compare": "Tick two runs or more",

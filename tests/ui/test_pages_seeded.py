@@ -46,6 +46,14 @@ PAGES = {
         "v2: 75, v4: 3",
         "open-inference",
     ],
+    "/alerts": [
+        "recent_delay moved",
+        "6.1 %",
+        "of 2.2 % allowed",
+        "stayed quiet with a shift of 6.1 %",
+        "has heard everything",
+    ],
+    "/alerts?state=all": ["v1 keeps its word less well", "v2 keeps its word again"],
     "/why": [f"Newest in {NAME}", "probability 0."],
     f"/why/{PREDICTION}": ["computed again: the same, bit for bit", "generation 1", "challenger-1", "What led here"],
     "/ledger": ["46 to 1 of 46", "project flights began"],
@@ -159,6 +167,24 @@ def test_the_ledger_is_verified_on_request(page: Page, url: str) -> None:
     page.click("text=Verify every row")
 
     page.wait("text=46 rows, every one as it was written")
+
+
+def test_an_alert_is_taken_care_of_snoozed_and_resolved_by_a_click(page: Page) -> None:
+    with running() as own:
+        page.goto(f"{own}/alerts")
+        page.click("text=I take care")
+        page.wait("text=in somebody's hands, warn")
+        page.click("main >> text=Snooze")
+        page.click("text=for a day")
+        page.wait("text=snoozed, warn")
+        assert page.axe() == []
+        page.click("main >> role=button[name='Resolve']")
+        page.wait("text=No alert stands.")
+
+        with urlopen(f"{own}/api/v1/alerts?state=resolved") as answer:
+            newest = json.load(answer)[0]
+        assert (newest["changed_by"], newest["reason"]) == ("pages", "resolved on the page")
+        assert page.errors() == []
 
 
 def test_a_guarded_server_asks_for_its_key_once(page: Page) -> None:

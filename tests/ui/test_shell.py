@@ -10,7 +10,7 @@ import pytest
 from tests.ui.browser import Browser, Page
 from tests.ui.conftest import STATIC
 
-RAIL = ["Home", "Runs", "Models", "Deployments", "Why", "Ledger"]
+RAIL = ["Home", "Runs", "Models", "Deployments", "Alerts", "Why", "Ledger"]
 BACKGROUND = "getComputedStyle(document.body).backgroundColor"
 
 

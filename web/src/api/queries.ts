@@ -36,6 +36,10 @@ export const useVersion = (name: string, number: string) =>
     queryFn: ({ signal }) => get("/api/v1/models/{name}/versions/{number}", { path: { name, number }, signal }),
   });
 
+export const useAlerts = (state: string) =>
+  useQuery({ queryKey: ["alerts", state], queryFn: ({ signal }) => get("/api/v1/alerts", { query: { state }, signal }), placeholderData: keepPreviousData, refetchInterval: LIVE });
+export const useReceivers = () => useQuery({ queryKey: ["receivers"], queryFn: ({ signal }) => get("/api/v1/alert-receivers", { signal }), refetchInterval: LIVE });
+
 export const useDeployments = () => useQuery({ queryKey: ["deployments"], queryFn: ({ signal }) => get("/api/v1/deployments", { signal }), refetchInterval: LIVE });
 export const useDeployment = (name: string) =>
   useQuery({

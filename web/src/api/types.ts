@@ -14,6 +14,7 @@ export type Interval = Schemas["Interval"];
 export type MetricPoint = Schemas["MetricPoint"];
 export type MonthFigures = Schemas["MonthFigures"];
 export type QualityView = Schemas["QualityView"];
+export type ReceiverView = Schemas["ReceiverView"];
 export type Rollout = Schemas["Rollout"];
 export type RunPageView = Schemas["RunPage"];
 export type RunsPageView = Schemas["RunsPage"];

@@ -5,11 +5,12 @@ import type { Alert, Comparison, DeploymentView, EventView, QualityView, Rollout
 import { useDeployment, usePredictions, useQuality } from "../api/queries";
 import { ArmChart, YearTable } from "../charts/ArmChart";
 import { count, latency, number, value } from "../format";
+import { AlertCard } from "../parts/Alerts";
 import { Events } from "../parts/Events";
 import { Loaded } from "../parts/Loaded";
 import { versionPath } from "../parts/RunParts";
-import { Chip, StateMark } from "../parts/State";
-import { Command, Grid, Section, When } from "../parts/Texts";
+import { StateMark } from "../parts/State";
+import { Grid, Section, When } from "../parts/Texts";
 import { Traffic } from "../parts/Traffic";
 import { Page } from "../shell/Page";
 import "./deployments.css";
@@ -217,32 +218,18 @@ function Rollouts({ of, model }: { of: Rollout[]; model: string }) {
 function Alerts({ of }: { of: Alert[] }) {
   const [all, setAll] = useState(false);
   if (of.length === 0) return <p className="muted">No alert was ever opened here.</p>;
-  const open = of.filter((alert) => alert.state !== "resolved");
-  const shown = all ? of : open.length > 0 ? open : of.slice(0, 3);
+  const standing = of.filter((alert) => alert.state !== "resolved");
+  const shown = all ? of : standing.length > 0 ? standing : of.slice(0, 3);
   return (
     <>
-      <ul className="alert-list">
+      <ul className="alerts">
         {shown.map((alert) => (
-          <li key={alert.id} className={alert.state !== "resolved" ? "alert-open" : ""}>
-            <p>
-              <StateMark state={alert.state === "resolved" ? "ok" : alert.severity === "page" ? "bad" : "warn"} word={alert.state === "resolved" ? "resolved" : `${alert.state}, ${alert.severity}`} />{" "}
-              <Chip>{alert.kind.replaceAll("_", " ")}</Chip> v{alert.number}
-            </p>
-            <When at={alert.opened_at} />
-            <p>{alert.summary}</p>
-            {alert.state !== "resolved" && alert.next_command !== "" ? <Command>{alert.next_command}</Command> : <span />}
-            <p className="muted small">
-              {Object.entries(alert.evidence)
-                .map(([name, given]) => `${name.replaceAll("_", " ")} ${value(given)}`)
-                .join(", ")}
-              {alert.budget === "" ? "" : `; ${alert.budget}`}
-            </p>
-          </li>
+          <AlertCard key={alert.id} alert={alert} />
         ))}
       </ul>
       {of.length > shown.length || all ? (
         <Button mt={8} size="xs" variant="default" onClick={() => setAll(!all)}>
-          {all ? "Show the open ones" : `Show all ${of.length}`}
+          {all ? "Show the standing ones" : `Show all ${of.length}`}
         </Button>
       ) : null}
     </>

@@ -2,7 +2,7 @@ import { AppShell, Burger, Group, Stack } from "@mantine/core";
 import { useDisclosure } from "@mantine/hooks";
 import { Suspense } from "react";
 import { Link, NavLink, Outlet, ScrollRestoration } from "react-router";
-import { DeploymentsIcon, HomeIcon, LedgerIcon, ModelsIcon, RunsIcon, WheelIcon, WhyIcon } from "./icons";
+import { AlertsIcon, DeploymentsIcon, HomeIcon, LedgerIcon, ModelsIcon, RunsIcon, WheelIcon, WhyIcon } from "./icons";
 import { SchemeSwitch } from "./SchemeSwitch";
 import { SignIn } from "./SignIn";
 
@@ -11,6 +11,7 @@ const RAIL = [
   { to: "/runs", label: "Runs", Icon: RunsIcon },
   { to: "/models", label: "Models", Icon: ModelsIcon },
   { to: "/deployments", label: "Deployments", Icon: DeploymentsIcon },
+  { to: "/alerts", label: "Alerts", Icon: AlertsIcon },
   { to: "/why", label: "Why", Icon: WhyIcon },
   { to: "/ledger", label: "Ledger", Icon: LedgerIcon },
 ];

@@ -35,6 +35,11 @@ export const DeploymentsIcon = () => (
     <path d="M4 6h16v5H4zM4 14h16v5H4zM7 8.5h.01M7 16.5h.01" />
   </Icon>
 );
+export const AlertsIcon = () => (
+  <Icon>
+    <path d="M6 17V11a6 6 0 0 1 12 0v6l2 2H4zM10 21h4" />
+  </Icon>
+);
 export const WhyIcon = () => (
   <Icon>
     <circle cx="12" cy="12" r="9" />
