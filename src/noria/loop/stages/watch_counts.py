@@ -1,63 +1,222 @@
-"""Count what was served since the last look, in the bins of each version's profile, and judge the counts for drift. Called by stages/watch."""
+"""Count what was served since the last look, in the bins of each version's profile, and judge the counts for drift. Called by stages/watch.
+
+A look finds the parts of the log that are new or grew, and counts every minute (hour, day: monitoring/tiers) of theirs that holds more rows than
+were counted, whole and anew. So a row counts once, whenever it arrives, and a look that was killed is repeated without harm.
+"""
 
 import json
-from datetime import datetime
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 
 import msgspec
+import polars as pl
 
 from noria.domain.bundle import Bundle
 from noria.domain.deployment import Variant
 from noria.domain.ids import Digest
+from noria.domain.log_part import LogPart
 from noria.domain.profile import ReferenceProfile, WindowCounts
-from noria.errors import NotFound
+from noria.errors import NotFound, StoreCorrupt
 from noria.loop.context import Context, Recipe
+from noria.monitoring import tiers
 from noria.monitoring.drift import Budget, Drift, detect
-from noria.monitoring.profile import window
+from noria.monitoring.profile import windows
+from noria.monitoring.tiers import DAY, HOUR, MINUTE, Stored, Unit
 from noria.registry.packaged import bundle_of
 from noria.wire.tables import open_table
 
+MOST_ROWS = 200_000
+"""Rows that are held in memory at once while they are counted."""
+FLOOR = "before tiers"
+"""A mark in place of a part: microseconds since 1970, up to which a Noria of before counted, without tiers."""
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
 
 def count_served(context: Context, recipe: Recipe, *, now: datetime) -> list[WindowCounts]:
-    """Count what was served since the last look, one window a version. The log is compacted first, so a year of looks stays cheap."""
-    context.predictions.compact(recipe.deployment)
-    begun = (
-        context.counts.latest(recipe.deployment) or context.deployments.at_generation(recipe.deployment, 1).updated_at
-    )
-    if begun >= now:
-        return []
-    wanted = ["number", "redacted", *(f"in.{name}" for name in recipe.features), f"out.{recipe.output}"]
-    frame = open_table(context.predictions.scan(recipe.deployment, since=begun, until=now, columns=wanted))
-    windows = []
-    for (number,), rows in frame.group_by("number", maintain_order=True):
-        try:
-            version = context.models.get(recipe.model, int(str(number)))
-        except NotFound:
-            continue  # it answered and was deleted since: there is nothing left to compare its answers with
-        digest, profile = profile_of(context, bundle_of(version))
-        redacted = {name for each in rows["redacted"].unique() if each is not None for name in json.loads(each)}
-        columns = {name: rows[f"in.{name}"].to_numpy() for name in recipe.features if name not in redacted}
-        scores = rows[f"out.{recipe.output}"].to_numpy()
-        windows.append(
-            window(
+    """Count what was served since the last look. Gives the windows in which drift is judged that changed, in time order.
+
+    The log is compacted first, so a year of looks stays cheap. Files that cannot be read are set aside and the rest is counted: `log_findings` names
+    them.
+    """
+    try:
+        return _count(context, recipe, now=now)
+    except StoreCorrupt:
+        if not context.predictions.set_aside(recipe.deployment):
+            raise
+        return _count(context, recipe, now=now)
+
+
+def _count(context: Context, recipe: Recipe, *, now: datetime) -> list[WindowCounts]:
+    name = recipe.deployment
+    context.predictions.compact(name)
+    parts = [part for part in context.predictions.parts(name) if not part.damaged]
+    marks = context.counts.counted(name)
+    changed = [part for part in parts if marks.get(part.name) != part.rows]
+    gone = marks.keys() - {part.name for part in parts} - {FLOOR}
+    counting = Counting(context=context, recipe=recipe, now=now, floor=_floor(context, recipe, marks))
+    for since, until in _stretches(changed, until=now):
+        counting.stretch(since, until)
+    # A part with rows of the future is looked at again when they have come to pass.
+    done = {part.name: part.rows for part in changed if part.until < now}
+    if done or gone:
+        context.counts.mark_counted(name, parts=done, gone=sorted(gone))
+    if counting.began_day:
+        for step in tiers.KEPT:
+            if step < counting.finest_base:
+                context.counts.forget(name, step=step, before=tiers.oldest_kept(step, now))
+    return sorted(counting.judged, key=lambda window: (window.since, window.number))
+
+
+def _floor(context: Context, recipe: Recipe, marks: dict[str, int]) -> datetime:
+    """Where counting in tiers begins: at the first row, or where windows of a Noria of before end."""
+    if not marks:
+        latest = context.counts.latest(recipe.deployment)
+        if latest is not None and latest > EPOCH:
+            marks[FLOOR] = (latest - EPOCH) // timedelta(microseconds=1)
+            context.counts.mark_counted(recipe.deployment, parts={FLOOR: marks[FLOOR]})
+    return EPOCH + timedelta(microseconds=marks.get(FLOOR, 0))
+
+
+def _stretches(parts: Iterable[LogPart], *, until: datetime) -> list[tuple[datetime, datetime]]:
+    """What the parts reach over, in whole hours, each hour once; the last ends now."""
+    found: list[tuple[datetime, datetime]] = []
+    for part in sorted(parts, key=lambda part: part.since):
+        begins = part.since.replace(minute=0, second=0, microsecond=0)
+        ends = min(until, part.until.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1))
+        if begins >= ends:
+            continue
+        if found and begins <= found[-1][1]:
+            found[-1] = (found[-1][0], max(found[-1][1], ends))
+        else:
+            found.append((begins, ends))
+    return found
+
+
+@dataclass
+class Counting:
+    """One counting of one deployment. floor: rows before it are counted elsewhere.
+
+    judged: windows, of those in which drift is judged, that were written. began_day: whether a day was counted for the first time.
+    """
+
+    context: Context
+    recipe: Recipe
+    now: datetime
+    floor: datetime
+    judged: list[WindowCounts] = field(default_factory=list)
+    began_day: bool = False
+    finest_base: int = DAY
+
+    def stretch(self, since: datetime, until: datetime) -> None:
+        """Compare the rows of each version with what is counted, count what changed, and write it."""
+        for number, minutes in self._tally(since, until).items():
+            try:
+                version = self.context.models.get(self.recipe.model, number)
+            except NotFound:
+                continue  # it answered and was deleted since: there is nothing left to compare its answers with
+            digest, profile = profile_of(self.context, bundle_of(version))
+            base = tiers.base_step(profile)
+            self.finest_base = min(self.finest_base, base)
+            stored: dict[int, Stored] = {}
+            units: list[Unit] = []
+            for day, rows in tiers.by_day(minutes).items():
+                stored[day] = self._stored(number, day)
+                found = tiers.due(rows, stored[day], base=base, now=self.now)
+                if found is None:
+                    whole = self._tally(_moment(day), _moment(day + DAY)).get(number, {})
+                    found = tiers.due_of_whole_day(whole, stored[day], base=base, now=self.now)
+                units += found
+            counted: list[WindowCounts] = []
+            for group in tiers.stretches(units, most_rows=MOST_ROWS):
+                counted += self._windows(group, profile, number=number, digest=digest)
+            for day, held in stored.items():
+                new = [w for w in counted if day <= w.since.timestamp() < day + DAY]
+                if new:
+                    self._write(tiers.merged(new, held, now=self.now), base)
+                    self.began_day = self.began_day or held.day is None
+
+    def _write(self, windows: Sequence[WindowCounts], base: int) -> None:
+        self.context.counts.put(windows)
+        self.judged += [w for w in windows if w.step == base]
+
+    def _scan(self, since: datetime, until: datetime, columns: Sequence[str]) -> pl.DataFrame:
+        begins, ends = max(since, self.floor), min(until, self.now)
+        if begins >= ends:
+            return pl.DataFrame()
+        log = self.context.predictions
+        return open_table(log.scan(self.recipe.deployment, since=begins, until=ends, columns=columns))
+
+    def _tally(self, since: datetime, until: datetime) -> dict[int, dict[int, int]]:
+        """Rows of each version by the beginning of their minute, in seconds since 1970."""
+        frame = self._scan(since, until, ["number", "at"])
+        if frame.is_empty():
+            return {}
+        minute = pl.col("at").dt.timestamp("us") // 60_000_000 * 60
+        counted = frame.group_by("number", minute.alias("minute")).len().sort("number", "minute")
+        found: dict[int, dict[int, int]] = {}
+        for number, start, rows in counted.iter_rows():
+            found.setdefault(number, {})[start] = rows
+        return found
+
+    def _stored(self, number: int, day: int) -> Stored:
+        counts, name = self.context.counts, self.recipe.deployment
+        since, until = _moment(day), _moment(day + DAY)
+
+        def tier(step: int) -> dict[int, WindowCounts]:
+            held = counts.windows(name, number, since=since, until=until, step=step)
+            return {int(window.since.timestamp()): window for window in held}
+
+        return Stored(tier(DAY).get(day), tier(HOUR), tier(MINUTE))
+
+    def _windows(
+        self, units: Sequence[Unit], profile: ReferenceProfile, *, number: int, digest: Digest
+    ) -> list[WindowCounts]:
+        """Read a stretch of the log once and count those windows of it."""
+        recipe = self.recipe
+        columns = ["number", "at", "request_id", "row", "redacted"]
+        columns += [*(f"in.{name}" for name in recipe.features), f"out.{recipe.output}"]
+        frame = self._scan(_moment(units[0].start), _moment(units[-1].end), columns)
+        frame = frame.filter(pl.col("number") == number)
+        # A part of a segment that was put back beside the whole holds requests twice: each counts once.
+        frame = frame.unique(["request_id", "row"], keep="first", maintain_order=True)
+        redacted = {name for each in frame["redacted"].unique() if each is not None for name in json.loads(each)}
+        names = [name for name in recipe.features if name not in redacted and f"in.{name}" in frame.columns]
+        output = f"out.{recipe.output}"
+        found: list[WindowCounts] = []
+        for step in sorted({unit.step for unit in units}):
+            starts = [unit.start for unit in units if unit.step == step]
+            at = pl.col("at").dt.timestamp("us")
+            rows = frame.filter((at // (step * 1_000_000) * step).is_in(starts))
+            found += windows(
                 profile,
-                columns,
-                scores,
+                {name: rows[f"in.{name}"].to_numpy() for name in names},
+                rows[output].to_numpy() if output in rows.columns else None,
+                at=rows["at"].dt.timestamp("us").to_numpy(),
+                step=step,
+                until=self.now,
                 deployment=recipe.deployment,
-                number=version.number,
+                number=number,
                 profile_digest=digest,
-                since=begun,
-                until=now,
                 unseen=redacted,
             )
-        )
-    context.counts.put(windows)
-    return windows
+        return found
+
+
+def _moment(seconds: int) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
 
 
 def drift_of(
     context: Context, recipe: Recipe, champion: Variant, profile: ReferenceProfile, *, since: datetime
 ) -> Drift:
-    windows = context.counts.windows(recipe.deployment, champion.number, since=since)
+    """Judge the counts of the champion since it became one; the windows of a Noria of before, which stood in no tier, among them."""
+    base = tiers.base_step(profile)
+    first = _moment(int(since.timestamp()) // base * base)
+    windows = [
+        *context.counts.windows(recipe.deployment, champion.number, since=since, step=0),
+        *context.counts.windows(recipe.deployment, champion.number, since=first, step=base),
+    ]
     budget = Budget(windows=max(2, round(recipe.false_page_days * 86400 / profile.window_seconds)))
     return detect(profile, windows, budget=budget)
 
