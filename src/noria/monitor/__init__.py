@@ -8,5 +8,6 @@
 
 from noria.monitor.compare import compare
 from noria.monitor.result import Comparison
+from noria.monitor.watch import Watch
 
-__all__ = ["Comparison", "compare"]
+__all__ = ["Comparison", "Watch", "compare"]

@@ -10,16 +10,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from noria.domain.comparison import ColumnReport, Judged, Quality, TableFacts
+from noria.domain.comparison import ColumnReport, Quality, TableFacts
 from noria.domain.finding import Finding
 from noria.errors import InputInvalid
 from noria.monitor.grading import estimated, grade
-from noria.monitor.judging import Judgement, columns_of, findings_of, judge, pieces_of, profile_of
+from noria.monitor.judging import Judgement, columns_of, findings_of, judge, pieces_of, profile_of, watched_of
 from noria.monitor.pairing import Pair, Pairing, Roles, is_sorted_by, pair, require, roles_of
 from noria.monitor.pieces import Pieces, cut_by_order, cut_by_time, times_of, window_seconds
 from noria.monitor.result import Comparison
 from noria.monitor.table import Table, open_table
-from noria.monitor.wording import names, percent
+from noria.monitor.verdict import conclude
+from noria.monitor.wording import percent
 from noria.stats.sequential import MARGIN_FLOOR
 
 BUDGET = 1000.0
@@ -66,14 +67,17 @@ def compare(
     then, now, times = _timed(then, now, time)
     pairing = pair(then, now, roles)
     pieces, notes = _cut(pairing, then, now, times, window_seconds(window) if window is not None else None, seed)
-    judgement, shown, broken = _judge(pairing.pairs, pieces, importance or {}, budget=budget, smallest=smallest)
-    quality = _quality(pairing, then, roles, pieces, error_rate=1 / (2 * budget), seed=seed)
+    # With labels, half of the budget is for quality.
+    share = 2 if pairing.role("label") and pairing.role("prediction") else 1
+    weights = checked_importance(importance, then)
+    judgement, shown, broken = _judge(pairing.pairs, pieces, weights, budget=share * budget, smallest=smallest)
+    quality = _quality(pairing, then, roles, pieces, error_rate=1 / (share * budget), seed=seed)
     if then.rows < SMALL_REFERENCE:
         notes.append(_small(then.rows, shown))
-    return _result(
-        (*pairing.findings, *broken),
+    return conclude(
         (_facts(then, times, 0), _facts(now, times, 1)),
-        judgement=judgement,
+        judgement,
+        findings=(*pairing.findings, *broken),
         shown=shown,
         quality=quality,
         notes=notes,
@@ -89,6 +93,17 @@ def budget_words(budget: float) -> str:
     'at most one false alarm in 1,000 comparisons'
     """
     return f"at most one false alarm in {budget:,.0f} comparisons"
+
+
+def checked_importance(importance: Mapping[str, float] | None, table: Table) -> dict[str, float]:
+    """Importances as shares of one. Raises InputInvalid for a column that is not there, or a number below 0."""
+    weights = dict(importance or {})
+    for name, weight in weights.items():
+        require(table, name, "an input with an importance")
+        if not 0 <= weight < float("inf"):
+            raise InputInvalid(f"the importance of {name!r} is {weight!r}", remedy="use numbers of at least 0")
+    total = sum(weights.values()) or 1.0
+    return {name: weight / total for name, weight in weights.items()}
 
 
 Times = tuple[NDArray[np.datetime64], NDArray[np.datetime64]]
@@ -134,9 +149,9 @@ def _judge(
         return None, (), ()
     profile = profile_of(pairs, pieces.reference, importance=importance, seconds=pieces.seconds)
     counted = pieces_of(profile, pairs, pieces.current, pieces.starts)
-    judgement = judge(profile, counted, budget=2 * budget, smallest=smallest, timed=bool(pieces.starts))
-    findings = findings_of(profile, pairs, counted, pieces.reference)
-    return judgement, columns_of(profile, pairs, judgement), findings
+    judgement = judge(profile, counted, budget=budget, smallest=smallest, cut=pieces)
+    findings = findings_of(profile, pairs, counted)
+    return judgement, columns_of(profile, [watched_of(p) for p in pairs], judgement), findings
 
 
 def _quality(
@@ -167,78 +182,3 @@ def _small(rows: int, shown: Sequence[ColumnReport]) -> str:
     margins = [c.margin for c in shown if c.margin > 0]
     typical = f" of less than {percent(float(np.median(margins)))} of the rows" if margins else ""
     return f"The reference has {rows:,} rows only: shifts{typical} cannot be told from its own error."
-
-
-def _result(
-    findings: tuple[Finding, ...],
-    facts: tuple[TableFacts, TableFacts],
-    *,
-    judgement: Judgement | None,
-    shown: tuple[ColumnReport, ...],
-    quality: Quality | None,
-    notes: Sequence[str],
-    budget: str,
-    window: str,
-) -> Comparison:
-    nothing = Judged(alarm=False, evidence=0.0, threshold=0.0)
-    inputs = judgement.inputs if judgement else nothing
-    answers = judgement.prediction if judgement else None
-    verdicts = reasons_of(findings, inputs, answers, quality, shown, judgement.since if judgement else None)
-    return Comparison(
-        verdict="alarm" if verdicts else "fine",
-        headline=_headline(verdicts, shown),
-        reasons=tuple(says for _, says in verdicts),
-        budget=budget,
-        reference=facts[0],
-        current=facts[1],
-        inputs=inputs,
-        prediction=answers,
-        quality=quality,
-        findings=tuple(sorted(findings, key=lambda f: f.severity == "info")),
-        columns=shown,
-        notes=tuple(notes),
-        course=judgement.course if judgement else (),
-        window=window,
-    )
-
-
-def reasons_of(
-    findings: Sequence[Finding],
-    inputs: Judged,
-    answers: Judged | None,
-    quality: Quality | None,
-    shown: Sequence[ColumnReport],
-    since: datetime | None,
-) -> list[tuple[str, str]]:
-    """Each reason for an alarm, worst first: a few words for the headline ('' where an earlier one covers it), and a sentence."""
-    found: list[tuple[str, str]] = []
-    if quality is not None and quality.alarm:
-        found.append(("answers got worse", f"Quality: {quality.says}."))
-    broken = [f for f in findings if f.severity != "info"]
-    about = list(dict.fromkeys(f.about for f in broken))
-    which = names([a or "the table" for a in about])
-    for i, each in enumerate(broken):
-        short = f"{which} {'looks' if len(about) == 1 else 'look'} broken" if i == 0 else ""
-        found.append((short, f"Data: {each.summary}."))
-    began = f", since {since:%Y-%m-%d %H:%M}" if since else ""
-    if answers is not None and answers.alarm:
-        moved = next((c for c in shown if c.role == "prediction"), None)
-        found.append(("predictions moved", f"Predictions moved{began}: {moved.says if moved else ''}."))
-    if inputs.alarm:
-        sides = [c for c in shown if c.role != "prediction"]
-        blamed = [c for c in sides if c.blamed] or sides[:1]
-        compared = len([c for c in sides if c.role == "input"])
-        said = "; ".join(f"{c.name} ({c.says})" for c in blamed[:5]) + ("; …" if len(blamed) > 5 else "")
-        inputs_ = "inputs" if compared != 1 else "input"
-        short = f"{names([c.name for c in blamed])} moved ({len(blamed)} of {compared} {inputs_})"
-        found.append((short, f"Inputs moved{began}: {said}."))
-    return found
-
-
-def _headline(verdicts: Sequence[tuple[str, str]], shown: Sequence[ColumnReport]) -> str:
-    if verdicts:
-        return "Alarm: " + "; ".join(short for short, _ in verdicts if short)
-    inputs = len([c for c in shown if c.role == "input"])
-    if inputs == 1:
-        return "Fine: the input has not moved beyond its margin"
-    return f"Fine: none of {inputs} inputs moved beyond their margins"

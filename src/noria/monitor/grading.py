@@ -17,7 +17,7 @@ from noria.errors import EmptySample, InputInvalid
 from noria.monitor.pairing import Pair
 from noria.monitor.wording import number, percent
 from noria.monitoring.estimate import estimate
-from noria.stats.checks import Floats, Ints
+from noria.stats.checks import Floats
 from noria.stats.intervals import auc_interval, calibration_interval, mean_interval, wilson_interval
 from noria.stats.metrics import entropy, row_log_loss
 from noria.stats.quantiles import student_quantile
@@ -27,8 +27,8 @@ WORTH = {"probability": 0.01, "classes": 0.01, "number": 0.02}
 """What the loss may rise by without an alarm: nats, share of wrong answers; for numbers a share of the reference's own error."""
 
 LOSS = {"probability": "log loss", "classes": "share of wrong answers", "number": "mean absolute error"}
-_FEWEST = 30
-_PIECES = 20
+FEWEST = 30
+"""Labelled rows below which nothing is said."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +38,7 @@ class Graded:
     labels: NDArray[Any]
     answers: NDArray[Any]
     loss: Floats
-    pieces: Ints
+    pieces: NDArray[Any]
 
 
 def task_of(prediction: Pair, label: Pair) -> Task:
@@ -62,7 +62,7 @@ def task_of(prediction: Pair, label: Pair) -> Task:
     return "probability" if ((answers >= 0) & (answers <= 1)).all() else "number"
 
 
-def graded(task: Task, labels: NDArray[Any], answers: NDArray[Any], pieces: Ints) -> Graded:
+def graded(task: Task, labels: NDArray[Any], answers: NDArray[Any], pieces: NDArray[Any]) -> Graded:
     """The rows that have both a label and an answer, with their losses."""
     if labels.dtype.kind == "O":
         have = np.array([a is not None and b is not None for a, b in zip(labels, answers, strict=True)], dtype=bool)
@@ -78,7 +78,9 @@ def graded(task: Task, labels: NDArray[Any], answers: NDArray[Any], pieces: Ints
     return Graded(labels=y, answers=p, loss=loss, pieces=pieces[have])
 
 
-def grade(prediction: Pair, label: Pair, *, reference: Ints, current: Ints, error_rate: float, seed: int) -> Quality:
+def grade(
+    prediction: Pair, label: Pair, *, reference: NDArray[Any], current: NDArray[Any], error_rate: float, seed: int
+) -> Quality:
     """Judge whether answers got worse: one look, wrong at most `error_rate` of the time when nothing got worse than it may.
 
     reference, current: the piece of each row. The loss may rise by what is not worth an alarm, or by three times what it wobbles between pieces
@@ -88,12 +90,12 @@ def grade(prediction: Pair, label: Pair, *, reference: Ints, current: Ints, erro
     then = graded(task, label.reference.values, prediction.reference.values, reference)
     now = graded(task, label.current.values, prediction.current.values, current)
     measures = _measures(task, then, now, seed)
-    few = min(then.loss.size, now.loss.size) < _FEWEST
+    few = min(then.loss.size, now.loss.size) < FEWEST
     if few:
-        said = f"too few labels to judge by: {then.loss.size:,} then, {now.loss.size:,} now, {_FEWEST} are needed"
+        said = f"too few labels to judge by: {then.loss.size:,} then, {now.loss.size:,} now, {FEWEST} are needed"
         return _quality(task, then, now, measures, says=said)
     worth = WORTH[task] * (float(then.loss.mean()) if task == "number" else 1.0)
-    allowed = max(worth, 3 * _wobble(then))
+    allowed = max(worth, 3 * wobble_of(then))
     change = _change(then, now, level=1 - 2 * error_rate)
     alarm = change.low > allowed
     expected = None
@@ -152,7 +154,7 @@ def _says(task: Task, then: Graded, now: Graded, alarm: bool, expected: float | 
     return said
 
 
-def _wobble(rows: Graded) -> float:
+def wobble_of(rows: Graded) -> float:
     """Standard deviation of the mean loss between pieces, without what sampling alone explains."""
     codes, groups = np.unique(rows.pieces, return_inverse=True)[1], int(np.unique(rows.pieces).size)
     if groups < 5:
@@ -222,7 +224,7 @@ def estimated(prediction: Pair, label_reference: NDArray[Any]) -> Quality | None
         return None
     have = np.isfinite(then) & np.isin(label_reference, (0.0, 1.0))
     known = now[np.isfinite(now)]
-    chances = then[have].size >= _FEWEST and known.size >= _FEWEST and not np.isin(then[have], (0.0, 1.0)).all()
+    chances = then[have].size >= FEWEST and known.size >= FEWEST and not np.isin(then[have], (0.0, 1.0)).all()
     if not chances or min(then[have].min(), known.min()) < 0 or max(then[have].max(), known.max()) > 1:
         return None
     loss = row_log_loss(label_reference[have], then[have])

@@ -3,10 +3,10 @@
 What is in the pieces is pieces.py, what the result says is wording.py. Called by compare and watch.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from math import ceil
+from math import ceil, log10
 from typing import Any
 
 import msgspec
@@ -14,21 +14,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from noria.domain.alert import FeatureDrift
-from noria.domain.comparison import ColumnReport, Judged, Moment
+from noria.domain.comparison import ColumnReport, Judged, Moment, Role
 from noria.domain.finding import Finding
 from noria.domain.ids import Digest
 from noria.domain.profile import FeatureBins, ReferenceProfile, WindowCounts
 from noria.monitor.pairing import Pair
+from noria.monitor.pieces import Pieces
 from noria.monitor.table import Column
 from noria.monitor.wording import says
+from noria.monitoring.alert import RESOLVE_BELOW
 from noria.monitoring.data_quality import check_window
 from noria.monitoring.drift import Budget, Watch, WatchState, report, watch
+from noria.monitoring.drift_report import report_of
 from noria.monitoring.profile import SCORE, describe, merge, windows
 from noria.monitoring.repeats import repeated_rows
 from noria.stats.checks import Ints
-from noria.stats.sequential import log_evidence
 
-_LN10 = float(np.log(10.0))
 _START = datetime.fromtimestamp(0, UTC)
 _LATEST = datetime.max.replace(tzinfo=UTC)
 _NOWHERE = Digest("blake3:" + "0" * 64)
@@ -51,13 +52,26 @@ class Judgement:
 
 def key_of(pair: Pair) -> str:
     """The name under which a profile keeps the column: the prediction has a name of its own there, which no input may take."""
-    if pair.role == "prediction":
+    if pair.role == "prediction" and not pair.alone:
         return SCORE
     return f"{pair.name} ({pair.role})" if pair.name == SCORE else pair.name
 
 
+class Watched(msgspec.Struct, frozen=True, kw_only=True):
+    """A column that is judged: its own name, its role, and its name in the profile."""
+
+    name: str
+    role: Role
+    key: str
+
+
+def watched_of(pair: Pair) -> Watched:
+    """A pair without its values."""
+    return Watched(name=pair.name, role=pair.role, key=key_of(pair))
+
+
 def profile_of(
-    pairs: Sequence[Pair], blocks: Ints, *, importance: Mapping[str, float], seconds: float
+    pairs: Sequence[Pair], blocks: NDArray[Any], *, importance: Mapping[str, float], seconds: float
 ) -> ReferenceProfile:
     """The reference in bins. A label is counted where it is known only: that it is late is no drift."""
     features: list[FeatureBins] = []
@@ -67,11 +81,14 @@ def profile_of(
             known = _known(each.reference)
             values, codes = values[known], blocks[known]
         if values.size:
-            (bins,) = describe({key_of(each): values}, blocks=codes)
+            (bins,) = describe({key_of(each): values}, blocks=codes, window_seconds=seconds or 1.0)
             features.append(msgspec.structs.replace(bins, importance=importance.get(each.name, 0.0)))
+    inputs = {key_of(p): _coded(p.reference) for p in pairs if p.role == "input"}
+    repeated = repeated_rows(inputs, np.unique(blocks, return_inverse=True)[1].astype(np.int64))
     return ReferenceProfile(
         features=tuple(features),
         rows=int(blocks.size),
+        duplicates=0.0 if repeated is None else float(repeated.mean()),
         since=_START,
         until=_START,
         expected_loss=0.0,
@@ -127,21 +144,16 @@ def _coded(column: Column) -> NDArray[Any]:
 
 
 def findings_of(
-    profile: ReferenceProfile, pairs: Sequence[Pair], pieces: Sequence[WindowCounts], blocks: Ints
+    profile: ReferenceProfile, pairs: Sequence[Pair], pieces: Sequence[WindowCounts]
 ) -> tuple[Finding, ...]:
     """What is wrong with the current table's values, by monitoring/data_quality. A label is late, or wrong, but no input."""
     inputs = {key_of(p): p for p in pairs if p.role != "label"}
-    compared = {name: p for name, p in inputs.items() if name != SCORE}
-    then = repeated_rows({n: _coded(p.reference) for n, p in compared.items()}, blocks)
     rows = sum(p.rows for p in pieces)
-    now = repeated_rows({n: _coded(p.current) for n, p in compared.items()}, np.zeros(rows, dtype=np.int64))
-    judged = msgspec.structs.replace(
-        profile,
-        features=tuple(f for f in profile.features if f.name in inputs),
-        duplicates=0.0 if then is None else float(then.mean()),
-    )
+    compared = {name: _coded(p.current) for name, p in inputs.items() if p.role == "input"}
+    repeated = repeated_rows(compared, np.zeros(rows, dtype=np.int64))
+    judged = msgspec.structs.replace(profile, features=tuple(f for f in profile.features if f.name in inputs))
     whole = msgspec.structs.replace(
-        merge(pieces), duplicates=None if now is None else int(now.sum()), absent=(), surplus=()
+        merge(pieces), duplicates=None if repeated is None else int(repeated.sum()), absent=(), surplus=()
     )
     names = {key: p.name for key, p in inputs.items()}
     return tuple(
@@ -151,74 +163,120 @@ def findings_of(
 
 
 def judge(
-    profile: ReferenceProfile, pieces: Sequence[WindowCounts], *, budget: float, smallest: float, timed: bool
+    profile: ReferenceProfile, pieces: Sequence[WindowCounts], *, budget: float, smallest: float, cut: Pieces
 ) -> Judgement:
     """Fold the pieces and judge at the moment when the evidence was largest: at most one false alarm in `budget` comparisons.
 
     If no column moved beyond its margin, the capital after k pieces is k on average, so the chance that it ever passes `pieces x budget` while
     they last is at most 1 / budget.
     """
-    eyes = watch(profile, budget=Budget(windows=ceil(len(pieces) * budget), smallest=smallest))
-    return fold(eyes, pieces, timed=timed)
-
-
-def fold(eyes: Watch, pieces: Iterable[WindowCounts], *, timed: bool) -> Judgement:
-    """Take in all pieces. An alarm is one at any piece, as the budget counts it."""
-    limit = float(np.log(eyes.threshold)) / _LN10
-    state = eyes.begin()
-    best: tuple[WatchState, float] | None = None
-    best_answers: tuple[WatchState, float] | None = None
-    since: datetime | None = None
-    course: list[Moment] = []
-    seen: list[WindowCounts] = []
+    allowed = Budget(windows=ceil(len(pieces) * budget), smallest=smallest)
+    bets = Bets(watch(profile, budget=allowed, together=cut.together), timed=bool(cut.starts))
     for each in pieces:
-        state = eyes.step(state, each.counts)
-        seen.append(each)
-        inputs, answers = evidence_of(eyes, state)
-        course.append(Moment(at=each.since if timed else None, rows=each.rows, inputs=inputs, prediction=answers))
-        if best is None or inputs > best[1]:
-            best = (state, inputs)
-        if answers is not None and (best_answers is None or answers > best_answers[1]):
-            best_answers = (state, answers)
-        if since is None and timed and max(inputs, FLOOR if answers is None else answers) > limit:
-            since = each.since
-    whole = merge(seen)
-    drifts: dict[str, FeatureDrift] = {}
-    judged: list[Judged] = []
-    for is_answers, top in ((False, best), (True, best_answers)):
-        if top is None:
-            continue
-        found = report(eyes, top[0], [whole])
-        side = found.prediction if is_answers else found.inputs
-        drifts |= {f.feature: f for f in side.features}
-        judged.append(Judged(alarm=top[1] > limit, evidence=top[1], threshold=limit))
-    return Judgement(
-        inputs=judged[0],
-        prediction=judged[1] if len(judged) > 1 else None,
-        drifts=drifts,
-        counts=whole.counts,
-        course=tuple(course),
-        since=since,
-    )
+        bets.take(each)
+    return bets.best([merge(pieces)] if cut.together else pieces)
 
 
-def evidence_of(eyes: Watch, state: WatchState) -> tuple[float, float | None]:
-    """log10 of the capital held against the inputs, and against the predictions if there are any."""
-    inputs = max(log_evidence(eyes.inputs.bets, state.inputs) / _LN10, FLOOR)
-    if eyes.prediction is None or state.prediction is None:
-        return inputs, None
-    return inputs, max(log_evidence(eyes.prediction.bets, state.prediction) / _LN10, FLOOR)
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """The evidence after a piece: log10 of the capital against the inputs, and against the predictions if there are any."""
+
+    state: WatchState
+    at: datetime
+    inputs: float
+    answers: float | None
 
 
-def columns_of(profile: ReferenceProfile, pairs: Sequence[Pair], judgement: Judgement) -> tuple[ColumnReport, ...]:
+class Bets:
+    """The fold over pieces, one `take` at a time; everything it keeps follows from the pieces in their order."""
+
+    def __init__(self, eyes: Watch, *, timed: bool) -> None:
+        self._eyes = eyes
+        self._timed = timed
+        self._limits = (log10(eyes.threshold), log10(eyes.prediction_threshold))
+        nothing = _Seen(eyes.begin(), _START, FLOOR, FLOOR if eyes.prediction is not None else None)
+        self._now = self._top = self._top_answers = nothing
+        self._first: datetime | None = None
+        self._standing: dict[bool, datetime] = {}
+        self.course: list[Moment] = []
+
+    def take(self, piece: WindowCounts) -> None:
+        """Bet on one more piece."""
+        state = self._eyes.step(self._now.state, piece.counts, at=piece.since)
+        found = report(self._eyes, state, ())
+        answers = found.prediction.evidence if self._now.answers is not None else None
+        self._now = _Seen(state, piece.since, found.inputs.evidence, answers)
+        self.course.append(
+            Moment(
+                at=piece.since if self._timed else None, rows=piece.rows, inputs=self._now.inputs, prediction=answers
+            )
+        )
+        if self._now.inputs > self._top.inputs:
+            self._top = self._now
+        if answers is not None and answers > _or_floor(self._top_answers.answers):
+            self._top_answers = self._now
+        for is_answers, evidence in ((False, self._now.inputs), (True, _or_floor(answers))):
+            limit = self._limits[is_answers]
+            if evidence > limit:
+                self._first = self._first or piece.since
+                self._standing.setdefault(is_answers, piece.since)
+            elif evidence < limit - RESOLVE_BELOW:
+                self._standing.pop(is_answers, None)
+
+    def best(self, shown: Sequence[WindowCounts]) -> Judgement:
+        """The judgement at the moment when the evidence was largest: for a table that is judged once. shown: what distances are measured on."""
+        alarms = (self._top.inputs > self._limits[0], _or_floor(self._top_answers.answers) > self._limits[1])
+        return self._judgement(self._top, self._top_answers, shown, alarms=alarms, since=self._first)
+
+    def now(self, shown: Sequence[WindowCounts]) -> Judgement:
+        """The judgement as of now: an alarm stands until its evidence has fallen two powers of ten below the threshold."""
+        alarms = (False in self._standing, True in self._standing)
+        since = min(self._standing.values(), default=None)
+        return self._judgement(self._now, self._now, shown, alarms=alarms, since=since)
+
+    def _judgement(
+        self,
+        inputs: _Seen,
+        answers: _Seen,
+        shown: Sequence[WindowCounts],
+        *,
+        alarms: tuple[bool, bool],
+        since: datetime | None,
+    ) -> Judgement:
+        drifts: dict[str, FeatureDrift] = {}
+        for side, state, limit in (
+            (self._eyes.inputs, inputs.state.inputs, self._eyes.threshold),
+            (self._eyes.prediction, answers.state.prediction, self._eyes.prediction_threshold),
+        ):
+            if side is not None and state is not None:
+                found = report_of(side.features, side.bets, state, shown, threshold=limit, table=side.table)
+                drifts |= {f.feature: f for f in found.features}
+        said = None
+        if answers.answers is not None:
+            said = Judged(alarm=alarms[1], evidence=answers.answers, threshold=self._limits[1])
+        return Judgement(
+            inputs=Judged(alarm=alarms[0], evidence=inputs.inputs, threshold=self._limits[0]),
+            prediction=said,
+            drifts=drifts,
+            counts=merge(shown).counts,
+            course=tuple(self.course),
+            since=since if self._timed else None,
+        )
+
+
+def _or_floor(evidence: float | None) -> float:
+    return FLOOR if evidence is None else evidence
+
+
+def columns_of(profile: ReferenceProfile, columns: Sequence[Watched], judgement: Judgement) -> tuple[ColumnReport, ...]:
     """A report of each column: named causes first, then by evidence."""
     bins = {f.name: f for f in profile.features}
     found: list[ColumnReport] = []
-    for each in pairs:
-        feature, drift = bins.get(key_of(each)), judgement.drifts.get(key_of(each))
+    for each in columns:
+        feature, drift = bins.get(each.key), judgement.drifts.get(each.key)
         if feature is None or drift is None:
             continue
-        side = judgement.prediction if each.role == "prediction" else judgement.inputs
+        side = judgement.prediction if each.key == SCORE else judgement.inputs
         now = judgement.counts[feature.name]
         found.append(
             ColumnReport(
@@ -232,6 +290,12 @@ def columns_of(profile: ReferenceProfile, pairs: Sequence[Pair], judgement: Judg
                 margin=drift.margin,
                 psi=drift.psi,
                 psi_noise=drift.psi_noise,
+                js=drift.js,
+                js_noise=drift.js_noise,
+                ks=drift.ks,
+                ks_noise=drift.ks_noise,
+                wasserstein=drift.wasserstein,
+                wasserstein_noise=drift.wasserstein_noise,
                 importance=feature.importance,
                 cuts=feature.cuts,
                 categories=feature.categories,

@@ -4,10 +4,11 @@ Reading a table is table.py, judging what moved is judging.py. Called by compare
 """
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Literal
 
+import msgspec
 import numpy as np
 
 from noria.domain.comparison import Role
@@ -18,8 +19,7 @@ from noria.monitor.table import Column, Table
 _ROW_NUMBER_ROWS = 20
 
 
-@dataclass(frozen=True)
-class Roles:
+class Roles(msgspec.Struct, frozen=True):
     """Which column is what, by name. columns: compare only these inputs; ignore: never these."""
 
     prediction: str | None = None
@@ -35,12 +35,13 @@ class Roles:
 
 @dataclass(frozen=True, eq=False)
 class Pair:
-    """One column of both tables, of one kind."""
+    """One column of both tables, of one kind. alone: a prediction with no inputs beside it, which is then judged as they would be."""
 
     name: str
     role: Role
     reference: Column
     current: Column
+    alone: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,6 +135,8 @@ def pair(reference: Table, current: Table, roles: Roles) -> Pairing:
             cause="; ".join(notes)[:300] or f"the reference has {', '.join(map(repr, list(reference.columns)[:8]))}",
             remedy="name inputs with columns=, or hand in tables of the same columns",
         )
+    if {p.role for p in pairs} == {"prediction"}:
+        pairs = [replace(pairs[0], alone=True)]
     return Pairing(pairs=tuple(pairs), findings=tuple(findings), notes=tuple(notes))
 
 

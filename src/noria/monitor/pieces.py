@@ -6,6 +6,7 @@ Pure positions and lengths; what is counted in the pieces is compare.py. Called 
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,18 +32,20 @@ _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 
 @dataclass(frozen=True, eq=False)
 class Pieces:
-    """Which piece each row belongs to. reference: shape (n,), codes 0..; current: shape (m,), codes 0.. in the order in which they are judged.
+    """Which piece each row belongs to.
 
+    reference: shape (n,), codes, or when the row's window began. current: shape (m,), codes 0.. in the order in which they are judged.
     starts: the beginning of each piece of the current table where there is a time, else empty. seconds: length of a window of time, 0 without.
-    by: what a window of the reference is, for people.
+    by: what a piece of the reference is, for people. together: whether the current pieces are dealt from one stretch, and share its wobble.
     """
 
-    reference: Ints
+    reference: NDArray[Any]
     current: Ints
     count: int
     starts: tuple[datetime, ...]
     seconds: float
     by: str
+    together: bool
 
 
 def window_seconds(window: str | float | timedelta) -> float:
@@ -108,36 +111,53 @@ def cut_by_order(reference: int, current: int, *, ordered: bool, seed: int) -> P
         starts=(),
         seconds=0.0,
         by=by,
+        together=True,
     )
+
+
+def reference_blocks(
+    times: NDArray[np.datetime64] | None, rows: int, *, window: float | None, ordered: bool
+) -> tuple[NDArray[Any], float, str]:
+    """Pieces of a reference alone: codes, seconds of a window (0 without a time), and what a piece is. Windows begin at whole multiples of UTC."""
+    if times is None:
+        plain = cut_by_order(rows, 1, ordered=ordered, seed=0)
+        return plain.reference, 0.0, plain.by
+    seconds = max(1.0, float(round(window or _suitable(times, times))))
+    blocks = _windows(times, seconds, origin=np.datetime64(0, "us"))
+    if np.unique(blocks).size < _FEW_WINDOWS:
+        stretches, by = _stretches(times)
+        return stretches, seconds, by
+    return blocks, seconds, f"windows of {length_words(seconds)}"
 
 
 def cut_by_time(
     reference: NDArray[np.datetime64], current: NDArray[np.datetime64], *, window: float | None, seed: int
 ) -> Pieces:
-    """By time: both tables in windows of one length, counted from the first row of each; few windows are dealt out further.
+    """By time: both tables in windows of one length and one phase, that of the reference's first row; few windows are dealt out further.
 
     reference, current: shape (n,), (m,), no NaT. window: seconds; None chooses the longest of day, hour and minute of which the reference has 14.
     """
     seconds = window or _suitable(reference, current)
-    codes, _ = _windows(reference, seconds)
+    blocks: NDArray[Any] = _windows(reference, seconds, origin=reference.min())
     by = f"windows of {length_words(seconds)}"
-    if codes.max() + 1 < _FEW_WINDOWS:
-        codes, by = _stretches(reference)
+    if np.unique(blocks).size < _FEW_WINDOWS:
+        blocks, by = _stretches(reference)
     stretch = max(1.0, np.ceil(_span(current) / seconds / LONGEST))
-    mine, starts = _windows(current, seconds * stretch)
-    parts = int(np.ceil(PIECES / len(starts)))
+    starts, mine = np.unique(_windows(current, seconds * stretch, origin=reference.min()), return_inverse=True)
+    parts = int(np.ceil(PIECES / starts.size))
     order = np.random.default_rng(seed).permutation(current.size)
     dealt = np.empty(current.size, dtype=np.int64)
     dealt[order] = np.arange(current.size) % parts
-    _, pieces = np.unique(mine * parts + dealt, return_inverse=True)
-    found = np.unique(mine * parts + dealt) // parts
+    found, pieces = np.unique(mine * parts + dealt, return_inverse=True)
+    begun = starts.astype("datetime64[us]").tolist()
     return Pieces(
-        reference=codes,
+        reference=blocks,
         current=pieces.astype(np.int64),
-        count=int(pieces.max()) + 1,
-        starts=tuple(starts[int(i)] for i in found),
+        count=int(found.size),
+        starts=tuple(begun[int(i)].replace(tzinfo=UTC) for i in found // parts),
         seconds=seconds,
         by=by,
+        together=parts > 1,
     )
 
 
@@ -175,14 +195,13 @@ def _suitable(reference: NDArray[np.datetime64], current: NDArray[np.datetime64]
     return max(have, 1.0)
 
 
-def _windows(times: NDArray[np.datetime64], seconds: float) -> tuple[Ints, list[datetime]]:
-    """Codes of the windows that hold rows, and when each begins. A last window that is less than half full in time joins the one before."""
-    first = times.min()
-    since = (times - first) / np.timedelta64(1, "s")
-    codes = (since // seconds).astype(np.int64)
-    last = int(codes.max())
-    if last > 0 and float(since.max()) - last * seconds < seconds / 2:
+def _windows(times: NDArray[np.datetime64], seconds: float, *, origin: np.datetime64) -> NDArray[np.datetime64]:
+    """When the window of each row begins. A first or last window that is less than half full in time joins its neighbour."""
+    since = (times - origin) / np.timedelta64(1, "s")
+    codes = np.floor(since / seconds).astype(np.int64)
+    first, last = int(codes.min()), int(codes.max())
+    if last > first and (first + 1) * seconds - float(since.min()) < seconds / 2:
+        codes[codes == first] = first = first + 1
+    if last > first and float(since.max()) - last * seconds < seconds / 2:
         codes[codes == last] = last - 1
-    found, compact = np.unique(codes, return_inverse=True)
-    start = first.astype("datetime64[us]").item().replace(tzinfo=UTC)
-    return compact.astype(np.int64), [start + timedelta(seconds=float(c) * seconds) for c in found]
+    return np.asarray(origin + (codes * seconds * 1e6).astype("timedelta64[us]"))
