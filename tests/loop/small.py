@@ -159,14 +159,20 @@ class Life:
     def live(self, days: range, *, label: Callable[[datetime, float], float] = lambda _, value: value) -> "Life":
         """Ask for the orders of each day, hand in the labels known at its end, strike the clock. label: what is told of (known_at, value)."""
         for day in days:
-            ids = self.ask(day)
-            self._waiting = [*getattr(self, "_waiting", []), *self._labels(day, ids, label)]
-            self.clock.advance(max(moment(day + 1) - self.clock.now(), timedelta()))
-            now = self.clock.now()
-            self.workspace.predictions.add_labels(self.recipe.deployment, [x for x in self._waiting if x.at <= now])
-            self._waiting = [x for x in self._waiting if x.at > now]
+            self.live_without_a_look(day, label=label)
             self.loop.tick()
         return self
+
+    def live_without_a_look(
+        self, day: int, *, label: Callable[[datetime, float], float] = lambda _, value: value
+    ) -> None:
+        """A day as in `live`, up to the stroke of the clock at its end."""
+        ids = self.ask(day)
+        self._waiting = [*getattr(self, "_waiting", []), *self._labels(day, ids, label)]
+        self.clock.advance(max(moment(day + 1) - self.clock.now(), timedelta()))
+        now = self.clock.now()
+        self.workspace.predictions.add_labels(self.recipe.deployment, [x for x in self._waiting if x.at <= now])
+        self._waiting = [x for x in self._waiting if x.at > now]
 
     def _labels(
         self, day: int, ids: Sequence[str], label: Callable[[datetime, float], float]
