@@ -1,4 +1,4 @@
-"""An OTLP collector as far as a test needs one: takes POST /v1/traces over HTTP and reads it with OpenTelemetry's own protobuf classes."""
+"""An OTLP collector as far as a test needs one: takes POST /v1/traces and /v1/metrics over HTTP, read with OpenTelemetry's own protobuf classes."""
 
 import contextlib
 import gzip
@@ -9,13 +9,29 @@ from typing import Any
 
 
 class Collector:
-    """What was received. spans: in order; headers: of the last request."""
+    """What was received. spans: in order; headers: of the last request. metrics: of the last one of them, by name; took: how many were taken."""
 
     def __init__(self) -> None:
         self.url = ""
         self.spans: list[Any] = []
         self.resources: list[dict[str, Any]] = []
         self.headers: dict[str, str] = {}
+        self.metrics: dict[str, Any] = {}
+        self.metrics_resource: dict[str, Any] = {}
+        self.took = 0
+        self.is_away = False
+
+    def received_metrics(self, headers: dict[str, str], body: bytes) -> bytes:
+        from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+            ExportMetricsServiceRequest,
+            ExportMetricsServiceResponse,
+        )
+
+        (group,) = ExportMetricsServiceRequest.FromString(body).resource_metrics
+        self.metrics_resource = attributes_of(group.resource)
+        self.metrics = {metric.name: metric for scope in group.scope_metrics for metric in scope.metrics}
+        self.took += 1
+        return ExportMetricsServiceResponse().SerializeToString()
 
     def received(self, headers: dict[str, str], body: bytes) -> bytes:
         from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
@@ -46,9 +62,11 @@ def collecting() -> Iterator[Collector]:
             body = self.rfile.read(int(self.headers["content-length"]))
             if self.headers.get("content-encoding") == "gzip":
                 body = gzip.decompress(body)
-            known = self.path == "/v1/traces"
-            said = collector.received({k.lower(): v for k, v in self.headers.items()}, body) if known else b""
-            self.send_response(200 if known else 404)
+            takes = {"/v1/traces": collector.received, "/v1/metrics": collector.received_metrics}.get(self.path)
+            status = 503 if collector.is_away else 404 if takes is None else 200
+            headers = {k.lower(): v for k, v in self.headers.items()}
+            said = takes(headers, body) if takes is not None and status == 200 else b""
+            self.send_response(status)
             self.send_header("content-type", "application/x-protobuf")
             self.send_header("content-length", str(len(said)))
             self.end_headers()

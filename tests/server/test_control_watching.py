@@ -50,7 +50,7 @@ def test_alerts_that_stand_and_alerts_that_were_are_counted(lived) -> None:
     opened, resolved = life.all(e.AlertOpened), life.all(e.AlertResolved)
 
     assert opened, "this world makes alerts"
-    assert before["noria_events_total"] == {}
+    assert set(before["noria_events_total"].values()) == {0}
     assert sum(found["noria_alerts_opened_total"].values()) == len(opened)
     assert sum(found["noria_alerts_open"].values()) == len(opened) - len(resolved)
     assert sum(found["noria_events_total"].values()) == life.workspace.ledger.head().seq
@@ -80,7 +80,7 @@ def test_an_emptied_workspace_is_counted_anew() -> None:
         told.families(life.workspace.ledger)
         life.workspace.reset()
 
-        assert samples(told.families(life.workspace.ledger))["noria_events_total"] == {}
+        assert set(samples(told.families(life.workspace.ledger))["noria_events_total"].values()) == {0}
         assert life.workspace.looks.all() == []
 
 

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from noria.errors import SettingInvalid
-from noria.server.inference.tracing import is_wanted
+from noria.server.otel import is_wanted
 from tests.peers.otlp_collector import attributes_of, collecting
 from tests.peers.prometheus import SCRAPE_S, scraping
 from tests.serving.worker_factory import a_home, a_worker, eventually, flights, request_of

@@ -79,7 +79,9 @@ async def _serve(
     from noria.server.control.changes import Streams
     from noria.server.control.front import front
     from noria.server.control.listener import Listener
+    from noria.server.control.measuring import Measurements
     from noria.server.control.webhooks import deliverer_of
+    from noria.server.otlp_metrics import open_pusher
 
     if not is_loopback(host) and not key:
         raise SettingInvalid(
@@ -89,6 +91,8 @@ async def _serve(
         )
     port = claim(host, port)
     hooks, streams, alerting = deliverer_of(workspace), Streams(), Alerting(workspace)
+    measurements = Measurements(workspace)
+    pusher = open_pusher(measurements.families, service="noria")
     control = create_app(
         workspace,
         key=key,
@@ -97,6 +101,7 @@ async def _serve(
         streams=streams,
         hooks=hooks,
         courier=alerting.courier,
+        measurements=measurements,
     )
     gatekeeper = Gatekeeper(Keyring(key), loopback=is_loopback(host))
     app = front(workspace, control, gatekeeper, default_root=artifact_root, hooks=hooks)
@@ -121,6 +126,8 @@ async def _serve(
     finally:
         alerting.stop()
         hooks.stop()
+        if pusher is not None:
+            pusher.close()
 
 
 def claim(host: str, port: int) -> int:

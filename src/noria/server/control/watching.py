@@ -6,6 +6,7 @@ Families are made anew at each scrape, so what is over has no series left: no ve
 from collections import Counter
 from collections.abc import Sequence
 from threading import Lock
+from typing import get_args
 
 from noria.app.workspace import Workspace
 from noria.domain import events as e
@@ -21,6 +22,8 @@ MOST_FEATURES = 50
 AT_ONCE = 5_000
 QUANTILES = ("0.5", "0.9", "0.99")
 
+KINDS = tuple(each.__name__ for each in get_args(e.AnyEvent))
+
 Samples = list[tuple[Labels, float | Histogram]]
 
 
@@ -33,7 +36,9 @@ class Told:
 
     def _forget(self) -> None:
         self._seq = 0
-        self._kinds: Counter[str] = Counter()
+        self._kinds: Counter[str] = Counter(
+            dict.fromkeys(KINDS, 0)
+        )  # from 0, so that the first of a kind is an increase
         self._open: dict[AlertId, Alert] = {}
         self._opened: Counter[tuple[str, ...]] = Counter()
         self._champions: dict[str, tuple[int, float]] = {}

@@ -9,7 +9,7 @@ from bisect import bisect_left
 from collections.abc import Callable
 from math import inf
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event, Lock, Thread
 from time import time
 from typing import Any
 
@@ -98,6 +98,7 @@ class Metrics:
         self._log = self._slots(["log"], len(_LOG))
         self._generations: dict[str, Numbers] = {}
         self._publish: Callable[[], None] = lambda: None
+        self._publishing = Lock()
         self._stop = Event()
         self._thread: Thread | None = None
 
@@ -154,6 +155,10 @@ class Metrics:
         """Where the state of the ring, the board and the gate is read: at each scrape, and where others answer for this process twice a second."""
 
         def publish() -> None:
+            with self._publishing:  # a scrape, the next process's and a collector's ask from threads of their own
+                _publish()
+
+        def _publish() -> None:
             status = ring()
             self._in_flight[0], self._in_flight[1] = gate.requests, gate.bytes
             self._ring[0], self._ring[1] = status.depth, status.capacity

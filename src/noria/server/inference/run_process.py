@@ -20,7 +20,8 @@ from noria.server.inference.metrics import Metrics
 from noria.server.inference.run_options import Options
 from noria.server.inference.run_server import serve_http
 from noria.server.inference.shared_metrics import Shared
-from noria.server.inference.tracing import open_tracer
+from noria.server.inference.tracing import SERVICE, open_tracer
+from noria.server.otlp_metrics import open_pusher
 from noria.serving.record import WhenFull
 from noria.serving.recording import parse
 
@@ -73,6 +74,8 @@ def run_process(options: Options, *, keys: Keys) -> None:
             tracer=tracer,
         )
 
+    # One process answers for all of a worker, so one sends.
+    pusher = open_pusher(metrics.families, service=SERVICE) if options.slot == 0 else None
     worker.start()
     # What is loaded now stays: the collector need not look at it again, and records waiting to be written are no garbage.
     gc.collect()
@@ -83,6 +86,8 @@ def run_process(options: Options, *, keys: Keys) -> None:
     finally:
         worker.close()
         metrics.close()
+        if pusher is not None:
+            pusher.close()
         if tracer is not None:
             tracer.close()
 

@@ -5,7 +5,6 @@ while it is off. Called by app.
 """
 
 import os
-import socket
 from collections.abc import Mapping
 from functools import partial
 from time import perf_counter_ns, time_ns
@@ -13,42 +12,14 @@ from typing import TYPE_CHECKING
 
 from noria import __version__
 from noria.domain.deployment import Variant
-from noria.errors import ExtraMissing, SettingInvalid
 from noria.server.inference.codec import Headers
+from noria.server.otel import is_wanted, packages_missing, resource
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.trace import Span
 
-ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
-PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
-SPOKEN = "http/protobuf"
 SERVICE = "noria-worker"
-
-
-def is_wanted(environ: Mapping[str, str]) -> bool:
-    """Whether spans shall be sent. Raises SettingInvalid for an exporter or a protocol that is not spoken.
-
-    >>> is_wanted({}), is_wanted({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"}), is_wanted({"OTEL_TRACES_EXPORTER": "otlp"})
-    (False, True, True)
-    """
-    if environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
-        return False
-    exporter = environ.get("OTEL_TRACES_EXPORTER", "").strip().lower()
-    if exporter == "none" or (not exporter and not any(environ.get(name) for name in ENDPOINTS)):
-        return False
-    if exporter not in ("", "otlp"):
-        raise SettingInvalid(
-            f"OTEL_TRACES_EXPORTER is {exporter!r}", remedy="export OTEL_TRACES_EXPORTER=otlp, or none"
-        )
-    protocol = next((environ[name].strip() for name in PROTOCOLS if environ.get(name)), SPOKEN)
-    if protocol != SPOKEN:
-        raise SettingInvalid(
-            f"OTEL_EXPORTER_OTLP_PROTOCOL is {protocol!r}",
-            cause=f"a worker speaks {SPOKEN} only",
-            remedy=f"export OTEL_EXPORTER_OTLP_PROTOCOL={SPOKEN}, on port 4318 of most collectors",
-        )
-    return True
 
 
 def open_tracer() -> "Tracer | None":
@@ -60,18 +31,13 @@ def open_tracer() -> "Tracer | None":
         return None
     try:
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-        from opentelemetry.sdk.resources import SERVICE_INSTANCE_ID, SERVICE_NAME, SERVICE_VERSION, Resource
         from opentelemetry.sdk.trace import TracerProvider
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
     except ModuleNotFoundError as exc:
-        raise ExtraMissing(
-            "sending spans needs the package 'opentelemetry-exporter-otlp-proto-http'",
-            cause="the environment names a collector (OTEL_...)",
-            remedy="pip install 'noria[otel]', or export OTEL_TRACES_EXPORTER=none",
-        ) from exc
-    own = {SERVICE_NAME: os.environ.get("OTEL_SERVICE_NAME") or SERVICE, SERVICE_VERSION: __version__}
-    resource = Resource.create(own | {SERVICE_INSTANCE_ID: f"{socket.gethostname()}:{os.getpid()}"})
-    provider = TracerProvider(resource=resource, shutdown_on_exit=False)  # the sampler is what OTEL_TRACES_SAMPLER says
+        raise packages_missing("traces") from exc
+    provider = TracerProvider(
+        resource=resource(SERVICE), shutdown_on_exit=False
+    )  # the sampler is what OTEL_TRACES_SAMPLER says
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     return Tracer(provider)
 
