@@ -65,6 +65,15 @@ def test_groups_are_compared_and_the_broken_word_is_named(capsys: pytest.Capture
 
 
 @pytest.mark.usefixtures("inside")
+def test_a_change_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["errors", NAME, "--causes", "--since", "2026-03-12", "--against", "2026-03-01"]) == 0
+    told = capsys.readouterr().out
+
+    assert "the mean loss did not surely change" in told
+    assert "because the inputs moved" in told
+
+
+@pytest.mark.usefixtures("inside")
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

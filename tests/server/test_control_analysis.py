@@ -49,6 +49,17 @@ def test_groups_are_compared(client: TestClient) -> None:
     assert read["span"]["since"].startswith("2026-03-02")
 
 
+def test_a_change_is_split(client: TestClient) -> None:
+    read = client.get(
+        f"{PATH}/causes", params={"since": "2026-03-13T00:00:00Z", "against": "2026-03-01T00:00:00Z"}
+    ).json()
+
+    told = read["diagnosis"]
+    assert told["measure"] == "loss"
+    assert told["change"]["value"] == pytest.approx(told["inputs"]["value"] + told["meaning"]["value"])
+    assert {c["feature"] for c in told["causes"]} == {"shop", "price"}
+
+
 @pytest.mark.parametrize(
     ("path", "status", "said"),
     [
@@ -56,6 +67,7 @@ def test_groups_are_compared(client: TestClient) -> None:
         (f"{PATH}/errors?by=anger", 400, ""),
         (f"{PATH}/groups?by=shoe", 404, "no column 'shoe'"),
         (f"{PATH}/groups", 400, ""),
+        (f"{PATH}/causes?since=2026-03-20T00:00:00Z", 400, "four days"),
         (f"{PATH}/errors?until=2026-02-01T00:00:00Z", 400, "has a label"),
     ],
 )

@@ -186,6 +186,7 @@ def read(
     until: datetime | None = None,
     number: int | None = None,
     labelled: bool = False,
+    days: float = DAYS,
     most: int = MOST_ROWS,
 ) -> Logged:
     """The log of one version as arrays, thinned evenly to `most` rows. labelled: only rows with a label. Raises NotFound, ExtraMissing."""
@@ -196,7 +197,7 @@ def read(
     version = _version(workspace, deployment, number)
     now = workspace.clock.now()
     until = until or _end(workspace, deployment, now)
-    since = since or until - timedelta(days=DAYS)
+    since = since or until - timedelta(days=days)
     if since >= until:
         raise InputInvalid(f"{since.isoformat()} is not before {until.isoformat()}", remedy="say --since and --until")
     frame = pl.DataFrame(workspace.predictions.joined(deployment, known_by=now, since=since, until=until))

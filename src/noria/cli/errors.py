@@ -23,7 +23,7 @@ def configure(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--by",
         default="loss",
-        help="what groups are compared by: loss, excess (above what the scores expected), error (wrong side), over, under",
+        help="what groups are compared by: loss, excess (above what the scores expected), error (wrong side), over, under; with --causes also answer",
     )
     command.add_argument("--task", choices=("binary", "multiclass", "regression"), help="default: told by the values")
     command.add_argument(
@@ -36,6 +36,14 @@ def configure(command: argparse.ArgumentParser) -> None:
         "--groups",
         metavar="COLUMN",
         help="instead: how the groups of this input are treated; COLUMN+COLUMN crosses them",
+    )
+    command.add_argument(
+        "--causes",
+        action="store_true",
+        help="instead: why the errors changed since the stretch before (default now: the newest 14 days)",
+    )
+    command.add_argument(
+        "--against", metavar="DAY", help="with --causes: the stretch before begins here (default: 4 times as long)"
     )
     command.add_argument(
         "--allowed", type=float, default=0.1, help="with --groups: gap of a rate that is no matter (default 0.1)"
@@ -60,6 +68,12 @@ def run(options: argparse.Namespace) -> int:
                 workspace, options.deployment, by=options.groups, allowed=options.allowed, **scored
             )
             return _told(groups, show.print_groups, as_object=options.json)
+        if options.causes:
+            from noria.app.causes import analyse_causes
+
+            against = day(options.against, "--against")
+            causes = analyse_causes(workspace, options.deployment, by=options.by, against=against, **scored)
+            return _told(causes, show.print_causes, as_object=options.json)
         errors = analysis.analyse_errors(
             workspace, options.deployment, by=options.by, ways=options.ways, limit=options.limit, **scored
         )

@@ -8,6 +8,7 @@ from noria.domain.interval import Interval
 
 if TYPE_CHECKING:
     from noria.app.analysis import ErrorAnalysis, GroupAnalysis, Span
+    from noria.app.causes import CauseAnalysis
     from noria.domain.fairness import Gap
     from noria.monitoring.errors import Confusion, ErrorReport, Residuals
     from noria.monitoring.slices import SliceSearch
@@ -183,3 +184,35 @@ def _verdict(gap: "Gap") -> str:
     return (
         f"{told}too few rows to tell (some {gap.rows_needed:,})" if gap.rows_needed else f"{told}too few rows to tell"
     )
+
+
+def print_causes(found: "CauseAnalysis") -> None:
+    """The verdict, its two parts, then the inputs."""
+    told, out = found.diagnosis, console()
+    out.print(
+        f"before: {found.before.since:%Y-%m-%d} to {found.before.until:%Y-%m-%d}, {found.before.used:,} rows; now:"
+    )
+    print_span(found.now)
+    out.print(f"[bold]{told.verdict}[/bold]")
+    rows = [
+        ["before", interval(told.before)],
+        ["now", interval(told.now)],
+        ["change", interval(told.change)],
+        ["because the inputs moved", interval(told.inputs)],
+        ["because they mean something else", interval(told.meaning)],
+    ]
+    table([f"mean {told.measure}", ""], rows)
+    causes = [
+        [
+            "yes" if c.sure else "no",
+            c.feature,
+            f"{c.part.value:+.4g} [{c.part.low:+.4g}, {c.part.high:+.4g}]",
+            f"{c.shift:.1%} of {c.margin:.1%}" + (" !" if c.moved else ""),
+            "-" if c.importance is None else f"{c.importance:.0%}",
+            c.where,
+        ]
+        for c in told.causes[:12]
+    ]
+    table(["sure", "input", "accounts for", "moved, of its margin", "importance", "most where"], causes)
+    for note in told.notes:
+        out.print(f"note: {note}")

@@ -247,6 +247,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/deployments/{name}/causes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * ReadCauses
+         * @description Why the errors, or the answers, changed: because the inputs moved (which of them), or because the same inputs mean something else now.
+         */
+        get: operations["ApiV1DeploymentsNameCausesReadCauses"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/deployments/{name}/errors": {
         parameters: {
             query?: never;
@@ -384,6 +404,26 @@ export interface paths {
          * @description Realised quality of the answers by month, from the log and the labels that have arrived by now. Kept for half a minute.
          */
         get: operations["ApiV1DeploymentsNameQualityReadQuality"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/deployments/{name}/watch": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * ReadWatch
+         * @description How the champion was watched: the evidence for drift window by window, each feature beside its reference, the newest look.
+         */
+        get: operations["ApiV1DeploymentsNameWatchReadWatch"];
         put?: never;
         post?: never;
         delete?: never;
@@ -826,6 +866,12 @@ export interface components {
             intact: boolean;
             rows: number;
         };
+        /** Bin */
+        Bin: {
+            name: string;
+            now: number;
+            reference: number;
+        };
         /** Break */
         Break: {
             problem: string;
@@ -858,6 +904,24 @@ export interface components {
             tolerance: number;
             /** @default 0.2 */
             weight: number;
+        };
+        /** Cause */
+        Cause: {
+            feature: string;
+            importance: number | null;
+            margin: number;
+            moved: boolean;
+            part: components["schemas"]["Interval"];
+            sentence: string;
+            shift: number;
+            sure: boolean;
+            where: string;
+        };
+        /** CauseAnalysis */
+        CauseAnalysis: {
+            before: components["schemas"]["Span"];
+            diagnosis: components["schemas"]["Diagnosis"];
+            now: components["schemas"]["Span"];
         };
         /** CodeVersion */
         CodeVersion: {
@@ -975,6 +1039,33 @@ export interface components {
             /** Format: date-time */
             updated_at: string;
             variants: components["schemas"]["Variant"][];
+        };
+        /** Diagnosis */
+        Diagnosis: {
+            before: components["schemas"]["Interval"];
+            causes: components["schemas"]["Cause"][];
+            change: components["schemas"]["Interval"];
+            inputs: components["schemas"]["Interval"];
+            meaning: components["schemas"]["Interval"];
+            measure: string;
+            /** @default [] */
+            notes: string[];
+            now: components["schemas"]["Interval"];
+            overlap: number;
+            verdict: string;
+        };
+        /** DriftReport */
+        DriftReport: {
+            alarm: boolean;
+            /** Format: date-time */
+            at: string;
+            deployment: string;
+            evidence: number;
+            /** @default [] */
+            features: components["schemas"]["FeatureDrift"][];
+            number: number;
+            rows: number;
+            threshold: number;
         };
         /** Environment */
         Environment: {
@@ -1104,6 +1195,29 @@ export interface components {
             too_small: {
                 [key: string]: number;
             };
+        };
+        /** FeatureDrift */
+        FeatureDrift: {
+            /** @default false */
+            blamed: boolean;
+            evidence: number;
+            feature: string;
+            /** @default 0 */
+            js: number;
+            /** @default 0 */
+            js_noise: number;
+            /** @default 0 */
+            ks: number;
+            /** @default 0 */
+            ks_noise: number;
+            margin: number;
+            psi: number;
+            /** @default 0 */
+            psi_noise: number;
+            /** @default 0 */
+            shift: number;
+            wasserstein: number | null;
+            wasserstein_noise: number | null;
         };
         /** Feedback */
         Feedback: {
@@ -1318,6 +1432,13 @@ export interface components {
             /** @default [] */
             waiting: string[];
         };
+        /** LabelState */
+        LabelState: {
+            answers: number;
+            /** @default [] */
+            delay_s: number[];
+            labelled: number;
+        };
         /** LabelsAside */
         LabelsAside: {
             aside: components["schemas"]["GroundTruth"][];
@@ -1327,6 +1448,21 @@ export interface components {
         /** LabelsIn */
         LabelsIn: {
             labels: components["schemas"]["LabelIn"][];
+        };
+        /** Look */
+        Look: {
+            /** Format: date-time */
+            at: string;
+            deployment: string;
+            findings: {
+                [key: string]: number;
+            };
+            inputs: components["schemas"]["DriftReport"];
+            labels: components["schemas"]["LabelState"] | null;
+            number: number;
+            prediction: components["schemas"]["DriftReport"];
+            quality: components["schemas"]["QualityState"];
+            windows: number;
         };
         /** MetricPoint */
         MetricPoint: {
@@ -1380,6 +1516,16 @@ export interface components {
             /** Format: date-time */
             updated_at: string;
             versions: components["schemas"]["VersionRow"][];
+        };
+        /** Moment */
+        Moment: {
+            inputs: number;
+            prediction: number;
+            rows: number;
+            /** Format: date-time */
+            since: string;
+            /** Format: date-time */
+            until: string;
         };
         /** MonthFigures */
         MonthFigures: {
@@ -1457,6 +1603,17 @@ export interface components {
             months: components["schemas"]["MonthFigures"][];
             simulated_until: string | null;
             step: string;
+        };
+        /** QualityState */
+        QualityState: {
+            alarm: boolean;
+            bias: number;
+            evidence: number;
+            excess: number | null;
+            excess_high: number | null;
+            excess_low: number | null;
+            rows: number;
+            threshold: number;
         };
         /** QualityView */
         QualityView: {
@@ -1804,6 +1961,44 @@ export interface components {
             run_id: string | null;
             version: string;
             version_reason: string;
+        };
+        /** WatchStory */
+        WatchStory: {
+            /** @default false */
+            alarm_inputs: boolean;
+            /** @default false */
+            alarm_prediction: boolean;
+            /** Format: date-time */
+            as_of: string;
+            /** @default  */
+            budget: string;
+            deployment: string;
+            features: components["schemas"]["WatchedFeature"][];
+            look: components["schemas"]["Look"] | null;
+            moments: components["schemas"]["Moment"][];
+            /** @default  */
+            note: string;
+            number: number;
+            /** @default 0 */
+            recent: number;
+            /** @default 0 */
+            reference_rows: number;
+            reference_since: string | null;
+            reference_until: string | null;
+            /** @default 0 */
+            threshold_inputs: number;
+            /** @default 0 */
+            threshold_prediction: number;
+            /** @default 0 */
+            window_seconds: number;
+        };
+        /** WatchedFeature */
+        WatchedFeature: {
+            bins: components["schemas"]["Bin"][];
+            drift: components["schemas"]["FeatureDrift"] | null;
+            importance: number | null;
+            kind: string;
+            name: string;
         };
         /** WebhookIn */
         WebhookIn: {
@@ -2320,6 +2515,56 @@ export interface operations {
             };
         };
     };
+    ApiV1DeploymentsNameCausesReadCauses: {
+        parameters: {
+            query?: {
+                /** @description Now begins here; default: 14 days. */
+                since?: string | null;
+                /** @description Answers asked for before this moment; default: now. */
+                until?: string | null;
+                /** @description Before begins here and ends where now begins; default: 4 times as long. */
+                against?: string | null;
+                /** @description Of this version; default: the champion. */
+                version?: number | null;
+                by?: "loss" | "excess" | "error" | "over" | "under" | "answer";
+                task?: "binary" | "multiclass" | "regression" | null;
+                /** @description Scores from here on are positive answers. */
+                threshold?: number;
+            };
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CauseAnalysis"];
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
     ApiV1DeploymentsNameErrorsReadErrors: {
         parameters: {
             query?: {
@@ -2638,6 +2883,43 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["QualityView"];
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
+    ApiV1DeploymentsNameWatchReadWatch: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WatchStory"];
                 };
             };
             /** @description Bad request syntax or unsupported method */

@@ -1,4 +1,7 @@
-"""What is wrong with a deployment's answers, over HTTP: its errors, how it treats groups. The figures are app/analysis's. Called by app.py."""
+"""What is wrong with a deployment's answers, over HTTP: its errors, how it treats groups, why it changed. The figures are those of app/.
+
+Called by app.py.
+"""
 
 from datetime import UTC, datetime
 from typing import Annotated, Literal
@@ -8,6 +11,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, QueryParameter
 
 from noria.app import analysis
+from noria.app.causes import CauseAnalysis, Changed, analyse_causes
 from noria.app.workspace import Workspace
 from noria.monitoring.errors import Task
 
@@ -71,6 +75,35 @@ def read_groups(
         task=task,
         threshold=threshold,
         allowed=allowed,
+    )
+
+
+@get("/api/v1/deployments/{name:str}/causes", sync_to_thread=True, tags=["deployments"])
+def read_causes(
+    workspace: NamedDependency[Workspace],
+    name: FromPath[str],
+    since: Annotated[datetime | None, QueryParameter(description="Now begins here; default: 14 days.")] = None,
+    until: Until = None,
+    against: Annotated[
+        datetime | None,
+        QueryParameter(description="Before begins here and ends where now begins; default: 4 times as long."),
+    ] = None,
+    version: Version = None,
+    by: FromQuery[Changed] = "loss",
+    task: FromQuery[Task | None] = None,
+    threshold: Threshold = 0.5,
+) -> CauseAnalysis:
+    """Why the errors, or the answers, changed: because the inputs moved (which of them), or because the same inputs mean something else now."""
+    return analyse_causes(
+        workspace,
+        name,
+        since=_aware(since),
+        until=_aware(until),
+        against=_aware(against),
+        number=version,
+        by=by,
+        task=task,
+        threshold=threshold,
     )
 
 
