@@ -24,21 +24,25 @@ from typing import Any
 
 import numpy as np
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # two threads of a busy machine wait for each other
 sys.path.insert(0, str(Path(__file__).resolve().parent / "clients"))
 
+import monitoring_broken
 import monitoring_models
 import monitoring_stream
 import monitoring_tally as tally
 import monitoring_watch as noria
 
 from noria.testing.streams import Stream, joined
-from noria.testing.streams_catalogue import CONCEPTS, INPUTS, PROOF_SEEDS, Scenario
+from noria.testing.streams_catalogue import CONCEPTS, FAULTS, INPUTS, PROOF_SEEDS, BrokenScenario, Scenario
 
 HERE = Path(__file__).resolve().parent
 CLIENTS = {
     "inputs": ("evidently", "nannyml", "alibi", "river"),
     "errors": ("nannyml", "alibi", "river"),
+    "faults": ("evidently", "nannyml"),
 }
+CATALOGUE: dict[str, tuple[Any, ...]] = {"inputs": INPUTS, "concepts": CONCEPTS, "faults": FAULTS}
 TIMEOUT_S = 900
 
 
@@ -56,41 +60,63 @@ def main() -> None:
         "seeds": [options.first_seed, options.first_seed + options.seeds - 1],
     }
     for what in options.what.split(","):
-        catalogue = {"inputs": INPUTS, "concepts": CONCEPTS}[what]
-        chosen = [s for s in catalogue if not options.only or s.name in options.only.split(",")]
-        judge = on_inputs if what == "inputs" else on_concepts
+        chosen = [s for s in CATALOGUE[what] if not options.only or s.name in options.only.split(",")]
+        judge = {"inputs": on_inputs, "concepts": on_concepts, "faults": on_faults}[what]
         document[what] = []
         for scenario in chosen:
-            found = judge(scenario, options)
+            found = [summed(row) for row in judge(scenario, options)]
             document[what] += found
             for row in found:
                 print(as_row(row), file=sys.stderr, flush=True)
-    text = json.dumps(document, indent=1)
-    print(text)
-    if options.out:
-        Path(options.out).write_text(text + "\n", encoding="utf-8")
+            if options.out:  # after each scenario: what is slow may be stopped
+                _keep(Path(options.out), {**document, what: found}, options)
+    print(json.dumps(document, indent=1))
+
+
+def _keep(path: Path, document: dict[str, Any], options: Any) -> None:
+    """Write the results beside what the file has already: other scenarios, other rules and, unless --fresh, other seeds of the same."""
+    before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    for what in CATALOGUE:
+        held = {(row["scenario"], row["rule"]): row for row in before.get(what, [])}
+        for row in document.get(what, []):
+            key = (row["scenario"], row["rule"])
+            earlier = {} if options.fresh or key not in held else held[key]["runs"]
+            held[key] = summed({**row, "runs": {**earlier, **row["runs"]}})
+        document[what] = sorted(held.values(), key=lambda row: _order(what, row))
+    path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+
+
+def _order(what: str, row: dict[str, Any]) -> tuple[int, bool, str]:
+    names = [s.name for s in CATALOGUE[what]]
+    return names.index(row["scenario"]), not row["rule"].startswith("Noria"), row["rule"]
 
 
 def on_inputs(scenario: Scenario, options: Any) -> list[dict[str, Any]]:
     """Noria on every seed, then the peers on the first few."""
-    begun, said, right, named = time.process_time(), [], 0, 0
-    for seed in range(options.first_seed, options.first_seed + options.seeds):
-        stream = scenario.stream(seed)
-        answer = noria.drift(stream, scenario.at)
-        said.append(answer.flags)
-        drifted = set(stream.changes[0].columns) | {"prediction"}
-        named += len(answer.blamed)
-        right += sum(name in drifted for name in answer.blamed) if stream.changes[0].columns else len(answer.blamed)
     stream = scenario.stream(0)
     facts = {"scenario": scenario.name, "about": scenario.about, "rows": stream.rows}
-    own = {**facts, "rule": "Noria", **tally.of_windows(said, at=scenario.at, rows=stream.rows)}
-    own["cpu_s_per_window"] = round((time.process_time() - begun) / (options.seeds * stream.windows), 5)
-    own["blamed_rightly"] = tally.share(right, named)
-    return [own, *peers_on_inputs(scenario, facts, options)]
+    own = [noria_on_inputs(scenario, facts, options)] if "noria" in options.who else []
+    return own + peers_on_inputs(scenario, facts, options)
+
+
+def noria_on_inputs(scenario: Scenario, facts: dict[str, Any], options: Any) -> dict[str, Any]:
+    runs = {}
+    for seed in _seeds(options):
+        begun, stream = time.process_time(), scenario.stream(seed)
+        answer = noria.drift(stream, scenario.at)
+        drifted = {*(stream.changes[0].columns or answer.blamed), "prediction"}
+        runs[str(seed)] = {
+            **tally.run_of_windows(answer.flags, at=scenario.at, rows=facts["rows"]),
+            "blamed": len(answer.blamed),
+            "rightly": sum(name in drifted for name in answer.blamed),
+            "cpu_s": round((time.process_time() - begun) / stream.windows, 5),
+        }
+    return {**facts, "rule": "Noria", "per": 1000, "runs": runs}
 
 
 def peers_on_inputs(scenario: Scenario, facts: dict[str, Any], options: Any) -> list[dict[str, Any]]:
-    if not options.peers_root:
+    peers = _peers(options, "inputs")
+    if not peers:
         return []
     folder = Path(tempfile.mkdtemp(prefix="noria-proof-"))
     try:
@@ -100,27 +126,25 @@ def peers_on_inputs(scenario: Scenario, facts: dict[str, Any], options: Any) -> 
         for seed in range(options.first_seed, options.first_seed + options.peer_seeds):
             places.append(folder / str(seed))
             places[-1].mkdir()
-            _write(scenario.stream(seed), places[-1], stop)
+            _write(scenario.stream(seed), places[-1], range(skip, stop))
         found = []
-        for peer in _peers(options, "inputs"):
+        for peer in peers:
             answers = ask(peer, places, {"what": "inputs", "skip": skip}, options)
-            found += [
-                {**facts, "rule": rule, **problem}
-                if problem
-                else {
-                    **facts,
-                    "rule": rule,
-                    **tally.of_windows([a["flags"] for a in rows], at=scenario.at - skip, rows=facts["rows"]),
-                    "cpu_s_per_window": _cpu(rows),
+            for rule, rows, problem in answers:
+                runs = {
+                    Path(row["folder"]).name: {
+                        **tally.run_of_windows(row["flags"], at=scenario.at - skip, rows=facts["rows"]),
+                        "cpu_s": round(row["cpu_s"] / max(1, len(row["flags"])), 5),
+                    }
+                    for row in rows
                 }
-                for rule, rows, problem in answers
-            ]
+                found.append({**facts, "rule": rule, "per": 1000, "runs": runs, **problem})
         return found
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _write(stream: Stream, folder: Path, stop: int) -> None:
+def _write(stream: Stream, folder: Path, windows: range) -> None:
     history = stream.history()
     monitoring_stream.save(
         folder / "reference.npz",
@@ -129,7 +153,7 @@ def _write(stream: Stream, folder: Path, stop: int) -> None:
         labels=history.labels,
         window=history.window,
     )
-    current = joined([stream.window(i) for i in range(stop)])
+    current = joined([stream.window(i) for i in windows])
     monitoring_stream.save(
         folder / "current.npz",
         current.columns,
@@ -139,51 +163,68 @@ def _write(stream: Stream, folder: Path, stop: int) -> None:
     )
 
 
-def _cpu(rows: list[dict[str, Any]]) -> float:
-    return round(sum(r["cpu_s"] for r in rows) / max(1, sum(len(r.get("flags", ())) for r in rows)), 5)
-
-
 def on_concepts(scenario: Scenario, options: Any) -> list[dict[str, Any]]:
     """A model that learnt the first half of the reference, frozen; Noria on its labelled days, everybody on its errors."""
     folder = Path(tempfile.mkdtemp(prefix="noria-proof-"))
     facts = {"scenario": scenario.name, "about": scenario.about, "matters": scenario.stream(0).changes[0].matters}
     try:
-        runs = [
-            monitoring_models.run(scenario.stream(seed), scenario.at)
-            for seed in range(options.first_seed, options.first_seed + options.seeds)
-        ]
-        clean, total = [r.clean for r in runs], [len(r.errors) for r in runs]
+        runs = {str(seed): monitoring_models.run(scenario.stream(seed), scenario.at) for seed in _seeds(options)}
         facts["error"] = [
-            round(float(np.mean([r.error_before for r in runs])), 3),
-            round(float(np.mean([r.error_after for r in runs])), 3),
+            round(float(np.mean([r.error_before for r in runs.values()])), 3),
+            round(float(np.mean([r.error_after for r in runs.values()])), 3),
         ]
+        said = monitoring_models.own_rules(list(runs.values())) if "noria" in options.who else {}
+        peers = _peers(options, "errors")
+        folders = [monitoring_models.write(run, folder / seed) for seed, run in runs.items()] if peers else []
+        problems = {}
+        for peer in peers:
+            for rule, rows, problem in ask(peer, folders, {"what": "errors", "skip": 0}, options):
+                said[rule] = [monitoring_models.places(run, row) for run, row in zip(runs.values(), rows, strict=False)]
+                problems[rule] = problem
         found = []
-        for rule, places in monitoring_models.own_rules(runs).items():
-            found.append({**facts, "rule": rule, **tally.of_labels(places, clean=clean, total=total)})
-        if options.peers_root:
-            few = runs[: options.peer_label_seeds]
-            folders = [monitoring_models.write(run, folder / str(i)) for i, run in enumerate(few)]
-            for peer in _peers(options, "errors"):
-                for rule, rows, problem in ask(peer, folders, {"what": "errors", "skip": 0}, options):
-                    alarms = (
-                        []
-                        if problem
-                        else [monitoring_models.places(run, row) for run, row in zip(few, rows, strict=True)]
-                    )
-                    found.append(
-                        {
-                            **facts,
-                            "rule": rule,
-                            **(problem or tally.of_labels(alarms, clean=clean[: len(few)], total=total[: len(few)])),
-                        }
-                    )
+        for rule, answers in said.items():
+            told = {
+                seed: tally.run_of_labels(places, clean=run.clean)
+                for (seed, run), places in zip(runs.items(), answers, strict=False)
+            }
+            found.append({**facts, "rule": rule, "per": 10_000, "runs": told, **problems.get(rule, {})})
         return found
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def on_faults(scenario: BrokenScenario, options: Any) -> list[dict[str, Any]]:
+    """Data quality on pipes that break: days with a finding before the fault, and whether the fault's first day has one."""
+    pipes = {str(seed): scenario.pipe(seed) for seed in _seeds(options)}
+    facts, found = {"scenario": scenario.name, "rows": next(iter(pipes.values())).stream.rows, "per": 1000}, []
+
+    def told(flags: list[int], at: int) -> dict[str, Any]:
+        return tally.run_of_windows(flags, at=at, rows=facts["rows"])
+
+    if "noria" in options.who:
+        said = {seed: monitoring_broken.noria(pipe) for seed, pipe in pipes.items()}
+        runs = {seed: {**told(flags, scenario.at), "kinds": kinds} for seed, (flags, kinds) in said.items()}
+        found.append({**facts, "rule": "Noria", "runs": runs})
+    folder = Path(tempfile.mkdtemp(prefix="noria-proof-"))
+    try:
+        peers, skip = _peers(options, "faults"), max(0, scenario.at - options.peer_clean)
+        few = list(pipes.items())[: options.peer_seeds] if peers else []
+        places = [monitoring_broken.write(pipe, folder / seed, first=skip, last=scenario.at) for seed, pipe in few]
+        for peer in peers:
+            for rule, rows, problem in ask(peer, places, {"what": "faults"}, options):
+                runs = {Path(row["folder"]).name: told(row["flags"], scenario.at - skip) for row in rows}
+                found.append({**facts, "rule": rule, "runs": runs, **problem})
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return found
+
+
+def _seeds(options: Any) -> range:
+    return range(options.first_seed, options.first_seed + options.seeds)
+
+
 def _peers(options: Any, what: str) -> list[str]:
-    return [p for p in CLIENTS[what] if p in options.peers.split(",")]
+    return [p for p in CLIENTS[what] if p in options.who.split(",")] if options.peers_root else []
 
 
 def ask(
@@ -205,34 +246,43 @@ def ask(
     return [(rule, [line for line in lines if line["rule"] == rule], {}) for rule in rules]
 
 
+def summed(row: dict[str, Any]) -> dict[str, Any]:
+    """A row with what its runs come to."""
+    if not row["runs"]:
+        return row
+    found = {**row, **tally.over(row["runs"], per=row["per"])}
+    if any("blamed" in run for run in row["runs"].values()):
+        named, right = (sum(run[what] for run in row["runs"].values()) for what in ("blamed", "rightly"))
+        found["blamed_rightly"] = tally.share(right, named)
+    return found
+
+
 def as_row(row: dict[str, Any]) -> str:
     """One line of the table."""
-    if "problem" in row:
-        return f"| {row['scenario']} | {row['rule']} | {row['problem']} |"
-    if "clean_labels" in row:
-        rate, delay = f"{row['false_alarms_per_10000_labels']:g}", tally.shown_delay(row["delay_labels"])
-    else:
-        rate, delay = f"{row['false_alarms_per_1000_windows']:g}", tally.shown_delay(row["delay_rows"])
-    return f"| {row['scenario']} | {row['rule']} | {rate} | {tally.shown(row['streams_with_false_alarm'])} | {tally.shown(row['found'])} | {delay} |"
+    if not row["runs"]:
+        return f"| {row['scenario']} | {row['rule']} | {row.get('problem')} |"
+    alarmed, found = tally.shown(row["streams_with_false_alarm"]), tally.shown(row["found"])
+    rate = f"{row['false_alarms']} of {row['clean']:,}"
+    return f"| {row['scenario']} | {row['rule']} | {rate} | {alarmed} | {found} | {tally.shown_delay(row['delay'])} |"
 
 
 def _options() -> Any:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--what", default="inputs,concepts")
+    parser.add_argument("--what", default="inputs,concepts,faults")
     parser.add_argument("--only", default="", help="names of scenarios, with commas between")
     parser.add_argument("--quick", action="store_true", help="Noria alone, 3 seeds from 0 on")
     parser.add_argument("--proof", action="store_true", help=f"20 seeds from {PROOF_SEEDS} on")
     parser.add_argument("--seeds", type=int, default=0)
     parser.add_argument("--first-seed", type=int, default=-1)
     parser.add_argument("--peers-root", default="")
-    parser.add_argument("--peers", default="evidently,nannyml,alibi,river")
+    parser.add_argument("--who", default="noria,evidently,nannyml,alibi,river")
     parser.add_argument("--peer-seeds", type=int, default=2)
-    parser.add_argument("--peer-label-seeds", type=int, default=10)
     parser.add_argument(
         "--peer-clean", type=int, default=20, help="clean windows that a peer judges, the last before the change"
     )
     parser.add_argument("--peer-after", type=int, default=10)
-    parser.add_argument("--out", default="")
+    parser.add_argument("--out", default="", help="a file that keeps results of other runs and seeds too")
+    parser.add_argument("--fresh", action="store_true", help="forget what --out knows of these scenarios and rules")
     options = parser.parse_args()
     options.seeds = options.seeds or (20 if options.proof else 3)
     options.first_seed = options.first_seed if options.first_seed >= 0 else (PROOF_SEEDS if options.proof else 0)

@@ -25,7 +25,7 @@ def judge(folder: Path, options: dict[str, Any]) -> Iterator[tuple[str, dict[str
             [[codes[n].get(str(v), len(codes[n])) for v in rows[n]] if n in codes else rows[n] for n in names], axis=1
         ).astype(np.float32)
 
-    levels = {names.index(n): len(codes[n]) + 1 for n in texts}
+    levels = {names.index(n): None for n in texts}
     detector = TabularDrift(table(everything), p_val=0.05, categories_per_feature=levels or None)
     flags = [
         int(detector.predict(table(w))["data"]["is_drift"])
@@ -43,7 +43,7 @@ def on_errors(folder: Path, options: dict[str, Any]) -> Iterator[tuple[str, dict
         ert=float(options.get("ert", 10_000)),
         window_sizes=[100, 400],
         alternative="greater",
-        n_bootstraps=options.get("bootstraps", 2000),
+        n_bootstraps=options.get("bootstraps", 20_000),
         verbose=False,
     )
     alarms = []

@@ -10,10 +10,14 @@ import numpy as np
 import pandas as pd
 from evidently import DataDefinition, Dataset, Report
 from evidently.metrics import DriftedColumnsCount
+from evidently.presets import DataSummaryPreset
 from monitoring_stream import load, serve, windows
 
 
 def judge(folder: Path, options: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    if options["what"] == "faults":
+        yield from on_faults(folder)
+        return
     columns, beside = load(folder / "reference.npz")
     numbers = [n for n, v in columns.items() if v.dtype != object] + ["prediction"]
     kinds = DataDefinition(numerical_columns=numbers, categorical_columns=[n for n in columns if n not in numbers])
@@ -27,6 +31,24 @@ def judge(folder: Path, options: dict[str, Any]) -> Iterator[tuple[str, dict[str
         some.append(int(found["count"] >= 1))
     yield "Evidently, dataset (half of the columns)", {"flags": half}
     yield "Evidently, any column", {"flags": some}
+
+
+def on_faults(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The summary preset with the tests that it makes of the reference by itself. An exception is counted as having noticed."""
+    columns, _ = load(folder / "reference.npz")
+    reference = Dataset.from_pandas(pd.DataFrame(columns))
+    flags, failed = [], []
+    for place in sorted(folder.glob("day-*.npz")):
+        try:
+            current = Dataset.from_pandas(pd.DataFrame(load(place)[0]))
+            with np.errstate(all="ignore"):
+                tests = Report([DataSummaryPreset()], include_tests=True).run(current, reference).dict()["tests"]
+            wrong = sum(test["status"] in ("FAIL", "ERROR") for test in tests)
+        except Exception:  # noqa: BLE001 - it cannot read the table: nobody overlooks that
+            wrong = -1
+        flags.append(int(wrong != 0))
+        failed.append(wrong)
+    yield "Evidently, summary with tests", {"flags": flags, "failed": failed}
 
 
 serve(judge)

@@ -13,6 +13,7 @@ import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from noria.domain.profile import ReferenceProfile
+from noria.stats.adwin import Adwin
 from noria.testing.streams import Rows, Stream, joined
 
 LEARNT = 0.6
@@ -89,7 +90,7 @@ def _matrix(rows: Rows, codes: dict[str, list[str]]) -> Any:
 
 def own_rules(runs: list[Run]) -> dict[str, list[list[int]]]:
     """What Noria says, as places in each stream of errors: where an alarm begins."""
-    found: dict[str, list[list[int]]] = {}
+    found = {"Noria, change of the error": [_worse(r) for r in runs]}
     if runs[0].profile is not None:
         found["Noria, decay"] = [
             _begins(r, monitoring_watch.decay(r.stream, r.profile, r.current, r.scores).flags)
@@ -97,6 +98,14 @@ def own_rules(runs: list[Run]) -> dict[str, list[list[int]]]:
             if r.profile
         ]
     return found
+
+
+def _worse(run: Run) -> list[int]:
+    """Where the error is said to have risen."""
+    window = Adwin()
+    window.feed(run.held_errors)
+    before = run.held_errors.size
+    return [max(0, change.row - before - 1) for change in window.feed(run.errors) if change.is_worse]
 
 
 def _begins(run: Run, flags: list[int]) -> list[int]:

@@ -31,6 +31,9 @@ def flags(result: Any) -> list[int]:
 
 
 def judge(folder: Path, options: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    if options["what"] == "faults":
+        yield from on_faults(folder)
+        return
     before, after, rows = frames(folder, options)
     # A chunk of a window's size: with fewer than a handful of them in the reference its threshold of three deviations means nothing.
     size = max(1, min(rows, len(before) // 5))
@@ -77,4 +80,33 @@ def _in_windows(chunks: list[int], size: int, rows: int) -> list[int]:
     ]
 
 
+def on_faults(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Missing and unseen values, ranges and number of rows, a day a chunk, defaults. An exception is counted as having noticed."""
+    columns, beside = load(folder / "reference.npz")
+    reference, rows = pd.DataFrame(columns), int((beside["window"] == -1).sum())
+    texts = [n for n, v in columns.items() if v.dtype == object]
+    numbers = [n for n in columns if n not in texts]
+    calculators = [
+        nml.MissingValuesCalculator(column_names=list(columns), chunk_size=rows),
+        nml.UnseenValuesCalculator(column_names=texts, chunk_size=rows),
+        nml.NumericalRangeCalculator(column_names=numbers, chunk_size=rows),
+        nml.SummaryStatsRowCountCalculator(chunk_size=rows),
+    ]
+    for each in calculators:
+        each.fit(reference)
+    flags = []
+    for place in sorted(folder.glob("day-*.npz")):
+        day = pd.DataFrame(load(place)[0])
+        for each in calculators:  # a day is a chunk whatever it holds
+            each.chunker.chunk_size = max(1, len(day))
+        try:
+            flags.append(
+                int(any(any(flags_of) for flags_of in (flags_in(each.calculate(day)) for each in calculators)))
+            )
+        except Exception:  # noqa: BLE001 - it cannot read the table: nobody overlooks that
+            flags.append(1)
+    yield "NannyML, data quality", {"flags": flags}
+
+
+flags_in = flags
 serve(judge)

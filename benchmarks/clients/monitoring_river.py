@@ -38,8 +38,9 @@ def on_errors(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         "KSWIN": lambda: drift.KSWIN(seed=0),
         "DDM": drift.binary.DDM,
         "EDDM": drift.binary.EDDM,
-        "HDDM_A": drift.binary.HDDM_A,
-        "HDDM_W": drift.binary.HDDM_W,
+        "FHDDM": drift.binary.FHDDM,
+        "HDDM_A": drift.binary.HDDMA,
+        "HDDM_W": drift.binary.HDDMW,
     }
     for name, make in makers.items():
         detector, alarms = make(), []

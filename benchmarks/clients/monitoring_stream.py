@@ -18,8 +18,13 @@ Table = dict[str, Any]
 
 def save(path: Path, columns: Table, **arrays: Any) -> None:
     """Write one table."""
-    texts = {f"column:{n}": np.asarray(v, dtype=np.str_) if v.dtype == object else v for n, v in columns.items()}
+    texts = {f"column:{n}": _as_text(v) if v.dtype == object else v for n, v in columns.items()}
     np.savez(path, **texts, **arrays)
+
+
+def _as_text(values: Any) -> Any:
+    """None becomes an empty text, which no stream holds otherwise."""
+    return np.array(["" if v is None else v for v in values.tolist()], dtype=np.str_)
 
 
 def load(path: Path) -> tuple[Table, Table]:
@@ -27,7 +32,9 @@ def load(path: Path) -> tuple[Table, Table]:
     with np.load(path) as file:
         found = {name: file[name] for name in file.files}
     columns = {
-        n[7:]: v.astype(object) if v.dtype.kind == "U" else v for n, v in found.items() if n.startswith("column:")
+        n[7:]: np.where(v == "", None, v.astype(object)) if v.dtype.kind == "U" else v
+        for n, v in found.items()
+        if n.startswith("column:")
     }
     return columns, {n: v for n, v in found.items() if not n.startswith("column:")}
 

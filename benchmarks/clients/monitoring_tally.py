@@ -41,52 +41,46 @@ def delays(values: Sequence[float]) -> dict[str, Any]:
     return found
 
 
-def of_windows(answers: Sequence[Sequence[int]], *, at: int, rows: int) -> dict[str, Any]:
-    """Flags of several streams, a change in place `at` of each. A new alarm is a flag that was down in the window before."""
-    clean, raised, up, alarmed, waited = 0, 0, 0, 0, []
-    for flags in answers:
-        quiet = list(flags[:at])
-        clean += len(quiet)
-        up += sum(quiet)
-        new = sum(1 for i, f in enumerate(quiet) if f and (i == 0 or not quiet[i - 1]))
-        raised += new
-        alarmed += int(new > 0)
-        after = [i for i, f in enumerate(flags[at:]) if f]
-        if after:
-            waited.append(float((after[0] + 1) * rows))
+def run_of_windows(flags: Sequence[int], *, at: int, rows: int) -> dict[str, Any]:
+    """One stream's flags, the change in place `at`. A new alarm is a flag that was down in the window before; delay in rows, None: never."""
+    quiet = list(flags[:at])
+    after = [i for i, f in enumerate(flags[at:]) if f]
     return {
-        "streams": len(answers),
-        "clean_windows": clean,
-        "false_alarms": raised,
-        "false_alarms_per_1000_windows": round(1000 * raised / clean, 2) if clean else None,
-        "windows_in_false_alarm": share(up, clean),
-        "streams_with_false_alarm": share(alarmed, len(answers)),
-        "found": share(len(waited), len(answers)),
-        "delay_rows": delays(waited),
+        "clean": len(quiet),
+        "up": sum(quiet),
+        "false": sum(1 for i, f in enumerate(quiet) if f and (i == 0 or not quiet[i - 1])),
+        "delay": (after[0] + 1) * rows if after else None,
     }
 
 
-def of_labels(answers: Sequence[Sequence[int]], *, clean: Sequence[int], total: Sequence[int]) -> dict[str, Any]:
-    """Alarms as places in streams of labels, of which the first clean[i] are unchanged. Delay in labels."""
-    false, alarmed, waited = 0, 0, []
-    for places, quiet in zip(answers, clean, strict=True):
-        early = sum(1 for p in places if p < quiet)
-        false += early
-        alarmed += int(early > 0)
-        later = [p for p in places if p >= quiet]
-        if later:
-            waited.append(float(later[0] - quiet + 1))
-    labels = sum(clean)
+def run_of_labels(places: Sequence[int], *, clean: int) -> dict[str, Any]:
+    """One stream of labels of which the first `clean` are unchanged, and where alarms began. Delay in labels."""
+    later = [p for p in places if p >= clean]
     return {
-        "streams": len(answers),
-        "clean_labels": labels,
-        "labels_after": sum(total) - labels,
+        "clean": clean,
+        "false": sum(1 for p in places if p < clean),
+        "delay": later[0] - clean + 1 if later else None,
+    }
+
+
+def over(runs: dict[str, dict[str, Any]], *, per: int) -> dict[str, Any]:
+    """Several runs by seed as one row. per: false alarms are told for so many windows, or labels."""
+    each = list(runs.values())
+    clean, false = sum(r["clean"] for r in each), sum(r["false"] for r in each)
+    waited = [float(r["delay"]) for r in each if r["delay"] is not None]
+    found: dict[str, Any] = {
+        "streams": len(each),
+        "clean": clean,
         "false_alarms": false,
-        "false_alarms_per_10000_labels": round(10_000 * false / labels, 3) if labels else None,
-        "streams_with_false_alarm": share(alarmed, len(answers)),
-        "found": share(len(waited), len(answers)),
-        "delay_labels": delays(waited),
+        "per": per,
+        "false_alarms_per": round(per * false / clean, 3) if clean else None,
+        "streams_with_false_alarm": share(sum(r["false"] > 0 for r in each), len(each)),
+        "found": share(len(waited), len(each)),
+        "delay": delays(waited),
     }
+    if each and "up" in each[0]:
+        found["windows_in_false_alarm"] = share(sum(r["up"] for r in each), clean)
+    return found
 
 
 def shown(cell: dict[str, Any]) -> str:

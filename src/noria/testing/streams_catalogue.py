@@ -11,6 +11,7 @@ from typing import Literal
 
 from noria.testing.streams import Change, Kind, Labels, Stream
 from noria.testing.streams_agrawal import Agrawal
+from noria.testing.streams_faults import Broken, Fault, FaultKind
 from noria.testing.streams_weather import Batches, RowMemory, Season, Trend, Weather, Wobble
 from noria.testing.streams_worlds import Hyperplane, Led, Sea, Stagger, Table, World
 
@@ -243,6 +244,48 @@ CONCEPTS = (
     ),
 )
 """Streams in which the model becomes worse, or in which it only looks so."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BrokenScenario:
+    """A name and the pipe of a seed: 40 days of reference, 20 good days that wobble, and from day `at` on one fault."""
+
+    name: str
+    fault: Fault
+    at: int = 20
+
+    def pipe(self, seed: int) -> Broken:
+        """Days of 300 rows with 8 numbers and 3 texts."""
+        stream = Stream(
+            world=Table(width=8, levels=(5, 20, 200), used=6),
+            seed=seed,
+            rows=300,
+            windows=self.at + 5,
+            weather=(Wobble(0.05), Season(7, 0.1)),
+        )
+        return Broken(stream=stream, faults=(replace(self.fault, window=self.at),))
+
+
+def _broken(name: str, kind: FaultKind, size: float, *columns: str) -> BrokenScenario:
+    return BrokenScenario(name=name, fault=Fault(kind=kind, window=0, size=size, columns=columns))
+
+
+FAULTS = (
+    _broken("a number is missing in 20 % of rows", "missing", 0.2, "x1"),
+    _broken("a text is missing in 20 % of rows", "missing", 0.2, "t1"),
+    _broken("a number is missing altogether", "missing", 1.0, "x1"),
+    _broken("a number is stuck at one value", "stuck", 1.0, "x0"),
+    _broken("a number comes in another unit (x 1,000)", "unit", 1000.0, "x2"),
+    _broken("two numbers are swapped", "swapped", 1.0, "x0", "x2"),
+    _broken("10 % of a text's values are new", "unseen", 0.1, "t0"),
+    _broken("5 % of a number are infinite", "infinite", 0.05, "x0"),
+    _broken("a number comes as text", "retyped", 1.0, "x3"),
+    _broken("a column is gone", "gone", 1.0, "t2"),
+    _broken("30 % of rows come twice", "repeated", 0.3),
+    _broken("70 % of rows are lost", "lost", 0.7),
+    _broken("yesterday's rows come again", "replayed", 1.0),
+)
+"""Pipes that break."""
 
 
 def scenario(name: str) -> Scenario:

@@ -6,6 +6,7 @@ Sources: Street and Kim 2001 (SEA); Breiman et al. 1984 (LED); Schlimmer and Gra
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Protocol
 
 import numpy as np
@@ -143,13 +144,20 @@ def _shape(place: int, plain: Floats, *, heavy: bool) -> Floats:
     return np.asarray(np.floor(np.exp(0.5 * plain) * 3))  # small counts: many equal values
 
 
+@lru_cache(maxsize=32)
+def _vocabulary(levels: int) -> tuple[NDArray[Any], Floats]:
+    """The words of a text, and up to which share of rows each reaches: popularity is 1/rank."""
+    share = 1 / np.arange(1, levels + 1)
+    return np.array([f"w{rank}" for rank in range(levels)], dtype=object), np.cumsum(share / share.sum())
+
+
 def _words(rng: np.random.Generator, levels: int, mix: Floats) -> NDArray[Any]:
     """Texts by popularity 1/rank, or 1/(rank from the end) with probability `mix`."""
-    share = 1 / np.arange(1, levels + 1)
-    rank = np.searchsorted(np.cumsum(share / share.sum()), rng.uniform(size=mix.size)).clip(0, levels - 1)
+    words, reach = _vocabulary(levels)
+    rank = np.searchsorted(reach, rng.uniform(size=mix.size)).clip(0, levels - 1)
     if mix.any():
         rank = np.where(rng.uniform(size=mix.size) < mix, levels - 1 - rank, rank)
-    return np.array([f"w{r}" for r in rank.tolist()], dtype=object)
+    return np.asarray(words[rank])
 
 
 @dataclass(frozen=True)
