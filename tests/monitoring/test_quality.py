@@ -8,7 +8,7 @@ import pytest
 from noria.domain.profile import ReferenceProfile
 from noria.errors import InputInvalid
 from noria.monitoring.estimate import estimate, expected_auc
-from noria.monitoring.quality import DayQuality, daily, decay, realised
+from noria.monitoring.quality import DayQuality, daily, decay
 from noria.stats.metrics import auc, log_loss
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -44,39 +44,6 @@ def a_day(i: int, *, excess: float = 0.0, bias: float = 0.0) -> DayQuality:
         loss_noise=0.02,
         rate_noise=0.02,
     )
-
-
-def test_realised_quality_has_intervals_coverage_and_the_median_delay() -> None:
-    rng = np.random.default_rng(1)
-    p, y, at = labelled(rng, 10)
-    y[::10] = np.nan
-    label_at = np.where(np.isnan(y), np.datetime64("NaT"), at + np.timedelta64(7200, "s"))
-
-    found = realised(y, p, at=at, label_at=label_at, since=START, until=START + timedelta(days=8))
-
-    kept = ~np.isnan(y[:2400])
-    assert found.answers == 2400
-    assert found.coverage == pytest.approx(0.9)
-    assert found.median_delay_s == 7200
-    assert found.log_loss is not None
-    assert found.log_loss.value == pytest.approx(log_loss(y[:2400][kept], p[:2400][kept]))
-    assert found.log_loss.low < found.log_loss.value < found.log_loss.high
-    assert found.excess is not None
-    assert found.excess.low < 0 < found.excess.high
-
-
-def test_what_cannot_be_measured_says_why() -> None:
-    nothing = realised([np.nan], [0.5], at=[START], label_at=[None], since=START, until=START + timedelta(days=1))
-    one_day = realised(
-        [0.0, 1.0], [0.5, 0.6], at=[START] * 2, label_at=[START] * 2, since=START, until=START + timedelta(days=1)
-    )
-
-    assert nothing.log_loss is None
-    assert "no label" in nothing.reason
-    assert one_day.labelled == 2
-    assert "two blocks" in one_day.reason
-    with pytest.raises(InputInvalid):
-        realised([0.0], [0.5], at=[3.0], label_at=[3.0], since=START, until=START)
 
 
 def test_a_day_counts_only_when_its_labels_have_settled() -> None:

@@ -1,27 +1,28 @@
-"""Quality of answers whose labels have arrived, and whether the model has decayed: both from arrays of the joined log.
+"""Whether a model has decayed, from labelled answers by day.
 
-Without labels see monitoring/estimate; the bets are stats/decay. Called by loop/stages.
+How good answers were is quality_history.py's, a change of the loss itself concept.py's; the bets are stats/decay. Called by loop/stages.
 
 A hard day raises every model's loss, so decay is not judged by the loss itself but by how far it exceeds what the scores expected of themselves
 (their entropy), and by how far the rate of positives leaves them: both are 0 on average for a calibrated model whatever the day is like.
 What this cannot see: a model that stays honest but ranks worse than a new one would. That takes a challenger: retraining/review.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
 from math import log, log10, sqrt
 
 import msgspec
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from noria.domain.interval import Interval
 from noria.domain.profile import ReferenceProfile
-from noria.errors import EmptySample, InputInvalid
-from noria.stats.checks import Floats, Ints
+from noria.errors import InputInvalid
+from noria.monitoring.labels import moment, moments
+from noria.stats.checks import Floats
 from noria.stats.decay import decay_by_statistic, decay_evidence, start_decay, step_decay
-from noria.stats.intervals import auc_interval, calibration_interval, mean_interval
+from noria.stats.intervals import mean_interval
 from noria.stats.metrics import entropy, row_log_loss
 
 STATISTICS = (
@@ -49,24 +50,6 @@ class DayQuality(msgspec.Struct, frozen=True, kw_only=True):
     rate_noise: float
 
 
-class QualityWindow(msgspec.Struct, frozen=True, kw_only=True):
-    """Realised quality of one version over a stretch of time. coverage: labelled share of its answers; a metric that cannot be computed is None."""
-
-    since: datetime
-    until: datetime
-    answers: int
-    labelled: int
-    coverage: float
-    log_loss: Interval | None
-    auc: Interval | None
-    calibration_error: Interval | None
-    excess: Interval | None
-    """Log loss minus what the scores expected of themselves."""
-    median_delay_s: float | None
-    reason: str = ""
-    """Why a metric is missing."""
-
-
 class Decay(msgspec.Struct, frozen=True, kw_only=True):
     """One look at the labelled days. evidence, threshold: log10. statistic: what speaks most. recent: `loss - expected` over the newest 14 days."""
 
@@ -83,90 +66,6 @@ class Decay(msgspec.Struct, frozen=True, kw_only=True):
     until: str = ""
 
 
-def _times(times: ArrayLike) -> NDArray[np.datetime64]:
-    """Times as datetime64[us] in UTC; a list of aware datetimes is converted."""
-    array = np.asarray(times)
-    if array.dtype.kind == "O":
-        array = np.array(
-            [
-                np.datetime64("NaT")
-                if t is None
-                else np.datetime64(t.replace(tzinfo=None) - (t.utcoffset() or timedelta()))
-                for t in array
-            ]
-        )
-    if array.dtype.kind != "M":
-        raise InputInvalid("times must be datetimes", remedy="hand in datetime64 values or aware datetimes")
-    return array.astype("datetime64[us]")
-
-
-def _naive(moment: datetime) -> np.datetime64:
-    return np.datetime64(moment.replace(tzinfo=None) - (moment.utcoffset() or timedelta()), "us")
-
-
-def realised(
-    labels: ArrayLike,
-    scores: ArrayLike,
-    *,
-    at: ArrayLike,
-    label_at: ArrayLike,
-    since: datetime,
-    until: datetime,
-    seed: int = 0,
-) -> QualityWindow:
-    """Quality of the answers given in since <= at < until, as far as their labels are known, with intervals by day blocks.
-
-    labels: shape (n,), 0, 1 or NaN where none is known; scores: shape (n,); at, label_at: datetime64 or aware datetimes, None where unknown.
-    Too few days or one class only: the metric is None and `reason` says why. Raises InputInvalid.
-    """
-    y, p, asked, known = (
-        np.asarray(labels, dtype=np.float64),
-        np.asarray(scores, dtype=np.float64),
-        _times(at),
-        _times(label_at),
-    )
-    inside = (asked >= _naive(since)) & (asked < _naive(until))
-    have = inside & ~np.isnan(y)
-    answers, labelled = int(inside.sum()), int(have.sum())
-    delay = (known[have] - asked[have]) / np.timedelta64(1, "s")
-    delay = delay[np.isfinite(delay)]
-    found, reasons = _metrics(y[have], p[have], asked[have].astype("datetime64[D]").astype(np.int64), seed=seed)
-    return QualityWindow(
-        since=since,
-        until=until,
-        answers=answers,
-        labelled=labelled,
-        coverage=labelled / answers if answers else 0.0,
-        log_loss=found.get("log_loss"),
-        auc=found.get("auc"),
-        calibration_error=found.get("calibration_error"),
-        excess=found.get("excess"),
-        median_delay_s=float(np.median(delay)) if delay.size else None,
-        reason="; ".join(reasons),
-    )
-
-
-def _metrics(y: Floats, p: Floats, days: Ints, *, seed: int) -> tuple[dict[str, Interval], list[str]]:
-    """The metrics that can be computed, and why the others cannot."""
-    if y.size == 0:
-        return {}, ["no label has arrived yet"]
-    loss = row_log_loss(y, p)
-    measures: dict[str, Callable[[], Interval]] = {
-        "log_loss": lambda: mean_interval(loss, days),
-        "auc": lambda: auc_interval(y, p, days),
-        "calibration_error": lambda: calibration_interval(y, p, days, seed=seed),
-        "excess": lambda: mean_interval(loss - entropy(p), days),
-    }
-    found: dict[str, Interval] = {}
-    reasons: list[str] = []
-    for name, measure in measures.items():
-        try:
-            found[name] = measure()
-        except EmptySample as exc:
-            reasons.append(f"{name}: {exc.problem}")
-    return found, reasons
-
-
 def daily(
     labels: ArrayLike,
     scores: ArrayLike,
@@ -179,10 +78,11 @@ def daily(
     """One DayQuality a UTC day, for days that ended at least `settle_s` before `known_by`, oldest first.
 
     Labels of a bad day often come last (a late flight is labelled late), so a day that is still filling looks better than it was: it is left out
-    until it has settled. Days with fewer than `minimum_rows` labels are left out as well. Arrays as in `realised`.
+    until it has settled. Days with fewer than `minimum_rows` labels are left out as well.
+    labels: shape (n,), 0, 1 or NaN; scores: shape (n,); at: datetime64 or aware datetimes.
     """
-    y, p, asked = np.asarray(labels, dtype=np.float64), np.asarray(scores, dtype=np.float64), _times(at)
-    settled = _naive(known_by - timedelta(seconds=settle_s))
+    y, p, asked = np.asarray(labels, dtype=np.float64), np.asarray(scores, dtype=np.float64), moments(at)
+    settled = moment(known_by - timedelta(seconds=settle_s))
     day = asked.astype("datetime64[D]")
     kept = ~np.isnan(y) & ((day + np.timedelta64(1, "D")).astype("datetime64[us]") <= settled)
     if not kept.any():

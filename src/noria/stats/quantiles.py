@@ -1,5 +1,6 @@
 """Quantiles of the normal, Student and chi-square distributions without SciPy. Called by stats/intervals and stats/sequential."""
 
+from functools import lru_cache
 from math import exp, lgamma, log, sqrt
 from statistics import NormalDist
 
@@ -48,6 +49,7 @@ def incomplete_beta(a: float, b: float, x: float) -> float:
     return front * (fraction - 1.0)
 
 
+@lru_cache(maxsize=4096)
 def student_quantile(probability: float, degrees: float) -> float:
     """Quantile of Student's t with `degrees` > 0 degrees of freedom, by bisection to 1e-10. Raises InputInvalid outside (0, 1).
 
