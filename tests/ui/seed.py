@@ -11,6 +11,7 @@ import random
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import numpy as np
 import onnx
 import polars as pl
@@ -29,9 +30,9 @@ from noria.domain.ledger import Draft, Entry
 from noria.domain.model import AliasMove, Field, ModelVersion, SemanticVersion, Signature
 from noria.domain.policy import TrainingWindow
 from noria.domain.prediction import GroundTruth, PredictionRecord
-from noria.domain.profile import WindowCounts
 from noria.domain.run import Artifact, CodeVersion, Metric, Run
 from noria.packaging.bundle import build
+from tests.ui import seed_watch
 
 NAME = "flight-delay"
 MODEL = "delay"
@@ -423,6 +424,7 @@ def _trained(
         flavors=story.workspace.flavors,
         environment=_environment(),
         created_at=at,
+        profile=story.workspace.blobs.put(msgspec.json.encode(seed_watch.reference(at))),
     )
     packaged = story.tell(
         at + timedelta(minutes=2),
@@ -690,16 +692,7 @@ def _running_canary(story: Story, data: DatasetVersion) -> None:
     asked = _asked(story, at, "the inputs have drifted, and 41,200 labels have arrived since", opened)
     approved = _registered(story, 5, at, cause=asked, data=data, loss=0.4921, champion=0.5047)
     _started(story, 5, 2, at + timedelta(hours=1), approved)
-    counts = WindowCounts(
-        deployment=NAME,
-        number=2,
-        profile=digest_of(b"profile"),
-        since=at,
-        until=at + timedelta(days=1),
-        rows=900,
-        counts={"wind": (1, 2)},
-    )
-    story.workspace.counts.put([counts])
+    seed_watch.watched(story.workspace, NAME, since=datetime(2013, 6, 1, tzinfo=UTC), until=at + timedelta(hours=2))
 
 
 def _predictions(story: Story) -> None:

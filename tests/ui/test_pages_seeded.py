@@ -46,6 +46,14 @@ PAGES = {
         "v2: 75, v4: 3",
         "open-inference",
     ],
+    f"/deployments/{NAME}/watch": [
+        "the inputs drifted",
+        "recent_delay",
+        "moved",
+        "61,204",
+        "Where the errors are",
+        "4 h 0 min",
+    ],
     "/alerts": [
         "recent_delay moved",
         "6.1 %",

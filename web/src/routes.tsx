@@ -24,6 +24,7 @@ export const router = createBrowserRouter([
           { path: "models/:modelName/versions/:versionNumber", lazy: page(() => import("./pages/ModelVersionPage")) },
           { path: "deployments", lazy: page(() => import("./pages/DeploymentsPage")) },
           { path: "deployments/:deploymentName", lazy: page(() => import("./pages/DeploymentPage")) },
+          { path: "deployments/:deploymentName/watch", lazy: page(() => import("./pages/WatchPage")) },
           { path: "alerts", lazy: page(() => import("./pages/AlertsPage")) },
           { path: "why", lazy: page(() => import("./pages/WhyPage")) },
           { path: "why/:predictionId", lazy: page(() => import("./pages/PredictionPage")) },

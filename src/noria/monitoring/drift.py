@@ -18,7 +18,7 @@ import numpy as np
 from noria.domain.alert import DriftReport
 from noria.domain.profile import FeatureBins, ReferenceProfile, WindowCounts
 from noria.errors import BinMismatch, InputInvalid
-from noria.monitoring.drift_report import report_of
+from noria.monitoring.drift_report import FLOOR, LN10, report_of
 from noria.monitoring.profile import SCORE, merge
 from noria.stats.checks import Floats
 from noria.stats.sequential import MARGIN_FLOOR, Panel, State, log_evidence, panel, start, step
@@ -135,6 +135,13 @@ class Watch:
             inputs=inputs,
             prediction=step(self.prediction.bets, state.prediction, answers, threshold=limit, at=moment),
         )
+
+    def evidence(self, state: "WatchState") -> tuple[float, float]:
+        """Evidence so far as powers of ten, for the inputs and for the predictions; 0 where there are none, never below -99."""
+        inputs = log_evidence(self.inputs.bets, state.inputs) if state.inputs.steps else 0.0
+        if self.prediction is None or state.prediction is None or not state.prediction.steps:
+            return max(inputs / LN10, FLOOR), 0.0
+        return max(inputs / LN10, FLOOR), max(log_evidence(self.prediction.bets, state.prediction) / LN10, FLOOR)
 
     def alarms(self, state: "WatchState") -> tuple[bool, bool]:
         """Whether the inputs, and whether the predictions, have drifted beyond their margins."""

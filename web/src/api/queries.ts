@@ -53,6 +53,10 @@ export const useQuality = (name: string) =>
     queryFn: ({ signal }) => get("/api/v1/deployments/{name}/quality", { path: { name }, signal }),
     staleTime: 30_000,
   });
+export const useWatch = (name: string) =>
+  useQuery({ queryKey: ["watch", name], queryFn: ({ signal }) => get("/api/v1/deployments/{name}/watch", { path: { name }, signal }), staleTime: 30_000 });
+export const useErrors = (name: string) =>
+  useQuery({ queryKey: ["errors", name], queryFn: ({ signal }) => get("/api/v1/deployments/{name}/errors", { path: { name }, signal }), staleTime: 60_000, retry: false });
 export const usePredictions = (name: string, limit: number) =>
   useQuery({
     queryKey: ["predictions", name, limit],

@@ -69,7 +69,7 @@ export function LineChart({ title, x, lines, notes = [], time = false, logarithm
         tzDate: (seconds) => UPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
         scales: { x: { time, range: (_, low, high) => span ?? spread(low, high, time) }, y: { distr: logarithmic ? 3 : 1 } },
         axes: [
-          { ...axis, size: 32, ...(xLabel === undefined ? {} : { splits: () => x, values: (_: UPlot, at: number[]) => thinned(at.map(xLabel), width) }) },
+          { ...axis, size: 32, ...(xLabel === undefined ? (time ? { values: dates } : {}) : { splits: () => x, values: (_: UPlot, at: number[]) => thinned(at.map(xLabel), width) }) },
           { ...axis, size: 62, ...(yLabel === undefined ? {} : { values: (_: UPlot, at: number[]) => at.map((v) => (v === null ? "" : yLabel(v))) }) },
         ],
         series: [
@@ -103,6 +103,17 @@ export function LineChart({ title, x, lines, notes = [], time = false, logarithm
   }, [width, height, x, lines, notes, time, logarithmic, scheme, span, xLabel, yLabel]);
 
   return <div ref={both} role="img" aria-label={title} className="chart" style={{ minHeight: height }} />;
+}
+
+const DAY = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", timeZone: "UTC" });
+const MONTH = new Intl.DateTimeFormat("en-GB", { month: "short", year: "numeric", timeZone: "UTC" });
+const MINUTE = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", timeZone: "UTC" });
+
+/** Days as they are read everywhere on these pages (7 Jun), minutes where the ticks are close, months where they are far apart. */
+function dates(_: UPlot, at: number[]): string[] {
+  const apart = (at[1] ?? 0) - (at[0] ?? 0);
+  const form = apart > 0 && apart < 86_400 ? MINUTE : apart > 27 * 86_400 ? MONTH : DAY;
+  return at.map((seconds) => form.format(new Date(seconds * 1000)));
 }
 
 const faded = (color: string, percent: number) => `color-mix(in srgb, ${color} ${percent}%, transparent)`;

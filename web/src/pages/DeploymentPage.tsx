@@ -50,7 +50,7 @@ function Whole({ deployment }: { deployment: DeploymentView }) {
       <Section title="Rollouts" aside={<span className="muted">{deployment.rollouts.length}</span>}>
         <Rollouts of={deployment.rollouts} model={deployment.model} />
       </Section>
-      <Section title="Alerts" aside={<span className="muted">{deployment.alerts.length}</span>}>
+      <Section title="Alerts" aside={<Link to={`/deployments/${encodeURIComponent(deployment.name)}/watch`}>how it is watched</Link>}>
         <Alerts of={deployment.alerts} />
       </Section>
       <Decisions of={deployment.decisions} />

@@ -4,6 +4,7 @@ from litestar import get
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
+from noria.app import watched
 from noria.app.workspace import Workspace
 from noria.domain.deployment import Deployment
 from noria.domain.events import AnyEvent
@@ -76,6 +77,12 @@ def read_quality(
 ) -> QualityView:
     """Realised quality of the answers by month, from the log and the labels that have arrived by now. Kept for half a minute."""
     return quality.of(workspace, find(workspace, name))
+
+
+@get("/api/v1/deployments/{name:str}/watch", sync_to_thread=True, tags=["deployments"])
+def read_watch(workspace: NamedDependency[Workspace], name: FromPath[str]) -> watched.WatchStory:
+    """How the champion was watched: the evidence for drift window by window, each feature beside its reference, the newest look."""
+    return watched.story(workspace, find(workspace, name))
 
 
 def find(workspace: Workspace, name: str) -> Deployment:
