@@ -17,6 +17,7 @@ from noria.errors import InputInvalid
 from noria.monitor.table import Column, Table
 
 _ROW_NUMBER_ROWS = 20
+_FREE_SHARE = 0.9
 
 
 class Roles(msgspec.Struct, frozen=True):
@@ -165,6 +166,8 @@ def _incomparable(then: Column, now: Column, *, named: bool) -> str:
         return "it is empty in both tables"
     if not named and _is_row_number(then) and now.kind == "number":
         return "it looks like a row number (whole, rising, never twice; name it in columns= to compare it)"
+    if not named and _is_free(then) and now.kind == "text":
+        return "it holds another text in nearly every row, an id or free text (name it in columns= to compare it)"
     return ""
 
 
@@ -173,6 +176,13 @@ def _is_row_number(column: Column) -> bool:
     if column.kind != "number" or values.size < _ROW_NUMBER_ROWS or not np.isfinite(values).all():
         return False
     return bool((np.diff(values) > 0).all() and (values == np.floor(values)).all())
+
+
+def _is_free(column: Column) -> bool:
+    if column.kind != "text":
+        return False
+    known = [v for v in column.values.tolist() if v is not None]
+    return len(known) >= _ROW_NUMBER_ROWS and len(set(known)) >= _FREE_SHARE * len(known)
 
 
 def is_sorted_by(pairs: Sequence[Pair]) -> str | None:

@@ -71,8 +71,8 @@ def reasons_of(
         found.append((short, f"Data: {each.summary}."))
     began = f", since {since:%Y-%m-%d %H:%M}" if since else ""
     if answers is not None and answers.alarm:
-        moved = next((c for c in shown if c.role == "prediction"), None)
-        found.append(("predictions moved", f"Predictions moved{began}: {moved.says if moved else ''}."))
+        answer = next((c for c in shown if c.role == "prediction"), None)
+        found.append(("predictions moved", f"Predictions moved{began}: {answer.says if answer else ''}."))
     if inputs.alarm:
         sides = [c for c in shown if c.role != "prediction" or answers is None]
         blamed = [c for c in sides if c.blamed] or sides[:1]
