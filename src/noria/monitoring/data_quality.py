@@ -191,7 +191,10 @@ def _range(feature: FeatureBins) -> str:
 def _allowed(profile: ReferenceProfile, feature: FeatureBins, usual: float, *, place: int, floor: float) -> float:
     """How large a share may become: what is usual, and the margin that drift gives the share left of it."""
     wobble = feature.wobble[place] if len(feature.wobble) >= -place else 0.0
-    return usual + float(margin_of(usual, sum(feature.counts), wobble, windows=profile.windows, floor=floor))
+    rows = sum(feature.counts)
+    margin = float(margin_of(usual, rows, wobble, windows=profile.windows, floor=floor))
+    # What a sample of n rows does not hold at all may still have a share of 8 in n + 1.
+    return usual + max(margin, 8 / (rows + 1))
 
 
 REMEDIES: dict[FindingKind, str] = {
