@@ -136,9 +136,27 @@ def test_a_new_receiver_is_told_of_what_stands_and_not_of_what_was_over_before(w
     world.open(an_alert("a1"), an_alert("a2", causes=("fare",)))
     world.over(an_alert("a1"))
 
+    courier = world.courier(receiver)
+    courier.round()
+    courier.release()
+    world.open(an_alert("a3", causes=("tax",)))
+    world.over(an_alert("a3"))
     world.courier(receiver).round()
 
-    assert ear.heard == ["opened a2"]
+    assert ear.heard == ["opened a2", "opened a3", "resolved a3"]
+
+
+def test_a_receiver_that_was_never_there_hears_of_what_came_and_went_meanwhile(world: World) -> None:
+    ear, receiver = world.ear()
+    ear.failure = AWAY
+    world.write(e.ProjectCreated(project="p", noria_version="1"), "e1")
+    world.courier(receiver).round()
+    world.open(an_alert("a1"))
+    world.over(an_alert("a1"))
+    ear.failure = None
+    world.courier(receiver).round()
+
+    assert ear.heard == ["opened a1", "resolved a1"]
 
 
 def test_what_a_receiver_refuses_for_good_is_set_aside_and_said_aloud(world: World) -> None:

@@ -20,7 +20,7 @@ from msgspec.structs import replace
 
 from noria.app.alerting_receivers import Pulse, Receiver
 from noria.domain.alert import Alert, Notice
-from noria.domain.events import AlertUndelivered
+from noria.domain.events import AlertOpened, AlertUndelivered
 from noria.domain.ids import AlertId, EventId, derive, digest_of, fresh
 from noria.domain.ledger import Cursor, Draft
 from noria.domain.pipeline import JournalEntry, StepTask
@@ -67,6 +67,7 @@ class _Told:
 
     book: Book
     position: int = 0
+    noted: int = 0
     opened: bool = False
     over_before: frozenset[AlertId] = frozenset()
     pending: Notice | None = None
@@ -156,12 +157,11 @@ class Courier:
         pulse = self._pulse
         if pulse is None or self._elapsed() - self._beat_at < pulse.every_s:
             return False
-        try:
-            self._metadata().ledger.head()
-            if not self._lively():
-                return False
-            pulse.heart.beat(at=self._clock.now(), every_s=pulse.every_s)
-        except NoriaError as error:
+        self._metadata().ledger.head()
+        if not self._lively():
+            return False
+        error = _said(lambda: pulse.heart.beat(at=self._clock.now(), every_s=pulse.every_s))
+        if error is not None:
             log.warning("no sign of life could be given: %s", error.headline())
             self._count("pulse", "failed")
             return False
@@ -229,9 +229,8 @@ class Courier:
         ledger = self._metadata().ledger
         cursor = ledger.cursor(cursor_of(receiver.name)).seq
         if not told.opened and cursor == 0:
-            everything = Book.of(ledger.read(limit=1_000_000, kinds=ALERT_KINDS))
-            told.over_before = frozenset(alert.id for alert in everything.alerts() if alert.is_over)
-        told.opened = True
+            cursor = self._meet(receiver, told)
+        told.opened, told.noted = True, cursor
         if cursor >= told.position:
             told.pending = None
         while told.position < cursor:
@@ -245,6 +244,21 @@ class Courier:
                 if len(entries) == PORTION:
                     continue
             told.position = cursor
+
+    def _meet(self, receiver: Receiver, told: _Told) -> int:
+        """A new receiver begins before the oldest alert that stands, and that is noted: from here on it misses nothing. Gives its cursor."""
+        ledger = self._metadata().ledger
+        newest = ledger.head().seq
+        entries = ledger.read(limit=1_000_000, kinds=ALERT_KINDS)
+        book = Book.of(entries)
+        told.over_before = frozenset(alert.id for alert in book.alerts() if alert.is_over)
+        opened = (
+            x.seq for x in entries if isinstance(x.event, AlertOpened) and x.event.alert.id not in told.over_before
+        )
+        begin = next(opened, newest + 1) - 1
+        if begin > 0:
+            ledger.append([], advance=Cursor(name=cursor_of(receiver.name), seq=begin))
+        return begin
 
     def _news_for(self, receiver: Receiver, told: _Told) -> tuple[Notice, int] | None:
         """The next notice that the receiver has to hear, with its place in the ledger; None if there is none."""
@@ -264,29 +278,24 @@ class Courier:
                     return told.pending, entry.seq
             if len(entries) < PORTION:
                 told.position = max(told.position, newest)
-        if told.position - ledger.cursor(cursor_of(receiver.name)).seq > FAR_BEHIND:
+        if told.position - told.noted > FAR_BEHIND or told.over_before:
+            told.over_before = frozenset()
             ledger.append([], advance=Cursor(name=cursor_of(receiver.name), seq=told.position))
+            told.noted = told.position
         return None
 
     def _deliver(self, receiver: Receiver, told: _Told, notice: Notice, seq: int) -> bool:
         """Send one notice and note that it was taken, or set aside. False: the receiver has to wait."""
         drafts = []
-        outcome = "taken"
-        try:
-            receiver.notifier.notify(notice)
-        except RequestInvalid as error:
-            told.refusals += 1
+        error = _said(lambda: receiver.notifier.notify(notice))
+        if error is not None:
+            told.refusals += isinstance(error, RequestInvalid)
             if told.refusals < FEWEST_REFUSALS:
                 return self._ill(receiver, told, error)
             drafts = [self._undelivered(receiver, notice, error)]
-            outcome = "set_aside"
-        except NoriaError as error:
-            return self._ill(receiver, told, error)
-        except Exception as error:  # noqa: BLE001 - a notifier may be somebody else's; whatever it raises, alerts go on
-            return self._ill(receiver, told, StoreUnavailable("it failed", cause=f"{type(error).__name__}: {error}"))
         self._metadata().ledger.append(drafts, advance=Cursor(name=cursor_of(receiver.name), seq=seq))
-        told.pending, told.tries, told.refusals, told.problem = None, 0, 0, ""
-        self._count(receiver.name, outcome)
+        told.pending, told.noted, told.tries, told.refusals, told.problem = None, seq, 0, 0, ""
+        self._count(receiver.name, "set_aside" if drafts else "taken")
         return True
 
     def _ill(self, receiver: Receiver, told: _Told, error: NoriaError) -> bool:
@@ -327,9 +336,8 @@ class Courier:
             if turn <= told.reminders.setdefault(alert.id, turn) or not self._has_lease(receiver, told):
                 continue
             notice = self._again(told, alert, now, identity=derive(alert.id, "reminded", receiver.name, str(turn)))
-            try:
-                receiver.notifier.notify(notice)
-            except NoriaError as error:
+            error = _said(partial(receiver.notifier.notify, notice))
+            if error is not None:
                 self._ill(receiver, told, error)
                 return
             told.reminders[alert.id] = turn
@@ -343,9 +351,9 @@ class Courier:
         standing, now = told.book.standing(), self._clock.now()
         if standing and not self._has_lease(receiver, told):
             return
-        try:
-            notifier.refresh([self._again(told, alert, now, identity=alert.id) for alert in standing], at=now)
-        except NoriaError as error:
+        notices = [self._again(told, alert, now, identity=alert.id) for alert in standing]
+        error = _said(lambda: notifier.refresh(notices, at=now))
+        if error is not None:
             self._ill(receiver, told, error)
             return
         told.refreshed = self._elapsed()
@@ -376,6 +384,17 @@ class Courier:
     def _count(self, receiver: str, outcome: str) -> None:
         if self._telemetry is not None:
             self._telemetry.count("noria_alert_deliveries_total", receiver=receiver, outcome=outcome)
+
+
+def _said(saying: Callable[[], None]) -> NoriaError | None:
+    """Let a notifier say something; what went wrong, if anything did."""
+    try:
+        saying()
+    except NoriaError as error:
+        return error
+    except Exception as error:  # noqa: BLE001 - a notifier may be somebody else's; whatever it raises, alerts go on
+        return StoreUnavailable("the notifier failed", cause=f"{type(error).__name__}: {error}")
+    return None
 
 
 def task_of(receiver: str) -> StepTask:

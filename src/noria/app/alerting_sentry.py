@@ -24,8 +24,10 @@ ACTOR = "noria"
 WHEEL = "wheel"
 """The loop's name as a reader of the ledger (loop/reactor)."""
 SHORTEST = timedelta(seconds=30)
+LONG = ("RetrainRequested", "RunFinished", "BundleBuilt")
+"""Events whose stages train, convert and judge."""
 BUSY = timedelta(hours=6)
-"""While the wheel works on an event (a training, say) no look is taken; after so long that is silence as well."""
+"""While a challenger is trained no look is taken; after so long that is silence as well."""
 
 
 class Sentry:
@@ -54,13 +56,16 @@ class Sentry:
         """Deployments that were not looked at for too long, with their last look (or when this process began, if that was later)."""
         now = self._clock.now()
         metadata = self._metadata()
-        allowed = self._allowed
-        if metadata.ledger.cursor(WHEEL).seq < metadata.ledger.head().seq:
-            allowed = max(allowed, BUSY)
+        allowed = max(self._allowed, BUSY) if self._is_training(metadata) else self._allowed
         looked = {look.deployment: look.at for look in self._looks()}
         names = list(looked) or [d.name for d in metadata.deployments.all()]
         last = {name: max(looked.get(name, self._since), self._since) for name in names}
         return {name: at for name, at in last.items() if now - at > allowed}
+
+    def _is_training(self, metadata: Metadata) -> bool:
+        """Whether the wheel stands before an entry that takes long. Any other that waits is a sign that nothing turns."""
+        ledger = metadata.ledger
+        return bool(ledger.read(after=ledger.cursor(WHEEL).seq, limit=1, kinds=LONG))
 
     def round(self) -> list[Alert]:
         """Open an alert for each deployment that nothing looks at, all in one group; gives those that are new. The next look resolves them."""
