@@ -19,6 +19,7 @@ FindingKind = Literal[
     "silence",
     "skew",
     "damaged",
+    "clock",
     "slice",
     "group",
 ]

@@ -304,6 +304,20 @@ def _duplicates(profile: ReferenceProfile, window: WindowCounts, limits: Limits)
     return [] if found is None else [found]
 
 
+def ahead(name: str, by_s: float, *, deployment: str, at: datetime) -> Finding:
+    """A part of the log with rows of the future: they are counted when their time has come."""
+    return Finding(
+        kind="clock",
+        about=name,
+        value=by_s,
+        unit="seconds",
+        summary=f"the part {name!r} of the prediction log holds answers from {by_s:.0f} s in the future",
+        remedy="set the clocks: of the machine that serves, and of the one that watches",
+        deployment=deployment,
+        until=at,
+    )
+
+
 def damaged(name: str, cause: str, *, deployment: str, at: datetime) -> Finding:
     """A part of the log that cannot be read and was set aside; everything else was counted."""
     return Finding(

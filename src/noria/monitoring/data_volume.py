@@ -24,12 +24,18 @@ WEEK = timedelta(days=7)
 
 
 def check_volume(
-    rows: Sequence[tuple[datetime, int]], *, step_s: int, hours: Sequence[float] = (), weeks: int = 8
+    rows: Sequence[tuple[datetime, int]],
+    *,
+    step_s: int,
+    hours: Sequence[float] = (),
+    weeks: int = 8,
+    first: datetime | None = None,
 ) -> Finding | None:
     """Judge the newest of equally long windows by those before it; None if its rows are usual or too little is known.
 
-    rows: (beginning, rows) in time order, each `step_s` seconds long and over; a window that is not there had no rows. hours: rows an hour of the
-    reference for each hour of the week (ReferenceProfile.hours), used for its shape as long as there are fewer than three weeks of history.
+    rows: (beginning, rows) in time order, each `step_s` seconds long and over; a window that is not there had no rows. first: since when there
+    could have been any (default: the first window). hours: rows an hour of the reference for each hour of the week (ReferenceProfile.hours), used for
+    its shape as long as there are fewer than three weeks of history.
     Compared with the same hour of earlier weeks (three at least), else with the same hour of earlier days (five at least), else with the shape
     of the reference, scaled to the newest day. Raises InputInvalid for windows out of order.
     """
@@ -39,8 +45,7 @@ def check_volume(
         return None
     held = dict(rows)
     newest, now = rows[-1]
-    first = rows[0][0]
-    usual, spread, source = _usual(held, newest, first=first, step_s=step_s, hours=hours, weeks=weeks)
+    usual, spread, source = _usual(held, newest, first=first or rows[0][0], step_s=step_s, hours=hours, weeks=weeks)
     if usual is None or usual < FEWEST:
         return None
     sd = sqrt(max(spread, LEAST_SPREAD) ** 2 + 1 / (usual + 1))
@@ -87,6 +92,14 @@ def _usual(
             scale = sum(held.get(moment, 0) for moment in recent) / shape
             return hours[hour_of_week(newest)] * scale, log(2) / 2, "the reference's hour of the week"
     return None, 0.0, ""
+
+
+def compared(newest: datetime, *, step_s: int, weeks: int = 8) -> list[datetime]:
+    """Beginnings of the windows that `check_volume` compares one with, so that nobody has to read all."""
+    asked = {newest - WEEK * k for k in range(1, weeks + 1)} | {newest - timedelta(days=k) for k in range(1, 8)}
+    if step_s == 3600:
+        asked |= {newest - timedelta(hours=k) for k in range(1, 25)}
+    return sorted(asked)
 
 
 def hour_of_week(moment: datetime) -> int:

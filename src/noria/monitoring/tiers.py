@@ -4,6 +4,7 @@ A tier is kept as long as it is of use (minutes for a week and a day, so that wh
 enough rows to say anything: a deployment that is asked ten times an hour has days. Reading and writing is loop/stages/watch_counts.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
@@ -165,6 +166,18 @@ def stretches(units: Iterable[Unit], *, most_rows: int, apart: int = HOUR) -> li
             groups.append([unit])
             rows = unit.rows
     return groups
+
+
+def finest(windows: Sequence[WindowCounts]) -> list[WindowCounts]:
+    """Of windows of several tiers those that no finer one explains, in time order: minutes where there are some, else hours, else days."""
+    starts = sorted((_start(w), w.step) for w in windows if w.step)
+    kept = []
+    for window in windows:
+        begins = bisect_left(starts, (_start(window), 0))
+        ends = bisect_left(starts, (_start(window) + window.step, 0))
+        if not any(step < window.step for _, step in starts[begins:ends]):
+            kept.append(window)
+    return sorted(kept, key=lambda w: (w.since, w.step))
 
 
 def by_day(rows: Rows) -> dict[int, dict[int, int]]:

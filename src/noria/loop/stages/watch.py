@@ -7,14 +7,17 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from noria.domain import events as e
+from noria.domain.alert import AlertKind
 from noria.domain.deployment import Variant
 from noria.errors import NotFound
 from noria.loop.context import Context, Recipe, Timed
 from noria.loop.stages.watch_alerts import Board, silence_of
 from noria.loop.stages.watch_counts import count_served, drift_of, profile_of
+from noria.loop.stages.watch_findings import findings_of
 from noria.loop.stages.watch_look import look_of
 from noria.loop.stages.watch_quality import decay_of
-from noria.monitoring.alert import broken_inputs
+from noria.monitoring.alert import Report
+from noria.monitoring.data_alert import report_of
 
 CHAMPION_KINDS = ("RolloutPromoted",)
 
@@ -39,18 +42,22 @@ def _look(context: Context, recipe: Recipe, champion: Variant, board: Board) -> 
     counted = count_served(context, recipe, now=now)
     _, profile = profile_of(context, champion.bundle)
     drift = drift_of(context, recipe, champion, profile, since=since)
-    newest = [each for each in counted if each.number == champion.number]
     decay = decay_of(context, recipe, champion, profile, since=since, now=now)
-    broken = broken_inputs(profile, newest[-1]) if newest else None
-    context.on_look(look_of(champion, drift, decay, deployment=recipe.deployment, at=now, broken=broken))
+    findings = findings_of(context, recipe, champion, profile, counted, now=now)
+    context.on_look(look_of(champion, drift, decay, deployment=recipe.deployment, at=now, findings=findings))
+    reports: dict[AlertKind, Report] = {
+        "no_predictions": silence_of(context, recipe, champion, since=since, now=now),
+    }
+    if findings is not None:
+        reports["data_quality"] = report_of(findings)
     return board.judge(
         recipe,
         champion,
         now=now,
         drift=drift,
         decay=decay,
-        broken=broken,
-        reports={"no_predictions": silence_of(context, recipe, champion, since=since, now=now)},
+        broken=None,
+        reports=reports,
     )
 
 

@@ -12,6 +12,7 @@ from noria.monitoring.alert_book import ALERT_KINDS, Book, waking
 from noria.monitoring.alert_drafts import BrokenInput
 from noria.monitoring.drift import Drift
 from noria.monitoring.quality import Decay
+from noria.monitoring.tiers import finest
 
 REMEMBERED = timedelta(days=14)
 """How far back the usual silences of a deployment are looked for."""
@@ -71,7 +72,7 @@ class Board:
 
 def silence_of(context: Context, recipe: Recipe, champion: Variant, *, since: datetime, now: datetime) -> Report:
     """Whether nobody asks this deployment any more."""
-    windows = context.counts.windows(recipe.deployment, champion.number, since=max(since, now - REMEMBERED))
+    windows = finest(context.counts.windows(recipe.deployment, champion.number, since=max(since, now - REMEMBERED)))
     return silence(windows, last=context.counts.latest(recipe.deployment), now=now)
 
 

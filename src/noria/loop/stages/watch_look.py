@@ -1,11 +1,12 @@
 """What a look saw, as the noun that /metrics and dashboards show. It decides nothing: that is monitoring/alert. Called by stages/watch."""
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 
 from noria.domain.deployment import Variant
+from noria.domain.finding import Finding
 from noria.domain.look import Look, QualityState
-from noria.monitoring.alert_drafts import BrokenInput
 from noria.monitoring.drift import Drift
 from noria.monitoring.quality import Decay
 
@@ -17,7 +18,7 @@ def look_of(
     *,
     deployment: str,
     at: datetime,
-    broken: Sequence[BrokenInput] | None = None,
+    findings: Sequence[Finding] | None = None,
 ) -> Look:
     """The numbers of one look, as they were when alerts were decided."""
     recent = decay.recent
@@ -38,5 +39,5 @@ def look_of(
             excess_low=recent.low if recent else None,
             excess_high=recent.high if recent else None,
         ),
-        findings={"missing": len(broken)} if broken is not None else {},
+        findings=dict(Counter(each.kind for each in findings or ())),
     )
