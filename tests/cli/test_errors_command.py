@@ -74,6 +74,17 @@ def test_a_change_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.usefixtures("inside")
+def test_odd_predictions_come_with_reasons(capsys: pytest.CaptureFixture[str]) -> None:
+    given = ["--odd", "--since", "2026-03-12", "--against", "2026-03-01", "--rate", "0.02"]
+
+    assert main(["errors", NAME, *given]) == 0
+    told = capsys.readouterr().out
+
+    assert "predictions have odd inputs" in told
+    assert "by chance" in told
+
+
+@pytest.mark.usefixtures("inside")
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

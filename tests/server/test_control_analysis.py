@@ -60,6 +60,15 @@ def test_a_change_is_split(client: TestClient) -> None:
     assert {c["feature"] for c in told["causes"]} == {"shop", "price"}
 
 
+def test_odd_predictions_are_counted_against_chance(client: TestClient) -> None:
+    asked = {"since": "2026-03-13T00:00:00Z", "against": "2026-03-01T00:00:00Z", "rate": 0.05}
+    read = client.get(f"{PATH}/anomalies", params=asked).json()
+
+    assert read["report"]["rows"] == 640
+    assert read["report"]["flagged"] <= 70  # 32 by chance
+    assert len(read["report"]["oddities"]) <= 20
+
+
 @pytest.mark.parametrize(
     ("path", "status", "said"),
     [
@@ -67,6 +76,7 @@ def test_a_change_is_split(client: TestClient) -> None:
         (f"{PATH}/errors?by=anger", 400, ""),
         (f"{PATH}/groups?by=shoe", 404, "no column 'shoe'"),
         (f"{PATH}/groups", 400, ""),
+        (f"{PATH}/anomalies?since=2026-03-03T00:00:00Z", 400, "too few to know what is ordinary"),
         (f"{PATH}/causes?since=2026-03-20T00:00:00Z", 400, "four days"),
         (f"{PATH}/errors?until=2026-02-01T00:00:00Z", 400, "has a label"),
     ],

@@ -43,7 +43,15 @@ def configure(command: argparse.ArgumentParser) -> None:
         help="instead: why the errors changed since the stretch before (default now: the newest 14 days)",
     )
     command.add_argument(
-        "--against", metavar="DAY", help="with --causes: the stretch before begins here (default: 4 times as long)"
+        "--odd", action="store_true", help="instead: predictions with odd inputs (default: of the newest 7 days)"
+    )
+    command.add_argument(
+        "--rate", type=float, default=0.001, help="with --odd: share of ordinary ones flagged by chance (default 0.001)"
+    )
+    command.add_argument(
+        "--against",
+        metavar="DAY",
+        help="with --causes and --odd: what is compared with begins here (default: 4, or 8, times as long before)",
     )
     command.add_argument(
         "--allowed", type=float, default=0.1, help="with --groups: gap of a rate that is no matter (default 0.1)"
@@ -74,6 +82,12 @@ def run(options: argparse.Namespace) -> int:
             against = day(options.against, "--against")
             causes = analyse_causes(workspace, options.deployment, by=options.by, against=against, **scored)
             return _told(causes, show.print_causes, as_object=options.json)
+        if options.odd:
+            from noria.app.anomalies import analyse_odd
+
+            against = day(options.against, "--against")
+            odd = analyse_odd(workspace, options.deployment, against=against, rate=options.rate, **look)
+            return _told(odd, show.print_odd, as_object=options.json)
         errors = analysis.analyse_errors(
             workspace, options.deployment, by=options.by, ways=options.ways, limit=options.limit, **scored
         )

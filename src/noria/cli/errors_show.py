@@ -8,6 +8,7 @@ from noria.domain.interval import Interval
 
 if TYPE_CHECKING:
     from noria.app.analysis import ErrorAnalysis, GroupAnalysis, Span
+    from noria.app.anomalies import OddAnalysis
     from noria.app.causes import CauseAnalysis
     from noria.domain.fairness import Gap
     from noria.monitoring.errors import Confusion, ErrorReport, Residuals
@@ -215,4 +216,22 @@ def print_causes(found: "CauseAnalysis") -> None:
     ]
     table(["sure", "input", "accounts for", "moved, of its margin", "importance", "most where"], causes)
     for note in told.notes:
+        out.print(f"note: {note}")
+
+
+def print_odd(found: "OddAnalysis") -> None:
+    """How many are odd against how many would be by chance, then the oddest."""
+    report, out = found.report, console()
+    print_span(found.now)
+    by_chance = report.rate * report.rows
+    much = ": surely more, so something changed, see noria errors --causes" if report.too_many else ""
+    out.print(
+        f"[bold]{report.flagged:,} of {report.rows:,} predictions have odd inputs[/bold], {by_chance:.1f} would by chance{much} "
+        f"({interval(report.share, percent=True)}; learnt from {found.before.used:,} rows since {found.before.since:%Y-%m-%d})"
+    )
+    rows = [[o.prediction_id, f"{o.p:.2g}", "; ".join(r.sentence for r in o.reasons[:2])] for o in report.oddities]
+    if rows:
+        table(["prediction", "p", "why"], rows)
+        out.print(f"next: noria why {report.oddities[0].prediction_id}")
+    for note in report.notes:
         out.print(f"note: {note}")

@@ -382,7 +382,10 @@ def _verdict(measure: str, change: Interval, inputs: Interval, meaning: Interval
         return f"{found.value:+.4g} [{found.low:+.4g}, {found.high:+.4g}]"
 
     large = [c.feature for c in causes if c.sure and c.part.value * inputs.value >= NAMED * inputs.value**2]
+    likely = [c.feature for c in causes if c.moved and c.part.value * inputs.value >= NAMED * inputs.value**2]
     named = ", ".join(large[:4]) + (f" and {len(large) - 4} more" if len(large) > 4 else "")
+    if not large and likely:
+        named = f"likely {', '.join(likely[:4])}, none surely by itself"
     changed, by_inputs, by_meaning = (found.low > 0 or found.high < 0 for found in (change, inputs, meaning))
     if not changed and not (by_inputs and by_meaning):
         return f"the mean {measure} did not surely change: {said(change)}"

@@ -459,7 +459,7 @@ def examples(
             said=float(answers.said[row]),
             loss=float(answers.loss[row]),
             because=because,
-            inputs={name: _plain(np.asarray(columns[name])[row]) for name in shown},
+            inputs={name: plain(np.asarray(columns[name])[row]) for name in shown},
         )
         for row, because in list(chosen.items())[:limit]
     )
@@ -469,7 +469,7 @@ def _worst(loss: Floats, rows: Ints, number: int) -> list[int]:
     return [int(r) for r in rows[np.argsort(-loss[rows], kind="stable")[:number]]]
 
 
-def _plain(value: object) -> Scalar:
+def plain(value: object) -> Scalar:
     """A NumPy scalar as Python's own; NaN as None."""
     if isinstance(value, np.generic):
         value = value.item()

@@ -247,6 +247,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/deployments/{name}/anomalies": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * ReadAnomalies
+         * @description Single predictions whose inputs hardly ever occurred together, at a stated rate of false flags, with what is odd about each.
+         */
+        get: operations["ApiV1DeploymentsNameAnomaliesReadAnomalies"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/deployments/{name}/causes": {
         parameters: {
             query?: never;
@@ -1554,6 +1574,34 @@ export interface components {
             since: string;
             summary: string;
         };
+        /** OddAnalysis */
+        OddAnalysis: {
+            before: components["schemas"]["Span"];
+            now: components["schemas"]["Span"];
+            report: components["schemas"]["OddReport"];
+        };
+        /** OddReport */
+        OddReport: {
+            flagged: number;
+            /** @default [] */
+            notes: string[];
+            oddities: components["schemas"]["Oddity"][];
+            rate: number;
+            reference_rows: number;
+            resolution: number;
+            rows: number;
+            share: components["schemas"]["Interval"];
+        };
+        /** Oddity */
+        Oddity: {
+            at: string | null;
+            inputs: {
+                [key: string]: string | number | boolean | null;
+            };
+            p: number;
+            prediction_id: string;
+            reasons: components["schemas"]["Reason"][];
+        };
         /** Parity */
         Parity: {
             /** @default [] */
@@ -1624,6 +1672,12 @@ export interface components {
             /** @default  */
             note: string;
             output: string;
+        };
+        /** Reason */
+        Reason: {
+            column: string;
+            sentence: string;
+            surprise: number;
         };
         /** ReceiverTried */
         ReceiverTried: {
@@ -2496,6 +2550,56 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["DeploymentPage"];
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
+    ApiV1DeploymentsNameAnomaliesReadAnomalies: {
+        parameters: {
+            query?: {
+                /** @description Predictions from here on; default: 7 days. */
+                since?: string | null;
+                /** @description Answers asked for before this moment; default: now. */
+                until?: string | null;
+                /** @description What is ordinary is learnt from here to `since`; default: 8 times as long. */
+                against?: string | null;
+                /** @description Of this version; default: the champion. */
+                version?: number | null;
+                /** @description Share of ordinary ones flagged by chance. */
+                rate?: number;
+                /** @description How many are told with reasons. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OddAnalysis"];
                 };
             };
             /** @description Bad request syntax or unsupported method */

@@ -11,6 +11,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, QueryParameter
 
 from noria.app import analysis
+from noria.app.anomalies import OddAnalysis, analyse_odd
 from noria.app.causes import CauseAnalysis, Changed, analyse_causes
 from noria.app.workspace import Workspace
 from noria.monitoring.errors import Task
@@ -104,6 +105,33 @@ def read_causes(
         by=by,
         task=task,
         threshold=threshold,
+    )
+
+
+@get("/api/v1/deployments/{name:str}/anomalies", sync_to_thread=True, tags=["deployments"])
+def read_anomalies(
+    workspace: NamedDependency[Workspace],
+    name: FromPath[str],
+    since: Annotated[datetime | None, QueryParameter(description="Predictions from here on; default: 7 days.")] = None,
+    until: Until = None,
+    against: Annotated[
+        datetime | None,
+        QueryParameter(description="What is ordinary is learnt from here to `since`; default: 8 times as long."),
+    ] = None,
+    version: Version = None,
+    rate: Annotated[float, QueryParameter(gt=0, lt=1, description="Share of ordinary ones flagged by chance.")] = 0.001,
+    limit: Annotated[int, QueryParameter(ge=1, le=500, description="How many are told with reasons.")] = 20,
+) -> OddAnalysis:
+    """Single predictions whose inputs hardly ever occurred together, at a stated rate of false flags, with what is odd about each."""
+    return analyse_odd(
+        workspace,
+        name,
+        since=_aware(since),
+        until=_aware(until),
+        against=_aware(against),
+        number=version,
+        rate=rate,
+        limit=limit,
     )
 
 

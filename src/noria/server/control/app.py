@@ -62,6 +62,7 @@ ROUTES: tuple[ControllerRouterHandler, ...] = (
     analysis.read_errors,
     analysis.read_groups,
     analysis.read_causes,
+    analysis.read_anomalies,
     predictions.list_predictions,
     predictions.add_labels,
     predictions.labels_aside,
