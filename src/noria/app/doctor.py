@@ -4,18 +4,17 @@ import platform
 import shutil
 import socket
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Literal
 
 import msgspec
 
-from noria.app.error_groups import read
+from noria.app.error_groups import RECENT, read
 from noria.app.workspace import Workspace
 from noria.errors import NoriaError
 
 Level = Literal["ok", "warn", "bad"]
-RECENT = timedelta(days=1)
 
 # Distribution -> what needs it. An absent one is a warning: that part of Noria says ExtraMissing when it is used.
 OPTIONAL = {

@@ -11,7 +11,7 @@ import re
 import threading
 import traceback
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -21,6 +21,8 @@ from noria.ports.telemetry import Telemetry
 
 PAUSE_S = 2.0
 """At most so often a process writes what it counted; the first of a group at once."""
+RECENT = timedelta(days=1)
+"""What `noria doctor` and status speak of."""
 MOST_GROUPS = 200
 MOST_TEXT = 2_000
 _VARIES = re.compile(r"'[^']*'|\"[^\"]*\"|\b[0-9a-f]{8,}\b|\b\d+(?:\.\d+)?\b")

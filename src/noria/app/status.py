@@ -1,11 +1,12 @@
 """Status: the loop at a glance, six stations, folded from the ledger and the stores. Reads only. Called by SDK, `noria status` and the pages."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Literal
 
 import msgspec
 
 from noria.app.alerting_acts import book_of
+from noria.app.error_groups import RECENT, read
 from noria.app.sentences import sentence
 from noria.app.workspace import Workspace
 from noria.domain import events as e
@@ -81,7 +82,7 @@ def status(workspace: Workspace, *, changes: int = 12) -> Status:
         what_changed=tuple(
             Change(seq=x.seq, at=x.at, kind=kind_of(x.event), sentence=sentence(x.event)) for x in newest[:changes]
         ),
-        needs_you=tuple(_needs(alerts, last)),
+        needs_you=(*_needs(alerts, last), *_errors(workspace)),
     )
 
 
@@ -100,6 +101,17 @@ def _needs(alerts: list[Alert], last: dict[type, Entry]) -> list[Need]:
     if failed is not None and isinstance(failed.event, e.StageFailed):
         needs.append(Need(summary=sentence(failed.event), severity="warn", since=failed.at, command="noria doctor"))
     return needs
+
+
+def _errors(workspace: Workspace) -> list[Need]:
+    """What the project's processes logged in the last day of this machine's clock, whatever time the project lives in."""
+    groups = read(workspace.home, since=datetime.now(UTC) - RECENT)
+    if not groups:
+        return []
+    kinds = "an error was" if len(groups) == 1 else f"{len(groups)} kinds of errors were"
+    text = f"{kinds} logged: {groups[0].message.splitlines()[0][:120]}"
+    since = min(group.first for group in groups)
+    return [Need(summary=text, severity="warn", since=since, command="noria doctor --errors")]
 
 
 def _empty(name: Literal["data", "train", "gate", "deploy", "monitor", "retrain"], command: str) -> Station:

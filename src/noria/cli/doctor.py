@@ -35,7 +35,8 @@ def _errors(options: argparse.Namespace, workspace: Workspace) -> int:
     if options.json:
         as_json({"errors": groups, "forgotten": forgotten})
     elif groups:
-        table(["group", "count", "first", "last", "process", "what", "where"], [_row(each) for each in groups])
+        for each in groups:
+            console().print(_told(each), markup=False, highlight=False)
         if groups[0].trace:
             console().print(f"the newest, {groups[0].group}:\n{groups[0].trace}", markup=False, highlight=False)
     else:
@@ -43,9 +44,10 @@ def _errors(options: argparse.Namespace, workspace: Workspace) -> int:
     return 0
 
 
-def _row(each: ErrorGroup) -> list[str]:
-    from rich.markup import escape
-
-    what = each.message.splitlines()[0][:160] if each.message else each.kind
-    times = [f"{moment:%Y-%m-%d %H:%M:%S}" for moment in (each.first, each.last)]
-    return [each.group, f"{each.count:,}", *times, ", ".join(each.services), escape(what), escape(each.where)]
+def _told(each: ErrorGroup) -> str:
+    times = "once" if each.count == 1 else f"{each.count:,} times"
+    when = f"last {each.last:%Y-%m-%d %H:%M:%S} UTC" + (
+        f", first {each.first:%Y-%m-%d %H:%M:%S}" if each.count > 1 else ""
+    )
+    what = each.message.splitlines()[0][:300] if each.message else each.kind
+    return f"{each.group}  {times}, {when}, in {', '.join(each.services)}\n  {what}\n  at {each.where}\n"

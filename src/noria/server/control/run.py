@@ -64,6 +64,16 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def _check(host: str, key: str | None) -> None:
+    """Refuse an address beyond this machine that anybody could use."""
+    if not is_loopback(host) and not key:
+        raise SettingInvalid(
+            f"{host!r} can be reached from other machines, and there is no key",
+            cause="only loopback is served without one",
+            remedy=f"export {KEY}=$(python -c 'import secrets; print(secrets.token_urlsafe(24))')",
+        )
+
+
 async def _serve(
     workspace: Workspace,
     *,
@@ -83,16 +93,11 @@ async def _serve(
     from noria.server.control.webhooks import deliverer_of
     from noria.server.otlp_metrics import open_pusher
 
-    if not is_loopback(host) and not key:
-        raise SettingInvalid(
-            f"{host!r} can be reached from other machines, and there is no key",
-            cause="only loopback is served without one",
-            remedy=f"export {KEY}=$(python -c 'import secrets; print(secrets.token_urlsafe(24))')",
-        )
+    _check(host, key)
     port = claim(host, port)
     hooks, streams, alerting = deliverer_of(workspace), Streams(), Alerting(workspace)
     measurements = Measurements(workspace)
-    pusher = open_pusher(measurements.families, service="noria")
+    pusher = open_pusher(measurements.families, service="noria")  # refuses what the environment says wrongly
     control = create_app(
         workspace,
         key=key,
