@@ -47,6 +47,7 @@ __all__ = [  # noqa: PLE0604 - the names stand once, in the table above
 ]
 
 if TYPE_CHECKING:
+    from noria import monitor as monitor
     from noria.app.endpoint import Endpoint as Endpoint
     from noria.app.recording import run as run
     from noria.app.searching import runs as runs
@@ -75,7 +76,9 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name when it is first asked for."""
+    """Import a public name when it is first asked for; `noria.monitor` is a package that works alone."""
+    if name == "monitor":
+        return import_module("noria.monitor")
     try:
         module = _WHERE[name]
     except KeyError:
