@@ -1,0 +1,223 @@
+"""Concept drift: whether the mean loss of labelled answers changed, overall or in a group of them, in the order in which the labels came.
+
+The window that finds a change is stats/adwin; decay below the model's own expectation is quality.py's, which groups are worse now slices*.py's.
+Called by loop/stages.
+
+Days differ, and rows of a day resemble each other: evidence is divided by how much more the means of neighbouring days differ than means of
+independent rows would (their design effect, Kish 1965).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from math import log, log10
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from noria.domain.interval import Interval
+from noria.domain.quality import ConceptChange, ConceptReport
+from noria.errors import InputInvalid
+from noria.monitoring.labels import Times, as_datetime, moments
+from noria.monitoring.quality_measures import blocks_of
+from noria.stats.adwin import LOOKS, Adwin, MeanChange
+from noria.stats.checks import Floats, block_codes, vector
+from noria.stats.intervals import mean_interval
+from noria.stats.quantiles import chi_square_quantile
+
+BUDGET_LABELS = 1_000_000.0
+LEAST_LABELS = 300
+"""Labels that a group needs to be watched by itself."""
+
+MOST_GROUPS = 50
+LARGEST_SHARE = 0.995
+"""Losses above this quantile of the first labels count as that: one wild answer is no change."""
+
+FIRST = 0.25
+"""Share of the labels that the largest loss is learnt from, without a reference."""
+
+SMALLEST_BLOCKS = 8
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Losses:
+    """Losses of labelled answers in the order in which the labels were known. at: when answers were given; known: when labels were known."""
+
+    loss: Floats
+    at: Times
+    known: Times
+    groups: Mapping[str, NDArray[Any]]
+
+    def only(self, rows: NDArray[np.bool_]) -> "Losses":
+        """Some of the rows, without groups."""
+        return Losses(loss=self.loss[rows], at=self.at[rows], known=self.known[rows], groups={})
+
+
+def losses_of(
+    loss: ArrayLike, *, at: ArrayLike, label_at: ArrayLike, groups: Mapping[str, ArrayLike] | None = None
+) -> Losses:
+    """Put labelled answers in order. loss: shape (n,), finite, >= 0 (quality_measures.row_loss, or 0 and 1 for right and wrong).
+
+    at, label_at: shape (n,), no gaps. groups: columns of texts, of which each value is a group. Raises InputInvalid.
+    """
+    values, asked, known = vector(loss, "loss", empty=True), moments(at), moments(label_at)
+    columns = {name: np.asarray(column) for name, column in (groups or {}).items()}
+    if not values.shape == asked.shape == known.shape or any(c.shape != values.shape for c in columns.values()):
+        raise InputInvalid(f"{values.size} losses, {asked.size} answers and {known.size} labels do not belong together")
+    if (values < 0).any() or np.isnat(known).any() or np.isnat(asked).any():
+        raise InputInvalid(
+            "a loss is below 0, or a labelled answer has no time",
+            remedy="hand in labelled rows only, and a loss of which 0 is the best",
+        )
+    order = np.lexsort((asked, known))
+    return Losses(
+        loss=values[order],
+        at=asked[order],
+        known=known[order],
+        groups={name: column[order] for name, column in columns.items()},
+    )
+
+
+def concept(
+    losses: Losses,
+    *,
+    reference: ArrayLike | None = None,
+    reference_at: ArrayLike | None = None,
+    since: datetime | None = None,
+    budget_labels: float = BUDGET_LABELS,
+    smallest: float = 0.0,
+) -> ConceptReport:
+    """Walk through the losses and tell of every change of their mean; at most one false one in `budget_labels` labels, groups included.
+
+    reference, reference_at: losses on the hold-out, and its times, which come before the first label. since: what was seen before it is no reason to
+    alarm (this version took over then). smallest: a rise of less is told of and is no alarm. The same losses give the same
+    report. Raises InputInvalid.
+    """
+    before = vector([] if reference is None else reference, "reference", empty=True)
+    if not losses.loss.size:
+        return _report((), losses, 1.0, budget_labels, ("all",), ())
+    first = before if before.size >= LEAST_LABELS else losses.loss[: max(LEAST_LABELS, int(FIRST * losses.loss.size))]
+    largest = float(np.quantile(first, LARGEST_SHARE)) or float(losses.loss.max()) or 1.0
+    inflation = _effect(np.minimum(losses.loss, largest), losses.at)
+    if reference_at is not None:
+        inflation = max(inflation, _effect(np.minimum(before, largest), moments(reference_at)))
+    watched, left_out = _groups(losses)
+    changes: list[ConceptChange] = []
+    for name, rows in watched.items():
+        part = losses.only(rows) if name != "all" else losses
+        window = Adwin(budget=budget_labels * len(watched), bound=largest, inflation=inflation)
+        warm = before if name == "all" else np.empty(0)
+        window.feed(warm)
+        for change in window.feed(part.loss):
+            if change.row > warm.size:
+                changes.append(_told(name, change, part, np.concatenate([warm, part.loss]), warm.size, inflation))
+    changes.sort(key=lambda c: (c.seen_at, c.where))
+    standing = [c for c in changes if _stands(c, changes, since=since, smallest=smallest)]
+    return _report(tuple(changes), losses, inflation, budget_labels, tuple(watched), left_out, alarm=bool(standing))
+
+
+def design_effect(values: ArrayLike, blocks: ArrayLike | None) -> float:
+    """How much more the means of neighbouring blocks (days) differ than those of independent rows would; at least 1, and 1 without blocks.
+
+    values: shape (n,); blocks: shape (n,), rising in time. Neighbours are compared (von Neumann 1941), so a lasting change of level adds next to
+    nothing. Where days plainly differ it is an upper 90 % limit, for few days tell little of how much they may.
+
+    >>> design_effect([0.0, 0.0, 1.0, 1.0] * 50, np.arange(200) // 2)
+    2.0
+    """
+    array = vector(values, "values")
+    codes, groups = block_codes(blocks, array.size)
+    rows = np.bincount(codes, minlength=groups)
+    means = np.bincount(codes, array, minlength=groups) / np.maximum(rows, 1)
+    spread = float(((array - means[codes]) ** 2).sum()) / max(array.size - groups, 1)
+    if blocks is None or groups < SMALLEST_BLOCKS or array.var() == 0:
+        return 1.0
+    if spread == 0:
+        return float(rows.mean())
+    ratio = float(np.mean((means[1:] - means[:-1]) ** 2 / (spread * (1 / rows[1:] + 1 / rows[:-1]))))
+    degrees = 2 * (groups - 1) / 3  # differences share a day with their neighbours
+    if ratio < chi_square_quantile(0.9, degrees) / degrees:
+        return max(1.0, ratio)
+    return ratio * degrees / chi_square_quantile(0.1, degrees)
+
+
+def _effect(loss: Floats, at: Times) -> float:
+    order = np.argsort(at, kind="stable")
+    return design_effect(loss[order], blocks_of(at[order])) if loss.size else 1.0
+
+
+def _groups(losses: Losses) -> tuple[dict[str, NDArray[np.bool_]], tuple[str, ...]]:
+    """The groups that are watched, the largest first, behind 'all'; and those that are left out."""
+    found: list[tuple[int, str, NDArray[np.bool_]]] = []
+    small: list[str] = []
+    for column, values in losses.groups.items():
+        texts = values.astype(str)
+        names, counts = np.unique(texts, return_counts=True)
+        for name, count in zip(names, counts, strict=True):
+            if count < LEAST_LABELS:
+                small.append(f"{column}={name}")
+            else:
+                found.append((int(count), f"{column}={name}", texts == name))
+    found.sort(key=lambda each: (-each[0], each[1]))
+    watched = {"all": np.ones(losses.loss.size, dtype=bool)} | {name: rows for _, name, rows in found[:MOST_GROUPS]}
+    return watched, tuple([name for _, name, _ in found[MOST_GROUPS:]] + sorted(small))
+
+
+def _told(where: str, change: MeanChange, part: Losses, values: Floats, warm: int, inflation: float) -> ConceptChange:
+    """A change of the window as a noun with times. Rows of the reference have none: it began with the first label then."""
+    begin, seen = max(change.since - warm, 0), change.row - warm - 1
+    widen = inflation**0.5
+    return ConceptChange(
+        where=where,
+        since=as_datetime(part.at[begin]),
+        seen_at=as_datetime(part.known[seen]),
+        before=_wider(values[change.since - change.rows_before : change.since], widen),
+        after=_wider(values[change.since : change.row], widen),
+        worse=change.is_worse,
+        evidence=change.evidence / log(10),
+        labels=change.row - max(change.since, warm),
+    )
+
+
+def _wider(values: Floats, by: float) -> Interval:
+    found = mean_interval(values)
+    reach = (found.high - found.low) / 2 * by
+    return Interval(
+        value=found.value,
+        low=max(0.0, found.value - reach),
+        high=found.value + reach,
+        n=found.n,
+        level=found.level,
+        method="t over rows, widened by the design effect of days",
+    )
+
+
+def _stands(change: ConceptChange, changes: list[ConceptChange], *, since: datetime | None, smallest: float) -> bool:
+    """Whether a change for the worse is the last word on its group, large enough, and not from before."""
+    last = [other for other in changes if other.where == change.where][-1]
+    rise = change.after.value - change.before.value
+    is_new = since is None or change.seen_at >= since
+    return change is last and change.worse and rise > smallest and is_new
+
+
+def _report(
+    changes: tuple[ConceptChange, ...],
+    losses: Losses,
+    inflation: float,
+    budget: float,
+    watched: tuple[str, ...],
+    left_out: tuple[str, ...],
+    *,
+    alarm: bool = False,
+) -> ConceptReport:
+    return ConceptReport(
+        alarm=alarm,
+        changes=changes,
+        labels=int(losses.loss.size),
+        inflation=inflation,
+        budget=f"at most one false change in {budget:,.0f} labels on average "
+        f"(log10 evidence above {log10(LOOKS * budget):.1f} less log10 of the sample)",
+        watched=watched,
+        left_out=left_out,
+    )
