@@ -16,6 +16,8 @@ from noria.loop.stages.watch_counts import count_served, drift_of, profile_of
 from noria.loop.stages.watch_findings import findings_of
 from noria.loop.stages.watch_look import look_of
 from noria.loop.stages.watch_quality import decay_of
+from noria.loop.stages.watch_silence import with_silencers
+from noria.loop.stages.watch_sketches import sketch_served
 from noria.monitoring.alert import Report
 from noria.monitoring.data_alert import report_of
 
@@ -43,6 +45,7 @@ def _look(context: Context, recipe: Recipe, champion: Variant, board: Board) -> 
     _, profile = profile_of(context, champion.bundle)
     drift = drift_of(context, recipe, champion, profile, since=since)
     decay = decay_of(context, recipe, champion, profile, since=since, now=now)
+    sketch_served(context, recipe, champion, profile, counted, now=now)
     findings = findings_of(context, recipe, champion, profile, counted, now=now)
     context.on_look(look_of(champion, drift, decay, deployment=recipe.deployment, at=now, findings=findings))
     reports: dict[AlertKind, Report] = {
@@ -50,7 +53,7 @@ def _look(context: Context, recipe: Recipe, champion: Variant, board: Board) -> 
     }
     if findings is not None:
         reports["data_quality"] = report_of(findings)
-    return board.judge(
+    timed = board.judge(
         recipe,
         champion,
         now=now,
@@ -59,6 +62,7 @@ def _look(context: Context, recipe: Recipe, champion: Variant, board: Board) -> 
         broken=None,
         reports=reports,
     )
+    return with_silencers(context, recipe, champion, profile, timed, since=since)
 
 
 def _champion_since(context: Context, recipe: Recipe, number: int) -> datetime:
