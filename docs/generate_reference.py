@@ -92,7 +92,8 @@ def settings_page() -> str:
         MADE,
         f"In `{settings.FILE}` at the root of a project. Every key has a default, an unknown key is an error. "
         "The environment variables `NORIA_HOME` and `NORIA_PROJECT` go before the file; "
-        "`NORIA_WEBHOOKS_ALLOW` (`http`, `private`) adds to `[webhooks]`; `NORIA_ALLOW_CODE=1` is `allow_code = true` of `[packaging]`.",
+        "`NORIA_WEBHOOKS_ALLOW` (`http`, `private`) adds to `[webhooks]`; `NORIA_ALLOW_CODE=1` is `allow_code = true` of `[packaging]`; "
+        "`NORIA_LOG_FORMAT` and `NORIA_LOG_LEVEL` go before `[logs]`.",
     ]
     written = classes(settings)
     nested = {
@@ -104,6 +105,7 @@ def settings_page() -> str:
         "Heartbeat": "notify.heartbeat",
         "Webhooks": "webhooks",
         "Packaging": "packaging",
+        "Logs": "logs",
     }
     for name, table in nested.items():
         rows = [
