@@ -295,7 +295,7 @@ class Courier:
             drafts = [self._undelivered(receiver, notice, error)]
         self._metadata().ledger.append(drafts, advance=Cursor(name=cursor_of(receiver.name), seq=seq))
         told.pending, told.noted, told.tries, told.refusals, told.problem = None, seq, 0, 0, ""
-        self._count(receiver.name, "set_aside" if drafts else "taken")
+        self._count(receiver.name, "set_aside" if drafts else "taken", in_a_row=0)
         return True
 
     def _ill(self, receiver: Receiver, told: _Told, error: NoriaError) -> bool:
@@ -306,7 +306,7 @@ class Courier:
         told.problem = f"{error.problem} ({error.cause})" if error.cause else error.problem
         pause = min(FIRST_WAIT_S * 2.0 ** min(told.tries - 1, 20), LONGEST_WAIT_S) * self._random.uniform(0.5, 1.0)
         told.until = self._elapsed() + pause
-        self._count(receiver.name, "failed")
+        self._count(receiver.name, "failed", in_a_row=told.tries)
         return False
 
     def _undelivered(self, receiver: Receiver, notice: Notice, error: NoriaError) -> Draft:
@@ -381,9 +381,12 @@ class Courier:
         told.renew_at = self._elapsed() + self._lease_s / 3
         return True
 
-    def _count(self, receiver: str, outcome: str) -> None:
-        if self._telemetry is not None:
-            self._telemetry.count("noria_alert_deliveries_total", receiver=receiver, outcome=outcome)
+    def _count(self, receiver: str, outcome: str, *, in_a_row: int | None = None) -> None:
+        if self._telemetry is None:
+            return
+        self._telemetry.count("noria_alert_deliveries_total", receiver=receiver, outcome=outcome)
+        if in_a_row is not None:
+            self._telemetry.set("noria_alert_receiver_failures", in_a_row, receiver=receiver)
 
 
 def _said(saying: Callable[[], None]) -> NoriaError | None:

@@ -26,6 +26,7 @@ class Book:
     def __init__(self, wanted: Callable[[Alert], bool] = lambda _: True) -> None:
         self._wanted = wanted
         self._alerts: dict[AlertId, Alert] = {}
+        self._causes: dict[str, list[AlertId]] = {}
 
     @classmethod
     def of(cls, entries: Iterable[Entry], wanted: Callable[[Alert], bool] = lambda _: True) -> "Book":
@@ -40,6 +41,7 @@ class Book:
         event = entry.event
         if isinstance(event, e.AlertOpened):
             self._alerts[event.alert.id] = event.alert
+            self._causes.setdefault(event.alert.cause, []).append(event.alert.id)
             return self._told(event.alert, entry, self._first(event.alert))
         changed = self._changed(entry)
         if changed is None:
@@ -66,7 +68,8 @@ class Book:
 
     def others(self, alert: Alert) -> list[Alert]:
         """What stands besides an alert, is wanted, and has the same cause."""
-        return [other for other in self.standing() if other.id != alert.id and other.cause == alert.cause]
+        same = (self._alerts[each] for each in self._causes.get(alert.cause, ()) if each != alert.id)
+        return [other for other in same if not other.is_over and self._wanted(other)]
 
     def _first(self, alert: Alert) -> AlertChange:
         """What the opening of an alert is to the holder: news, news of a cause that got worse, or no news."""
