@@ -28,6 +28,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # two threads of a busy machine w
 sys.path.insert(0, str(Path(__file__).resolve().parent / "clients"))
 
 import monitoring_broken
+import monitoring_estimates as estimates
 import monitoring_models
 import monitoring_stream
 import monitoring_tally as tally
@@ -41,8 +42,14 @@ CLIENTS = {
     "inputs": ("evidently", "nannyml", "alibi", "river"),
     "errors": ("nannyml", "alibi", "river"),
     "faults": ("evidently", "nannyml"),
+    "estimates": ("nannyml",),
 }
-CATALOGUE: dict[str, tuple[Any, ...]] = {"inputs": INPUTS, "concepts": CONCEPTS, "faults": FAULTS}
+CATALOGUE: dict[str, tuple[Any, ...]] = {
+    "inputs": INPUTS,
+    "concepts": CONCEPTS,
+    "faults": FAULTS,
+    "estimates": estimates.ESTIMATES,
+}
 TIMEOUT_S = 900
 
 
@@ -61,7 +68,7 @@ def main() -> None:
     }
     for what in options.what.split(","):
         chosen = [s for s in CATALOGUE[what] if not options.only or s.name in options.only.split(",")]
-        judge = {"inputs": on_inputs, "concepts": on_concepts, "faults": on_faults}[what]
+        judge = {"inputs": on_inputs, "concepts": on_concepts, "faults": on_faults, "estimates": on_estimates}[what]
         document[what] = []
         for scenario in chosen:
             found = [summed(row) for row in judge(scenario, options)]
@@ -219,6 +226,30 @@ def on_faults(scenario: BrokenScenario, options: Any) -> list[dict[str, Any]]:
     return found
 
 
+def on_estimates(scenario: estimates.EstimateScenario, options: Any) -> list[dict[str, Any]]:
+    """Quality estimated without labels, against what came out."""
+    facts, told = {"scenario": scenario.name}, {"Noria": {}, "the hold-out's own quality": {}}
+    runs = {str(seed): monitoring_models.run(scenario.stream(seed), scenario.at) for seed in _seeds(options)}
+    truth = {seed: estimates.realised(run) for seed, run in runs.items()}
+    for seed, run in runs.items():
+        told["Noria"][seed] = estimates.judged(estimates.noria(run), truth[seed], scenario.at)
+        told["the hold-out's own quality"][seed] = estimates.judged(estimates.unchanged(run), truth[seed], scenario.at)
+    found = [{**facts, "rule": rule, "runs": each} for rule, each in told.items() if "noria" in options.who]
+    folder = Path(tempfile.mkdtemp(prefix="noria-proof-"))
+    try:
+        peers = _peers(options, "estimates")
+        few = list(runs)[: options.peer_seeds] if peers else []
+        places = [monitoring_models.write(runs[seed], folder / seed) for seed in few]
+        for peer in peers:
+            for rule, rows, problem in ask(peer, places, {"what": "errors", "skip": 0}, options):
+                if problem or "auc" in rows[0]:
+                    each = {s: estimates.judged(row, truth[s], scenario.at) for s, row in zip(few, rows, strict=False)}
+                    found.append({**facts, "rule": rule, "runs": each, **problem})
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return found
+
+
 def _seeds(options: Any) -> range:
     return range(options.first_seed, options.first_seed + options.seeds)
 
@@ -250,6 +281,8 @@ def summed(row: dict[str, Any]) -> dict[str, Any]:
     """A row with what its runs come to."""
     if not row["runs"]:
         return row
+    if "per" not in row:
+        return {**row, **estimates.over(row["runs"])}
     found = {**row, **tally.over(row["runs"], per=row["per"])}
     if any("blamed" in run for run in row["runs"].values()):
         named, right = (sum(run[what] for run in row["runs"].values()) for what in ("blamed", "rightly"))
@@ -261,6 +294,8 @@ def as_row(row: dict[str, Any]) -> str:
     """One line of the table."""
     if not row["runs"]:
         return f"| {row['scenario']} | {row['rule']} | {row.get('problem')} |"
+    if "per" not in row:
+        return estimates.shown(row)
     alarmed, found = tally.shown(row["streams_with_false_alarm"]), tally.shown(row["found"])
     rate = f"{row['false_alarms']} of {row['clean']:,}"
     return f"| {row['scenario']} | {row['rule']} | {rate} | {alarmed} | {found} | {tally.shown_delay(row['delay'])} |"
@@ -268,7 +303,7 @@ def as_row(row: dict[str, Any]) -> str:
 
 def _options() -> Any:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--what", default="inputs,concepts,faults")
+    parser.add_argument("--what", default="inputs,concepts,faults,estimates")
     parser.add_argument("--only", default="", help="names of scenarios, with commas between")
     parser.add_argument("--quick", action="store_true", help="Noria alone, 3 seeds from 0 on")
     parser.add_argument("--proof", action="store_true", help=f"20 seeds from {PROOF_SEEDS} on")

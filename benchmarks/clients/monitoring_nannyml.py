@@ -63,10 +63,16 @@ def judge(folder: Path, options: dict[str, Any]) -> Iterator[tuple[str, dict[str
         "NannyML, CBPE",
         {
             "flags": flags(estimated),
-            "auc": numbers[("roc_auc", "value")].tolist(),
-            "accuracy": numbers[("accuracy", "value")].tolist(),
+            "auc": _bounds(numbers, "roc_auc"),
+            "accuracy": _bounds(numbers, "accuracy"),
         },
     )
+
+
+def _bounds(numbers: pd.DataFrame, metric: str) -> list[list[float]]:
+    """Value and confidence band of each chunk."""
+    names = ("value", "lower_confidence_boundary", "upper_confidence_boundary")
+    return numbers[[(metric, name) for name in names]].to_numpy(dtype=float).tolist()
 
 
 def _in_windows(chunks: list[int], size: int, rows: int) -> list[int]:
