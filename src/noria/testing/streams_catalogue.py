@@ -84,6 +84,14 @@ NARROW = Table(width=8, levels=(5, 20))
 
 INPUTS = (
     _inputs("plain", "independent rows; 3 of 50 inputs move by 0.25 sd"),
+    _inputs(
+        "days-of-100",
+        "the same in days of 100 rows, a reference of 20,000",
+        rows=100,
+        reference_rows=500,
+        at=150,
+        after=60,
+    ),
     _inputs("small", "3 of 50 inputs move by 0.1 sd", change=_change("shift", 0.1, *DRIFTING)),
     _inputs("one", "1 of 50 inputs moves by 1 sd", change=_change("shift", 1.0, "x0")),
     _inputs("wobble", "every day every number moves by N(0, 0.03 sd)", weather=(Wobble(0.03),)),
