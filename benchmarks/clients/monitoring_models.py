@@ -13,7 +13,7 @@ import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from noria.domain.profile import ReferenceProfile
-from noria.stats.adwin import Adwin
+from noria.monitoring.concept import concept, losses_of
 from noria.testing.streams import Rows, Stream, joined
 
 LEARNT = 0.6
@@ -22,8 +22,9 @@ LEARNT = 0.6
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """One frozen model on one stream. errors: 0/1, in order of arrival of the labels, `clean` of them before the change; known: when each came.
+    """One frozen model on one stream. errors: 0/1, in order of arrival of the labels, `clean` of them before the change.
 
+    asked, known: when each was predicted, and when its label came.
     scores: P(1) of the current rows, None where there are more than two classes.
     """
 
@@ -36,6 +37,7 @@ class Run:
     scores: Any
     held_errors: Any
     errors: Any
+    asked: Any
     known: Any
     clean: int
     error_before: float
@@ -73,6 +75,7 @@ def run(stream: Stream, at: int) -> Run:
         scores=p[:, 1] if binary else None,
         held_errors=held_wrong.astype(np.int64),
         errors=wrong[arrived].astype(np.int64),
+        asked=current.at[arrived],
         known=current.label_at[arrived],
         clean=int(np.argmax(changed)) if changed.any() else arrived.size,
         error_before=float(wrong[current.window < at].mean()),
@@ -100,12 +103,22 @@ def own_rules(runs: list[Run]) -> dict[str, list[list[int]]]:
     return found
 
 
+QUIET_LOOKS = 5
+"""In the quiet part every so many windows are looked at, afterwards every one: a look folds all labels that are known."""
+
+
 def _worse(run: Run) -> list[int]:
-    """Where the error is said to have risen."""
-    window = Adwin()
-    window.feed(run.held_errors)
-    before = run.held_errors.size
-    return [max(0, change.row - before - 1) for change in window.feed(run.errors) if change.is_worse]
+    """Where concept drift is said to stand: the looks at which the alarm rises."""
+    flags, said = [], 0
+    for number in range(run.stream.windows):
+        if number >= run.at - 1 or number % QUIET_LOOKS == 0:
+            end = np.datetime64(run.stream.span(number)[1].replace(tzinfo=None), "us")
+            known = run.known <= end
+            losses = losses_of(run.errors[known], at=run.asked[known], label_at=run.known[known])
+            told = concept(losses, reference=run.held_errors, reference_at=run.held_out.at)
+            said = int(told.alarm)
+        flags.append(said)
+    return _begins(run, flags)
 
 
 def _begins(run: Run, flags: list[int]) -> list[int]:
