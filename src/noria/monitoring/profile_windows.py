@@ -275,6 +275,8 @@ def merge(windows: Sequence[WindowCounts], *, step: int = 0) -> WindowCounts:
     if not windows:
         raise EmptySample("no window to merge")
     first = windows[0]
+    if len(windows) == 1:
+        return first if first.step == step else msgspec.structs.replace(first, step=step)
     for each in windows:
         if (each.deployment, each.number, each.profile) != (
             first.deployment,
