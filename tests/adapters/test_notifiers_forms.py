@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
+import msgspec
 import pytest
 
 from noria.adapters.notifiers import heartbeat, opgenie, pagerduty, slack, victorops
@@ -42,19 +43,28 @@ def test_pagerduty_has_one_incident_for_a_cause_until_its_last_alert_is_over(web
     events = sent(web, pagerduty)
 
     assert [(event["event_action"], event["dedup_key"]) for event in events] == [
-        ("trigger", "a"),
-        ("trigger", "a"),
-        ("acknowledge", "a"),
-        ("resolve", "a"),
+        ("trigger", "a-page"),
+        ("acknowledge", "a-page"),
+        ("resolve", "a-page"),
+        *[("resolve", f"a-{severity}") for severity in ("info", "warn", "page")],
     ]
     assert {event["routing_key"] for event in events} == {"K3Y"}
     payload = events[0]["payload"]
     assert {"summary", "source", "severity"} <= payload.keys(), "what the protocol demands"
     assert (payload["severity"], payload["class"], payload["timestamp"]) == ("critical", "decay", NOON.isoformat())
-    assert events[1]["payload"]["severity"] == "critical", "the incident is as bad as the worst of its cause"
-    long = pagerduty.event(a_notice(alert=an_alert(summary="x" * 5000)))
+    (long,) = pagerduty.events(a_notice(alert=an_alert(summary="x" * 5000)))
     assert len(long["payload"]["summary"]) == 1024
     assert payload["custom_details"]["loss"] == "0.61"
+
+
+def test_what_gets_worse_pages_although_the_milder_incident_was_acknowledged_and_what_joins_does_not() -> None:
+    worse = a_notice(change="raised", alert=an_alert("c", group="a"), others=(GROUPED,))
+    milder = a_notice(change="resolved", alert=an_alert("b", group="a", severity="warn", state="resolved"))
+
+    (event,) = pagerduty.events(worse)
+    assert (event["event_action"], event["dedup_key"]) == ("trigger", "a-page")
+    assert pagerduty.events(a_notice(change="joined", alert=GROUPED, others=(an_alert(),))) == []
+    assert pagerduty.events(msgspec.structs.replace(milder, others=(an_alert(),))) == [], "the worse one stands"
 
 
 def test_opgenie_counts_by_alias_and_is_told_of_snoozes(web: Web) -> None:
@@ -63,24 +73,26 @@ def test_opgenie_counts_by_alias_and_is_told_of_snoozes(web: Web) -> None:
     hook = "/hook/v2/alerts"
     assert [message.path.replace("?token=t0ken", "") for message in web.messages] == [
         hook,
-        hook,
-        f"{hook}/a/acknowledge&identifierType=alias",
-        f"{hook}/a/snooze&identifierType=alias",
-        f"{hook}/a/close&identifierType=alias",
+        f"{hook}/a-page/acknowledge&identifierType=alias",
+        f"{hook}/a-page/snooze&identifierType=alias",
+        f"{hook}/a-page/close&identifierType=alias",
+        *[f"{hook}/a-{severity}/close&identifierType=alias" for severity in ("info", "warn", "page")],
     ]
     assert {message.headers["authorization"] for message in web.messages} == {"GenieKey K3Y"}
-    assert (bodies[0]["alias"], bodies[0]["priority"], bodies[1]["priority"]) == ("a", "P1", "P1")
-    assert bodies[3]["endTime"] == NOON.isoformat()
-    assert len(opgenie.request(a_notice(alert=an_alert(summary="x" * 900)))[2]["message"]) == 130
+    assert (bodies[0]["alias"], bodies[0]["priority"]) == ("a-page", "P1")
+    assert bodies[2]["endTime"] == NOON.isoformat()
+    ((_, _, long),) = opgenie.requests(a_notice(alert=an_alert(summary="x" * 900)))
+    assert len(long["message"]) == 130
 
 
 def test_victorops_has_one_entity_for_a_cause(web: Web) -> None:
     bodies = sent(web, victorops)
 
     assert [(body["message_type"], body["entity_id"]) for body in bodies] == [
-        ("CRITICAL", "a"),
-        ("ACKNOWLEDGEMENT", "a"),
-        ("RECOVERY", "a"),
+        ("CRITICAL", "a-page"),
+        ("ACKNOWLEDGEMENT", "a-page"),
+        ("RECOVERY", "a-page"),
+        *[("RECOVERY", f"a-{severity}") for severity in ("info", "warn", "page")],
     ]
     assert bodies[0]["state_start_time"] == int(NOON.timestamp())
 

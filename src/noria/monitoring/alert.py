@@ -4,6 +4,7 @@ Finding drift and decay is monitoring/drift and monitoring/quality; wording is m
 answers change an alert is monitoring/alert_book; what an alert leads to is retraining/decide. Called by loop/stages.
 """
 
+import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -135,7 +136,7 @@ def look(
         before = current.get(kind)
         identity = alert_id(deployment, number, kind, now)
         if report.alert is not None and before is None and identity not in known:
-            command = report.alert.next_command or f"noria why {identity}"
+            command = report.alert.next_command or _next(kind, deployment, identity)
             opened.append(
                 msgspec.structs.replace(
                     report.alert, id=identity, deployment=deployment, number=number, opened_at=now, next_command=command
@@ -146,6 +147,14 @@ def look(
     over = {each.alert.id for each in resolved}
     opened = grouped(opened, [a for a in standing if a.id not in over])
     return Changes(opened=tuple(opened), resolved=tuple(resolved))
+
+
+def _next(kind: AlertKind, deployment: str, identity: AlertId) -> str:
+    """The command that shows more: where answers got worse, where they did; else what led to the alert and what followed."""
+    if kind in ("decay", "concept_drift", "slice"):
+        causes = "" if kind == "slice" else " --causes"
+        return f"noria errors {shlex.quote(deployment)}{causes}"
+    return f"noria why {identity}"
 
 
 def _found(

@@ -13,6 +13,8 @@ from noria.retraining.review import evidence_for_review
 
 TRIGGERS = ("declared", "decay", "input_drift", "growth", "schedule", "hand")
 ALERTS = ("decay", "input_drift")
+BROKEN = ("data_quality", "skew")
+"""Kinds of alerts that tell of inputs which are wrong, not of a world that has changed."""
 YEAR = timedelta(days=365)
 
 
@@ -90,7 +92,7 @@ def _bounds(trigger: str, policy: Policy, history: RetrainHistory, *, now: datet
 def _after_alert(alert: Alert | None, history: RetrainHistory, evidence: dict[str, float | str]) -> Decision:
     if alert is None:
         return Decision(retrain=False, reason="there is no alert to act on", evidence=evidence)
-    if alert.kind == "data_quality":
+    if alert.kind in BROKEN:
         reason = f"an input is broken, which a retraining would only learn; repair it first ({alert.summary})"
         return Decision(retrain=False, reason=reason, evidence=evidence)
     if alert.kind != "decay" and alert.severity == "info":

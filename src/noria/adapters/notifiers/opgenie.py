@@ -1,6 +1,6 @@
 """Alerts in the form of Opgenie's (and Jira Service Management's) Alert API; signs of life to its heartbeats. Loaded by app/plugins.
 
-A cause is one alert there: its id is the alias, by which Opgenie counts repetitions instead of paging again. The port is ports/notifier.
+What is one alert there says `incidents`: its id is the alias, by which Opgenie counts repetitions instead of paging again.
 Source: docs.opgenie.com, "Alert API" and "Heartbeat API".
 """
 
@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from noria.adapters.notifiers import incidents
 from noria.adapters.notifiers.sending import TIMEOUT_SECONDS, Endpoint, demanded
 from noria.adapters.notifiers.wording import facts, headline, paragraph
 from noria.domain.alert import Notice
@@ -30,7 +31,7 @@ def open_notifier(location: str, *, secret: str = "") -> "OpgenieNotifier":
 
 
 class OpgenieNotifier:
-    """One request a notice; Opgenie answers before it has worked on it, and takes the same alias for the same alert."""
+    """One request a notice, one for each alert there that ends; Opgenie answers before it has worked on it."""
 
     def __init__(
         self, location: str, *, secret: str, heartbeat: str = HEARTBEAT, timeout_s: float = TIMEOUT_SECONDS
@@ -41,12 +42,8 @@ class OpgenieNotifier:
 
     def notify(self, notice: Notice) -> None:
         """See ports/notifier."""
-        if notice.change == "resolved" and notice.others:
-            return
-        under, query, body = request(notice)
-        self._ask(body, under=under, query=query)
-        if notice.change == "tested":
-            self._ask({"source": "noria"}, under=f"{under}/{quote(notice.alert.cause, safe='')}/close", query=ALIAS)
+        for under, query, body in requests(notice):
+            self._ask(body, under=under, query=query)
 
     def beat(self, *, at: datetime, every_s: float) -> None:
         """See ports/notifier: pings the heartbeat of that name."""
@@ -60,32 +57,39 @@ class OpgenieNotifier:
 ALIAS = "identifierType=alias"
 
 
-def request(notice: Notice) -> tuple[str, str, dict[str, Any]]:
-    """Path, query and body of the request."""
+def requests(notice: Notice) -> list[tuple[str, str, dict[str, Any]]]:
+    """Path, query and body of each request of a notice."""
     alert = notice.alert
-    one = f"/v2/alerts/{quote(alert.cause, safe='')}"
-    said = {"user": notice.by, "source": "noria", "note": notice.reason or notice.change}
+    incident = incidents.incident(alert)
+    said = {"user": notice.by or "noria", "source": "noria", "note": notice.reason or notice.change}
     match notice.change:
         case "resolved":
-            return f"{one}/close", ALIAS, said
+            return [(_under(each, "close"), ALIAS, said) for each in incidents.ended(notice)]
         case "acknowledged":
-            return f"{one}/acknowledge", ALIAS, said
+            return [(_under(incident, "acknowledge"), ALIAS, said)]
         case "snoozed" if alert.snoozed_until is not None:
-            return f"{one}/snooze", ALIAS, said | {"endTime": alert.snoozed_until.isoformat()}
+            return [(_under(incident, "snooze"), ALIAS, said | {"endTime": alert.snoozed_until.isoformat()})]
+        case "tested":
+            return [("/v2/alerts", "", _alert(notice, incident)), (_under(incident, "close"), ALIAS, said)]
+        case change if change in incidents.UNSAID:
+            return []
         case _:
-            return "/v2/alerts", "", _alert(notice)
+            return [("/v2/alerts", "", _alert(notice, incident))]
 
 
-def _alert(notice: Notice) -> dict[str, Any]:
+def _under(incident: str, verb: str) -> str:
+    return f"/v2/alerts/{quote(incident, safe='')}/{verb}"
+
+
+def _alert(notice: Notice, incident: str) -> dict[str, Any]:
     alert = notice.alert
-    worst = max((alert, *notice.others), key=lambda a: list(PRIORITIES).index(a.severity))
     return {
         "message": headline(notice, limit=130),
-        "alias": alert.cause,
+        "alias": incident,
         "description": paragraph(notice, limit=15_000),
         "entity": f"{alert.deployment}/{alert.number}",
         "source": "noria",
-        "priority": PRIORITIES[worst.severity],
+        "priority": PRIORITIES[alert.severity],
         "tags": ["noria", alert.kind, alert.severity],
         "details": facts(alert) | ({"link": notice.link} if notice.link else {}),
     }

@@ -1,18 +1,19 @@
 """Alerts in the form of VictorOps, now Splunk On-Call: its REST endpoint for generic integrations. Loaded by app/plugins; the port is ports/notifier.
 
-A cause is one incident: its id is the entity_id. Source: help.victorops.com, "REST Endpoint Integration Guide".
+Which incident it is says `incidents`; its id is the entity_id. Source: help.victorops.com, "REST Endpoint Integration Guide".
 """
 
 from typing import Any
 
 import msgspec
 
+from noria.adapters.notifiers import incidents
 from noria.adapters.notifiers.sending import TIMEOUT_SECONDS, Endpoint
 from noria.adapters.notifiers.wording import facts, headline, paragraph
 from noria.domain.alert import Notice
 
 TYPES = {"info": "INFO", "warn": "WARNING", "page": "CRITICAL"}
-UNSAID = ("snoozed", "joined")
+UNSAID = ("snoozed", *incidents.UNSAID)
 
 
 def open_notifier(location: str, *, secret: str = "") -> "VictorOpsNotifier":
@@ -24,27 +25,38 @@ def open_notifier(location: str, *, secret: str = "") -> "VictorOpsNotifier":
 
 
 class VictorOpsNotifier:
-    """One request a notice."""
+    """One request a notice, one for each incident that ends."""
 
     def __init__(self, location: str, *, timeout_s: float = TIMEOUT_SECONDS) -> None:
         self._endpoint = Endpoint(location, what="victorops receiver", timeout_s=timeout_s)
 
     def notify(self, notice: Notice) -> None:
         """See ports/notifier."""
-        if notice.change in UNSAID or (notice.change == "resolved" and notice.others):
-            return
-        self._endpoint.ask(msgspec.json.encode(message(notice)))
-        if notice.change == "tested":
-            self._endpoint.ask(msgspec.json.encode(message(notice) | {"message_type": "RECOVERY"}))
+        for body in messages(notice):
+            self._endpoint.ask(msgspec.json.encode(body))
 
 
-def message(notice: Notice) -> dict[str, Any]:
-    """The body of the request."""
+def messages(notice: Notice) -> list[dict[str, Any]]:
+    """The body of each request of a notice."""
+    incident = incidents.incident(notice.alert)
+    match notice.change:
+        case "resolved":
+            return [_message(notice, "RECOVERY", each) for each in incidents.ended(notice)]
+        case "acknowledged":
+            return [_message(notice, "ACKNOWLEDGEMENT", incident)]
+        case "tested":
+            return [_message(notice, "INFO", incident), _message(notice, "RECOVERY", incident)]
+        case change if change in UNSAID:
+            return []
+        case _:
+            return [_message(notice, TYPES[notice.alert.severity], incident)]
+
+
+def _message(notice: Notice, kind: str, incident: str) -> dict[str, Any]:
     alert = notice.alert
-    kind = {"acknowledged": "ACKNOWLEDGEMENT", "resolved": "RECOVERY"}.get(notice.change, TYPES[alert.severity])
     return {
         "message_type": kind,
-        "entity_id": alert.cause,
+        "entity_id": incident,
         "entity_display_name": headline(notice, limit=200),
         "state_message": paragraph(notice, limit=15_000),
         "state_start_time": int(alert.opened_at.timestamp()),
