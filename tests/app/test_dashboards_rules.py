@@ -103,10 +103,13 @@ CASES = (
     ),
     Case(
         "NoriaAlertOpen",
-        {'noria_alerts_open{deployment="late",kind="decay",severity="page"}': "_x5 1x10"},
+        {
+            'noria_alerts_open{deployment="late",kind="decay",severity="page",state="open"}': "_x5 1x10",
+            'noria_alerts_open{deployment="late",kind="decay",severity="page",state="snoozed"}': "1x15",
+        },
         4,
         6,
-        {"deployment": "late", "kind": "decay"},
+        {"deployment": "late", "kind": "decay", "state": "open"},
         "decay at late",
     ),
     Case(

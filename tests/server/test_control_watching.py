@@ -2,12 +2,16 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from noria.app.looks import Looks
 from noria.domain import events as e
+from noria.domain.events import AnyEvent
+from noria.domain.ids import EventId
+from noria.domain.ledger import Draft
 from noria.domain.measurement import Family, Histogram, Labels
-from noria.server.control.watching import Told, look_families, watching_families
+from noria.server.control.watching import MOST_FEATURES, Told, look_families, watching_families
 from noria.wire.exposition import expose
 from tests.loop.small import BEGIN, World, open_life
 from tests.peers.prometheus import lint
@@ -89,3 +93,45 @@ def test_a_file_that_is_no_look_is_left_out(tmp_path: Path) -> None:
     (tmp_path / "looks" / "torn.msgpack").write_bytes(b"\x88\xaadeploy")
 
     assert Looks(tmp_path).all() == []
+
+
+def test_an_alert_is_counted_in_the_state_it_is_in(lived) -> None:
+    life, _, _ = lived
+    (alert,) = [event.alert for event in life.all(e.AlertOpened)]
+    told = Told()
+
+    def states() -> list[str]:
+        found = samples(told.families(life.workspace.ledger))["noria_alerts_open"]
+        return [dict(labels)["state"] for labels in found]
+
+    def say(number: int, event: AnyEvent) -> None:
+        draft = Draft(id=EventId(f"said-{number}"), at=life.clock.now(), actor="somebody", event=event)
+        life.workspace.ledger.append([draft])
+
+    seen = [states()]
+    what = {"deployment": alert.deployment, "alert_id": alert.id}
+    say(1, e.AlertAcknowledged(**what))
+    seen.append(states())
+    say(2, e.AlertSnoozed(**what, until=life.clock.now()))
+    seen.append(states())
+    say(3, e.AlertReopened(**what, reason="it is time"))
+    seen.append(states())
+
+    assert seen == [["open"], ["acknowledged"], ["snoozed"], ["open"]]
+
+
+def test_of_many_deployments_each_has_fewer_features(lived) -> None:
+    life, _, _ = lived
+    (look,) = life.workspace.looks.all()
+    one = look.inputs.features[0]
+    inputs = msgspec.structs.replace(
+        look.inputs, features=tuple(msgspec.structs.replace(one, feature=f"f{i}") for i in range(100))
+    )
+    look = msgspec.structs.replace(look, inputs=inputs)
+
+    alone = samples(look_families([look]))["noria_feature_drift_psi"]
+    many = [msgspec.structs.replace(look, deployment=f"d{i}") for i in range(1000)]
+    together = samples(look_families(many))["noria_feature_drift_psi"]
+
+    assert len(alone) == MOST_FEATURES + 1  # and the score
+    assert len(together) <= 1000 * 6

@@ -12,7 +12,7 @@ import msgspec
 
 from noria.domain.look import Look
 
-FOLDER = "looks"
+FOLDER, ENDING = "looks", ".msgpack"
 
 
 class Looks:
@@ -26,6 +26,7 @@ class Looks:
         self._folder = None if home is None else home / FOLDER
         self._lock = Lock()
         self._held: dict[str, Look] = {}
+        self._files: dict[str, tuple[tuple[int, int], Look]] = {}
 
     def keep(self, look: Look) -> None:
         """Put a look in place of the former one. A disk that takes nothing costs the other processes its news, and stops no look."""
@@ -33,7 +34,7 @@ class Looks:
             self._held[look.deployment] = look
             if self._folder is None:
                 return
-            place = self._folder / f"{quote(look.deployment, safe='')}.msgpack"
+            place = self._folder / f"{quote(look.deployment, safe='')}{ENDING}"
             part = place.with_suffix(f".{os.getpid()}.part")
             try:
                 self._folder.mkdir(parents=True, exist_ok=True)
@@ -56,9 +57,20 @@ class Looks:
         if self._folder is None or not self._folder.is_dir():
             return []
         found = []
-        for place in self._folder.glob("*.msgpack"):
+        for place in os.scandir(self._folder):
+            if not place.name.endswith(ENDING):
+                continue
             try:
-                found.append(msgspec.msgpack.decode(place.read_bytes(), type=Look))
+                held = place.stat()
+                version = (
+                    held.st_mtime_ns,
+                    held.st_ino,
+                )  # a look is a new file, so one that was read needs not be read again
+                known = self._files.get(place.name)
+                if known is None or known[0] != version:
+                    known = version, msgspec.msgpack.decode(Path(place).read_bytes(), type=Look)
+                    self._files[place.name] = known
+                found.append(known[1])
             except (OSError, msgspec.MsgspecError):
                 continue  # taken away, or of a Noria that knew other fields
         return found

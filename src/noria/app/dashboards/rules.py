@@ -133,7 +133,7 @@ def watching(limits: Limits) -> tuple[Rule, ...]:
     return (
         Rule(
             name="NoriaAlertOpen",
-            expr='noria_alerts_open{severity!="info"} > 0',
+            expr='noria_alerts_open{severity!="info",state="open"} > 0',
             severity="",
             summary="{{ $labels.kind }} at {{ $labels.deployment }}",
             remedy="`noria alerts` lists it, `noria why ID` explains it",

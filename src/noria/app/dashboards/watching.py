@@ -19,12 +19,12 @@ _NOW = Row(
             text="`noria alerts` lists them; `noria why ID` explains one.",
         ),
         Panel(
-            title="Of them, pages",
+            title="Pages that nobody took",
             kind="stat",
             width=4,
             height=5,
             bad=1,
-            queries=(Query('sum(noria_alerts_open{severity="page"}) or vector(0)', "pages"),),
+            queries=(Query('sum(noria_alerts_open{severity="page",state="open"}) or vector(0)', "pages"),),
             text="Answers got worse, or nothing answers: somebody should look now.",
         ),
         Panel(
@@ -32,8 +32,8 @@ _NOW = Row(
             kind="table",
             width=8,
             height=5,
-            queries=(Query(f"sum by (deployment, kind, severity) (noria_alerts_open{OF})", "how many", CALM),),
-            text="By deployment, kind and severity.",
+            queries=(Query(f"sum by (deployment, kind, severity, state) (noria_alerts_open{OF})", "how many", CALM),),
+            text="By deployment, kind, severity and state.",
         ),
         Panel(
             title="Champion",
@@ -140,7 +140,7 @@ _QUALITY = Row(
         Panel(
             title="From answer to label",
             unit="s",
-            queries=(Query(f"noria_label_delay_seconds{OF}", "{{deployment}} {{quantile}}", "no label has come yet"),),
+            queries=(Query(f"noria_label_delay_seconds{OF}", "{{deployment}} {{share}}", "no label has come yet"),),
             text="Half, nine in ten and 99 in 100 labels come within.",
         ),
         Panel(

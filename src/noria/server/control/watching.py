@@ -19,9 +19,16 @@ from noria.ports.ledger import Ledger
 
 MOST_FEATURES = 50
 """Features of a deployment that have series of their own: those with the most evidence."""
+MOST_IN_ALL = 5_000
+"""Of many deployments each has fewer, at least three."""
 AT_ONCE = 5_000
-QUANTILES = ("0.5", "0.9", "0.99")
+SHARES = ("0.5", "0.9", "0.99")
 
+STATES: dict[type, str] = {
+    e.AlertAcknowledged: "acknowledged",
+    e.AlertSnoozed: "snoozed",
+    e.AlertReopened: "open",
+}
 KINDS = tuple(each.__name__ for each in get_args(e.AnyEvent))
 
 Samples = list[tuple[Labels, float | Histogram]]
@@ -40,6 +47,7 @@ class Told:
             dict.fromkeys(KINDS, 0)
         )  # from 0, so that the first of a kind is an increase
         self._open: dict[AlertId, Alert] = {}
+        self._states: dict[AlertId, str] = {}
         self._opened: Counter[tuple[str, ...]] = Counter()
         self._champions: dict[str, tuple[int, float]] = {}
         self._failed: Counter[tuple[str, ...]] = Counter()
@@ -61,9 +69,12 @@ class Told:
         match event:
             case e.AlertOpened():
                 self._open[event.alert.id] = event.alert
+                self._states[event.alert.id] = "open"
                 self._opened[event.deployment, event.alert.kind] += 1
             case e.AlertResolved():
                 self._open.pop(event.alert_id, None)
+            case e.AlertAcknowledged() | e.AlertSnoozed() | e.AlertReopened():
+                self._states[event.alert_id] = STATES[type(event)]
             case e.RolloutPromoted():
                 self._champions[event.deployment] = (event.number, entry.at.timestamp())
             case e.StageFailed():
@@ -72,9 +83,11 @@ class Told:
                 pass
 
     def _told(self) -> list[Family]:
-        standing: Counter[tuple[str, ...]] = Counter((a.deployment, a.kind, a.severity) for a in self._open.values())
+        standing: Counter[tuple[str, ...]] = Counter(
+            (a.deployment, a.kind, a.severity, self._states[a.id]) for a in self._open.values()
+        )
         oldest = min((a.opened_at.timestamp() for a in self._open.values()), default=None)
-        names = ("deployment", "kind", "severity")
+        names = ("deployment", "kind", "severity", "state")
         numbers: Samples = [((("deployment", name),), float(n)) for name, (n, _) in sorted(self._champions.items())]
         since: Samples = [((("deployment", name),), at) for name, (_, at) in sorted(self._champions.items())]
         return [
@@ -101,14 +114,15 @@ class Told:
 def look_families(looks: Sequence[Look]) -> list[Family]:
     """The newest look at each deployment. Evidence is log10: above its threshold it alarms, above 0 it speaks for a change at all."""
     drift = [(look, side, report) for look in looks for side, report in _sides(look)]
+    most = min(MOST_FEATURES, max(3, MOST_IN_ALL // max(1, len(looks))))
     features = [
         ((*_of(look), ("feature", each.feature)), each)
         for look, _, report in drift
-        for each in sorted(report.features, key=lambda feature: -feature.evidence)[:MOST_FEATURES]
+        for each in sorted(report.features, key=lambda feature: -feature.evidence)[:most]
     ]
     judged = [(_of(look), look.quality) for look in looks]
     labels = [(_of(look), look.labels) for look in looks if look.labels is not None]
-    delays = [((*k, ("quantile", q)), s) for k, n in labels for q, s in zip(QUANTILES, n.delay_s, strict=False)]
+    delays = [((*k, ("share", q)), s) for k, n in labels for q, s in zip(SHARES, n.delay_s, strict=False)]
     findings = [((*_of(k), ("kind", kind)), float(n)) for k in looks for kind, n in sorted(k.findings.items())]
     families: list[tuple[str, str, Sequence[tuple[Labels, float | None]]]] = [
         ("noria_look_timestamp_seconds", "When the newest look was taken.", [(_of(k), k.at.timestamp()) for k in looks]),
@@ -131,7 +145,7 @@ def look_families(looks: Sequence[Look]) -> list[Family]:
         ("noria_quality_rows", "Labelled rows that were judged.", [(k, float(q.rows)) for k, q in judged]),
         ("noria_label_answers", "Answers whose labels were asked for.", [(k, float(n.answers)) for k, n in labels]),
         ("noria_label_coverage_ratio", "Share of them that has a label.", [(k, n.labelled / n.answers) for k, n in labels if n.answers]),
-        ("noria_label_delay_seconds", "From answer to label, by quantile.", delays),
+        ("noria_label_delay_seconds", "From answer to label: within this, so large a share of the labels comes.", delays),
         ("noria_data_findings", "Things wrong with the data, by kind.", findings),
     ]  # fmt: skip
     kept = [(name, text, [(k, v) for k, v in held if v is not None]) for name, text, held in families]
