@@ -8,6 +8,7 @@ from math import ceil, exp, log
 
 import msgspec
 
+from noria.domain.alert import Silencer
 from noria.domain.profile import ReferenceProfile, WindowCounts
 from noria.monitoring.drift import MEMORY, Budget, complete_windows, fold, watch
 from noria.stats.sequential import log_evidence
@@ -57,6 +58,25 @@ def silences(
         margin = _margin(profile, complete, chosen, side=side, limit=limit)
         found.append(Silence(smallest=margin, windows=ceil(rarer) if rarer < TOLD else None))
     return found[0], found[1]
+
+
+def silencers(silence: Silence, budget: Budget, *, window_seconds: float) -> tuple[Silencer, ...]:
+    """The same as an alert shows it: budgets in days.
+
+    >>> found = silencers(Silence(smallest=0.05, windows=1000), Budget(windows=365), window_seconds=86400)
+    >>> [(s.setting, s.now, s.needed) for s in found]
+    [('smallest', 0.01, 0.05), ('false_page_days', 365.0, 1000.0)]
+    """
+    found = []
+    if silence.smallest is not None:
+        what = "the smallest shift of a share that is worth an alarm, of every input"
+        found.append(Silencer(setting="smallest", now=budget.smallest, needed=silence.smallest, what=what))
+    if silence.windows is not None:
+        days = window_seconds / 86400
+        what = "days between two false alarms on average"
+        now, needed = budget.windows * days, silence.windows * days
+        found.append(Silencer(setting="false_page_days", now=now, needed=needed, what=what))
+    return tuple(found)
 
 
 def _evidence(profile: ReferenceProfile, complete: Sequence[WindowCounts], budget: Budget) -> tuple[float, float]:
