@@ -31,7 +31,7 @@ class Moments(msgspec.Struct, frozen=True, array_like=True):
         """Standard deviation of the finite values; None below two."""
         if self.n < 2:
             return None
-        return sqrt(max(0.0, (self.squares - self.total**2 / self.n) / (self.n - 1)))
+        return sqrt(max(0.0, (self.squares - self.total / self.n * self.total) / (self.n - 1)))
 
 
 class Wobble(msgspec.Struct, frozen=True, kw_only=True):

@@ -175,7 +175,7 @@ def _is_row_number(column: Column) -> bool:
     values = column.values
     if column.kind != "number" or values.size < _ROW_NUMBER_ROWS or not np.isfinite(values).all():
         return False
-    return bool((np.diff(values) > 0).all() and (values == np.floor(values)).all())
+    return bool((values[1:] > values[:-1]).all() and (values == np.floor(values)).all())
 
 
 def _is_free(column: Column) -> bool:
@@ -197,9 +197,8 @@ def is_sorted_by(pairs: Sequence[Pair]) -> str | None:
         known = values[np.isfinite(values)]
         if known.size < values.size / 2 or np.unique(known).size < 3:
             continue
-        steps = np.diff(known)
         now = each.current.values[np.isfinite(each.current.values)]
         overlaps = now.size > 0 and now.min() < known.max() and now.max() > known.min()
-        if overlaps and ((steps >= 0).all() or (steps <= 0).all()):
+        if overlaps and ((known[1:] >= known[:-1]).all() or (known[1:] <= known[:-1]).all()):
             return each.name
     return None

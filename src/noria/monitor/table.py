@@ -3,7 +3,7 @@
 Neither pandas nor polars is imported here unless the table is theirs; what the columns say is compare.py. Called by compare and watch.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from math import isnan
@@ -71,7 +71,7 @@ def open_table(source: Any, name: str) -> Table:
     """
     if isinstance(source, str | Path):
         source = _read(Path(source))
-    pairs = list(_pairs(source, name))
+    pairs = [(written(key), array, dtype) for key, array, dtype in _pairs(source, name)]
     names = [n for n, _, _ in pairs]
     if len(set(names)) < len(names):
         twice = sorted({n for n in names if names.count(n) > 1})
@@ -236,7 +236,7 @@ def _from_objects(array: NDArray[Any]) -> tuple[Kind, NDArray[Any]]:
     items = array.tolist()
     kinds = set(map(type, items))
     if kinds <= {str, type(None)} and str in kinds:
-        return "text", array
+        return "text", array if _is_writable(items) else _texts(items)
     kinds = {k for k in kinds if k.__name__ not in _MISSING_TYPES}
     if not kinds or (all(issubclass(k, float) for k in kinds) and all(_is_missing(v) for v in items)):
         return "empty", array
@@ -257,7 +257,26 @@ def _is_missing(value: Any) -> bool:
 
 
 def _texts(items: list[Any]) -> NDArray[Any]:
-    return _objects([None if _is_missing(v) else v if type(v) is str else str(v) for v in items])
+    texts = [None if _is_missing(v) else v if type(v) is str else str(v) for v in items]
+    return _objects(texts if _is_writable(texts) else [None if v is None else written(v) for v in texts])
+
+
+def _is_writable(texts: Iterable[str | None]) -> bool:
+    """Whether all texts have a form in UTF-8: half of a surrogate pair, as a broken decoder leaves it, has none."""
+    try:
+        "".join({t for t in texts if t is not None}).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def written(text: str) -> str:
+    """A text as it can be written.
+
+    >>> written("a\\ud800")
+    'a\\\\ud800'
+    """
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _moment(value: Any) -> np.datetime64:

@@ -79,11 +79,16 @@ def cut_points(numbers: Floats, cuts: int) -> tuple[float, ...]:
     with np.errstate(over="ignore"):
         low = np.nextafter(np.float32(distinct[0]), np.float32(-np.inf))
         high = np.nextafter(np.float32(distinct[-1]), np.float32(np.inf))
+    # What float32 cannot hold never went through it.
+    ends = [
+        float(low if np.isfinite(low) else np.nextafter(distinct[0], -np.inf)),
+        float(high if np.isfinite(high) else np.nextafter(distinct[-1], np.inf)),
+    ]
     share = np.cumsum(counts) / counts.sum()
     at = np.searchsorted(share, np.linspace(0, 1, cuts + 1)[1:-1] - 1e-12)
     at = np.unique(at[at < distinct.size - 1])
     inner = distinct[at] + (distinct[at + 1] - distinct[at]) / 2
-    points = np.unique(np.concatenate([[float(low)], inner, [float(high)]]))
+    points = np.unique(np.concatenate([ends, inner]))
     return tuple(float(c) for c in points[np.isfinite(points)])
 
 
