@@ -82,7 +82,11 @@ def main() -> None:
     tool, folder = sys.argv[1], Path(sys.argv[2])
     started, begun = peak_mb(), time.process_time()
     judge = {"noria": noria, "evidently": evidently, "nannyml": nannyml, "alibi": alibi}[tool]()
-    found: dict[str, Any] = {"import_cpu_s": time.process_time() - begun, "import_mb": peak_mb() - started, "python_and_numpy_mb": started}
+    found: dict[str, Any] = {
+        "import_cpu_s": time.process_time() - begun,
+        "import_mb": peak_mb() - started,
+        "python_and_numpy_mb": started,
+    }
     if folder.is_dir():
         reference, current = load(folder / "reference.npz")[0], load(folder / "current.npz")[0]
         held, begun, since = peak_mb(), time.process_time(), time.monotonic()
