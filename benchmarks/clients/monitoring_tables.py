@@ -111,14 +111,19 @@ def concepts(rows: Rows) -> list[str]:
 
 
 def estimated(rows: Rows) -> list[str]:
+    """Every rule on the streams that all of them had."""
     lines = [
         "| stream | estimate | AUC: error (bias) | held | accuracy: error (bias) | held |",
         "|---|---|---|---|---|---|",
     ]
-    return lines + [
-        monitoring_estimates.shown(row) if row["runs"] else f"| {row['scenario']} | {row['rule']} | failed | | | |"
-        for row in rows
-    ]
+    for row in rows:
+        if not row["runs"]:
+            lines.append(f"| {row['scenario']} | {row['rule']} | failed | | | |")
+            continue
+        beside = [set(other["runs"]) for other in rows if other["scenario"] == row["scenario"] and other["runs"]]
+        shared = {seed: run for seed, run in row["runs"].items() if seed in set.intersection(*beside)}
+        lines.append(monitoring_estimates.shown({**row, **monitoring_estimates.over(shared)}))
+    return lines
 
 
 def faults(rows: Rows) -> list[str]:
