@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
 
@@ -9,7 +10,7 @@ from noria.app.workspace import Workspace
 from noria.domain.deployment import Deployment, Variant
 from noria.domain.ids import Digest, PredictionId, digest_of
 from noria.domain.model import Field, ModelVersion, SemanticVersion, Signature
-from noria.domain.prediction import GroundTruth, PredictionRecord
+from noria.domain.prediction import Column, GroundTruth, PredictionRecord
 
 NAME = "returns"
 BEGIN = datetime(2026, 3, 1, tzinfo=UTC)
@@ -47,8 +48,8 @@ def serve(
             latency_us=100,
             protocol="v2",
             rows=int(rows.size),
-            inputs={name: [values[i] for i in rows] for name, values in columns.items()},
-            outputs={name: [values[i] for i in rows] for name, values in outputs.items()},
+            inputs=_recorded(columns, rows.tolist()),
+            outputs=_recorded(outputs, rows.tolist()),
             redacted=redacted,
         )
         writer.write([record])
@@ -64,6 +65,18 @@ def serve(
                 )
     writer.close()
     workspace.predictions.add_labels(NAME, truths)
+
+
+def _recorded(columns: Mapping[str, Sequence[object]], rows: list[int]) -> dict[str, Column]:
+    """Columns as a worker records them: several values a row are columns of their own."""
+    kept: dict[str, Any] = {}
+    for name, values in columns.items():
+        own = [values[i] for i in rows]
+        if own and isinstance(own[0], list):
+            kept |= {f"{name}.{i}": [row[i] for row in own] for i in range(len(own[0]))}  # type: ignore[index]
+        else:
+            kept[name] = own
+    return kept
 
 
 def declare(workspace: Workspace, signature: Signature, *, bundle: Digest = BUNDLE) -> None:

@@ -207,7 +207,7 @@ def read(
     output = _output(version, frame)
     kept = have if labelled else frame
     if kept.height and output:
-        kept = kept.filter(_usable(kept, output.name))
+        kept = kept.filter(_usable(kept, output))
     if kept.height > most:
         kept = kept[np.linspace(0, kept.height - 1, most).astype(np.int64)]
     redacted = _redacted(kept)
@@ -223,7 +223,8 @@ def read(
         output=output.name if output else "",
         redacted=tuple(sorted(redacted)),
     )
-    return _arrays(kept, span, redacted)
+    inputs = version.signature.inputs if version.signature else ()
+    return _arrays(kept, span, inputs=inputs, output=output, redacted=redacted)
 
 
 def _end(workspace: Workspace, deployment: str, now: datetime) -> datetime:
@@ -252,21 +253,29 @@ def _version(workspace: Workspace, deployment: str, number: int | None) -> Model
 def _output(version: ModelVersion, frame: "pl.DataFrame") -> Field | None:
     """The output that is compared with labels: probabilities first, then any number."""
     fields = version.signature.outputs if version.signature else ()
-    there = [f for f in fields if f"out.{f.name}" in frame.columns and f.datatype != "BYTES"]
+    there = [f for f in fields if _parts("out", f)[0] in frame.columns and f.datatype != "BYTES"]
     named = [f for f in there if f.name in ("probability", "probabilities")]
     floats = [f for f in there if f.datatype in ("FP32", "FP64")]
     return next(iter([*named, *floats, *there]), None)
 
 
-def _usable(frame: "pl.DataFrame", output: str) -> "pl.Expr":
+def _parts(side: str, field: Field) -> list[str]:
+    """The log's columns of an input ('in') or output ('out'): one, or one for each value of a wide one."""
+    if field.width == 1:
+        return [f"{side}.{field.name}"]
+    return [f"{side}.{field.name}.{i}" for i in range(field.width)]
+
+
+def _usable(frame: "pl.DataFrame", output: Field) -> "pl.Expr":
     """Rows whose answer and label, if there is one, are finite numbers."""
     import polars as pl
 
-    column = pl.col(f"out.{output}")
-    said = column.is_not_null()
-    if frame.schema[f"out.{output}"].is_float():
-        said = said & column.is_finite()
-    return said & (pl.col("label").is_null() | pl.col("label").is_finite())
+    usable = pl.col("label").is_null() | pl.col("label").is_finite()
+    for name in _parts("out", output):
+        usable = usable & pl.col(name).is_not_null()
+        if frame.schema[name].is_float():
+            usable = usable & pl.col(name).is_finite()
+    return usable
 
 
 def _redacted(frame: "pl.DataFrame") -> set[str]:
@@ -275,24 +284,25 @@ def _redacted(frame: "pl.DataFrame") -> set[str]:
     return {name for text in frame["redacted"].unique().to_list() if text is not None for name in json.loads(text)}
 
 
-def _arrays(frame: "pl.DataFrame", span: Span, redacted: set[str]) -> Logged:
+def _arrays(
+    frame: "pl.DataFrame", span: Span, *, inputs: Sequence[Field], output: Field | None, redacted: set[str]
+) -> Logged:
     import polars as pl
 
     columns: dict[str, np.ndarray[Any, Any]] = {}
     embeddings: dict[str, np.ndarray[Any, Any]] = {}
-    for name, dtype in frame.schema.items():
-        if not name.startswith("in.") or name.removeprefix("in.") in redacted:
-            continue
-        if dtype.is_nested():
-            widths = frame[name].list.len().unique().to_list() if dtype == pl.List else []
-            if len(widths) == 1 and widths[0]:
-                embeddings[name.removeprefix("in.")] = np.stack(list(frame[name].to_numpy()))
-        else:
+    wide = {part: field for field in inputs if field.width > 1 for part in _parts("in", field)}
+    for field in dict.fromkeys(wide.values()):
+        parts = [part for part in _parts("in", field) if part in frame.columns]
+        if len(parts) == field.width and redacted.isdisjoint({field.name, *(p.removeprefix("in.") for p in parts)}):
+            embeddings[field.name] = frame.select(pl.col(parts).cast(pl.Float64)).to_numpy()
+    for name in frame.columns:
+        if name.startswith("in.") and name not in wide and name.removeprefix("in.") not in redacted:
             columns[name.removeprefix("in.")] = frame[name].to_numpy()
-    output = f"out.{span.output}"
-    said = frame[output].to_numpy() if output in frame.columns else np.full(frame.height, np.nan)
-    if said.dtype == object and said.size:
-        said = np.stack([np.asarray(row, dtype=np.float64) for row in said])
+    said: np.ndarray[Any, Any] = np.full(frame.height, np.nan)
+    if output is not None and frame.height:
+        several = frame.select(pl.col(_parts("out", output)).cast(pl.Float64)).to_numpy()
+        said = several if output.width > 1 else several[:, 0]
     moments: Sequence[datetime] = frame["at"].to_list() if frame.height else []
     return Logged(
         span=span,

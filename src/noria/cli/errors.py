@@ -43,6 +43,13 @@ def configure(command: argparse.ArgumentParser) -> None:
         help="instead: why the errors changed since the stretch before (default now: the newest 14 days)",
     )
     command.add_argument(
+        "--texts",
+        nargs="?",
+        const="",
+        metavar="INPUT",
+        help="instead: whether texts and embeddings changed, and in which words (default: of the newest 7 days)",
+    )
+    command.add_argument(
         "--odd", action="store_true", help="instead: predictions with odd inputs (default: of the newest 7 days)"
     )
     command.add_argument(
@@ -51,7 +58,7 @@ def configure(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--against",
         metavar="DAY",
-        help="with --causes and --odd: what is compared with begins here (default: 4, or 8, times as long before)",
+        help="with --causes, --odd and --texts: what is compared with begins here (default: 4, 8 or 5 times as long before)",
     )
     command.add_argument(
         "--allowed", type=float, default=0.1, help="with --groups: gap of a rate that is no matter (default 0.1)"
@@ -82,6 +89,12 @@ def run(options: argparse.Namespace) -> int:
             against = day(options.against, "--against")
             causes = analyse_causes(workspace, options.deployment, by=options.by, against=against, **scored)
             return _told(causes, show.print_causes, as_object=options.json)
+        if options.texts is not None:
+            from noria.app.texts import analyse_texts
+
+            against = day(options.against, "--against")
+            texts = analyse_texts(workspace, options.deployment, column=options.texts, against=against, **look)
+            return _told(texts, show.print_texts, as_object=options.json)
         if options.odd:
             from noria.app.anomalies import analyse_odd
 

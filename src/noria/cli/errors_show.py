@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from noria.app.analysis import ErrorAnalysis, GroupAnalysis, Span
     from noria.app.anomalies import OddAnalysis
     from noria.app.causes import CauseAnalysis
+    from noria.app.texts import TextAnalysis
     from noria.domain.fairness import Gap
     from noria.monitoring.errors import Confusion, ErrorReport, Residuals
     from noria.monitoring.slices import SliceSearch
@@ -234,4 +235,42 @@ def print_odd(found: "OddAnalysis") -> None:
         table(["prediction", "p", "why"], rows)
         out.print(f"next: noria why {report.oddities[0].prediction_id}")
     for note in report.notes:
+        out.print(f"note: {note}")
+
+
+def print_texts(found: "TextAnalysis") -> None:
+    """One line a column, then the words that tell."""
+    out = console()
+    print_span(found.now)
+    changed = [c for c in found.columns if c.alarm]
+    verdict = (
+        f"{len(changed)} of {len(found.columns)} changed more than before changes by itself"
+        if changed
+        else f"none of {len(found.columns)} texts and embeddings surely changed"
+    )
+    out.print(
+        f"[bold]{verdict}[/bold] (against {found.before.used:,} rows from {found.before.since:%Y-%m-%d} to {found.before.until:%Y-%m-%d})"
+    )
+    rows = [
+        [
+            "yes" if c.alarm else "no",
+            c.column,
+            c.kind,
+            f"10^{c.evidence:.1f} of 10^{c.threshold:.0f}",
+            f"{c.advantage:.1%} of {c.margin:.1%}",
+        ]
+        for c in found.columns
+    ]
+    if rows:
+        table(["changed", "input", "kind", "evidence", "told apart, of its margin"], rows)
+    for c in found.columns:
+        if c.alarm and c.now:
+            out.print(f"{c.column}, more now: {'; '.join(c.now)}")
+        if c.alarm and c.before:
+            out.print(f"{c.column}, less now: {'; '.join(c.before)}")
+        if c.alarm and c.examples:
+            out.print(f"next: noria why {c.examples[0]}")
+        for note in c.notes:
+            out.print(f"note: {c.column}: {note}")
+    for note in found.notes:
         out.print(f"note: {note}")

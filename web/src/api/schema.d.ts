@@ -432,6 +432,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/deployments/{name}/texts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * ReadTexts
+         * @description Whether texts and embeddings changed more than they do by themselves, by a classifier that bets on which are newer; and in which words.
+         */
+        get: operations["ApiV1DeploymentsNameTextsReadTexts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/deployments/{name}/watch": {
         parameters: {
             query?: never;
@@ -990,6 +1010,27 @@ export interface components {
                 [key: string]: components["schemas"]["Interval"] | null;
             };
             threshold: number | null;
+        };
+        /** Contrast */
+        Contrast: {
+            advantage: number;
+            alarm: boolean;
+            /** @default [] */
+            before: string[];
+            column: string;
+            evidence: number;
+            /** @default [] */
+            examples: string[];
+            /** @enum {string} */
+            kind: "text" | "embedding";
+            margin: number;
+            /** @default [] */
+            notes: string[];
+            /** @default [] */
+            now: string[];
+            rows_before: number;
+            rows_now: number;
+            threshold: number;
         };
         /** DatasetName */
         DatasetName: {
@@ -1940,6 +1981,14 @@ export interface components {
             stations: components["schemas"]["Station"][];
             turns: number;
             what_changed: components["schemas"]["EventView"][];
+        };
+        /** TextAnalysis */
+        TextAnalysis: {
+            before: components["schemas"]["Span"];
+            columns: components["schemas"]["Contrast"][];
+            /** @default [] */
+            notes: string[];
+            now: components["schemas"]["Span"];
         };
         /** Variant */
         Variant: {
@@ -2987,6 +3036,54 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["QualityView"];
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
+    ApiV1DeploymentsNameTextsReadTexts: {
+        parameters: {
+            query?: {
+                /** @description One input; default: embeddings and texts of several words. */
+                column?: string;
+                /** @description Now begins here; default: 7 days. */
+                since?: string | null;
+                /** @description Answers asked for before this moment; default: now. */
+                until?: string | null;
+                /** @description Before begins here and ends where now begins; default: 5 times as long. */
+                against?: string | null;
+                /** @description Of this version; default: the champion. */
+                version?: number | null;
+            };
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TextAnalysis"];
                 };
             };
             /** @description Bad request syntax or unsupported method */

@@ -13,6 +13,7 @@ from litestar.params import FromPath, FromQuery, QueryParameter
 from noria.app import analysis
 from noria.app.anomalies import OddAnalysis, analyse_odd
 from noria.app.causes import CauseAnalysis, Changed, analyse_causes
+from noria.app.texts import TextAnalysis, analyse_texts
 from noria.app.workspace import Workspace
 from noria.monitoring.errors import Task
 
@@ -132,6 +133,33 @@ def read_anomalies(
         number=version,
         rate=rate,
         limit=limit,
+    )
+
+
+@get("/api/v1/deployments/{name:str}/texts", sync_to_thread=True, tags=["deployments"])
+def read_texts(
+    workspace: NamedDependency[Workspace],
+    name: FromPath[str],
+    column: Annotated[
+        str, QueryParameter(max_length=200, description="One input; default: embeddings and texts of several words.")
+    ] = "",
+    since: Annotated[datetime | None, QueryParameter(description="Now begins here; default: 7 days.")] = None,
+    until: Until = None,
+    against: Annotated[
+        datetime | None,
+        QueryParameter(description="Before begins here and ends where now begins; default: 5 times as long."),
+    ] = None,
+    version: Version = None,
+) -> TextAnalysis:
+    """Whether texts and embeddings changed more than they do by themselves, by a classifier that bets on which are newer; and in which words."""
+    return analyse_texts(
+        workspace,
+        name,
+        column=column,
+        since=_aware(since),
+        until=_aware(until),
+        against=_aware(against),
+        number=version,
     )
 
 

@@ -63,6 +63,7 @@ ROUTES: tuple[ControllerRouterHandler, ...] = (
     analysis.read_groups,
     analysis.read_causes,
     analysis.read_anomalies,
+    analysis.read_texts,
     predictions.list_predictions,
     predictions.add_labels,
     predictions.labels_aside,
