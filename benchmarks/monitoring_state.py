@@ -200,7 +200,7 @@ class Rig:
     def look(self, recipe: Recipe, now: datetime) -> None:
         counted = count_served(self.context, recipe, now=now)
         drift_of(self.context, recipe, self.champion, self.profile, since=MONDAY)
-        findings_of(self.context, recipe, self.champion, self.profile, counted, now=now)
+        findings_of(self.context, recipe, self.champion, self.profile, counted, since=MONDAY, now=now)
 
 
 def of_many(profile: ReferenceProfile, rng: np.random.Generator, deployments: int, minutes: int) -> dict[str, object]:

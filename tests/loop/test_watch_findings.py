@@ -31,11 +31,13 @@ def after(**spans: float) -> datetime:
     return MONDAY + timedelta(**spans)
 
 
-def found_at(asked: Asked, now: datetime) -> tuple[Finding, ...] | None:
+def found_at(
+    asked: Asked, now: datetime, *, since: datetime = MONDAY - timedelta(days=9)
+) -> tuple[Finding, ...] | None:
     champion = asked.context.deployments.get(NAME).variant("champion")
     assert champion is not None
     counted = asked.look(now)
-    return findings_of(asked.context, asked.recipe, champion, asked.profile, counted, now=now)
+    return findings_of(asked.context, asked.recipe, champion, asked.profile, counted, since=since, now=now)
 
 
 def kinds(found: tuple[Finding, ...] | None) -> list[tuple[str, str]] | None:
@@ -62,6 +64,18 @@ def test_an_input_that_breaks_is_told_of_with_what_to_look_at(asked: Asked) -> N
     assert report.alert.severity == "warn"
     assert set(report.alert.causes) == {"price", "shop"}
     assert report.alert.evidence["missing.price"] == pytest.approx(0.5)
+
+
+def test_what_is_served_otherwise_than_it_was_learnt_is_said_of_the_first_window_only(asked: Asked) -> None:
+    records = asked.records([1, 1441], rows=400)
+    cents = [replace(r, inputs={**r.inputs, "price": [100 * v for v in r.inputs["price"]]}) for r in records]
+    asked.write(cents)
+
+    first = found_at(asked, after(minutes=3), since=after(minutes=1))
+    second = found_at(asked, after(days=1, minutes=3), since=after(minutes=1))
+
+    assert ("skew", "price") in (kinds(first) or ())
+    assert ("skew", "price") not in (kinds(second) or ())
 
 
 def test_what_is_only_worth_knowing_opens_no_alert() -> None:

@@ -46,7 +46,7 @@ def _look(context: Context, recipe: Recipe, champion: Variant, board: Board) -> 
     drift = drift_of(context, recipe, champion, profile, since=since)
     decay = decay_of(context, recipe, champion, profile, since=since, now=now)
     sketch_served(context, recipe, champion, profile, counted, now=now)
-    findings = findings_of(context, recipe, champion, profile, counted, now=now)
+    findings = findings_of(context, recipe, champion, profile, counted, since=since, now=now)
     context.on_look(look_of(champion, drift, decay, deployment=recipe.deployment, at=now, findings=findings))
     reports: dict[AlertKind, Report] = {
         "no_predictions": silence_of(context, recipe, champion, since=since, now=now),

@@ -9,6 +9,7 @@ from noria.domain.profile import ReferenceProfile, WindowCounts
 from noria.loop.context import Context, Recipe
 from noria.monitoring.data_quality import FEWEST, ahead, check_window, damaged
 from noria.monitoring.data_volume import check_volume, compared
+from noria.monitoring.skew import first_window_findings
 from noria.monitoring.tiers import DAY, HOUR, base_step
 
 AHEAD = timedelta(minutes=5)
@@ -24,11 +25,12 @@ def findings_of(
     profile: ReferenceProfile,
     counted: Sequence[WindowCounts],
     *,
+    since: datetime,
     now: datetime,
 ) -> tuple[Finding, ...] | None:
     """Everything wrong as of now, worst first; None when this look counted too little of the champion to say anything.
 
-    counted: from `count_served`.
+    counted: from `count_served`. since: when the champion became one; its first window is compared with what it learnt from.
     """
     newest = [window for window in counted if window.number == champion.number and window.rows >= FEWEST]
     found = [*_log(context, recipe, now)]
@@ -36,6 +38,8 @@ def findings_of(
     found += [each for each in volume if each is not None]
     if newest:
         found += check_window(profile, newest[-1], before=_before(context, newest[-1], base_step(profile)))
+        if newest[-1].since <= since:
+            found += first_window_findings(profile, newest[-1])
     if not newest and not found:
         return None
     rank = {"page": 0, "warn": 1, "info": 2}
