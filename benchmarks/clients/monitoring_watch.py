@@ -4,10 +4,7 @@
 """
 
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Any
-
-import numpy as np
 
 from noria.domain.ids import digest_of
 from noria.domain.profile import ReferenceProfile, WindowCounts
@@ -28,9 +25,8 @@ class Said:
 
 
 def profile_of(stream: Stream, history: Rows, scores: Any, learnt: int = 0) -> ReferenceProfile:
-    """The reference's profile, in blocks of days (of windows, where those are longer). learnt: first windows that the model learnt from."""
-    days = stream.length >= timedelta(days=1)
-    blocks = history.window if days else history.at.astype("datetime64[D]").astype(np.int64)
+    """The reference's profile, in blocks of days. learnt: first windows that the model learnt from."""
+    blocks = history.at.astype("datetime64[D]")  # days with their date: seasons are learnt from it
     held = history.window >= learnt - stream.reference
     return build_profile(
         history.columns,

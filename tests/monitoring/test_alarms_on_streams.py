@@ -25,7 +25,7 @@ def alarms(stream: Stream, *looks: int) -> list[bool]:
         history.columns,
         stream.world.believes(history.columns),
         labels=history.labels,
-        blocks=history.window,
+        blocks=history.at.astype("datetime64[D]"),
         since=stream.span(-stream.reference)[0],
         until=stream.span(-1)[1],
     )
