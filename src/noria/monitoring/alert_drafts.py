@@ -147,7 +147,14 @@ def decay_alert(decay: "Decay", *, false_page_days: float | None = None) -> Aler
             "recent_excess_low": decay.recent.low,
             "recent_excess_high": decay.recent.high,
         }
+    if decay.began:
+        evidence["began"] = decay.began
+    if decay.where:
+        evidence["where"] = decay.where
     summary = f"the model has decayed: {decay.statistic}; loss beyond expectation over the newest days {recent}, bias {decay.recent_bias:+.3f}"
+    summary += (f", since about {decay.began}" if decay.began else "") + (
+        f", most plainly for {decay.where}" if decay.where else ""
+    )
     silencers = rarer(false_page_days, decay.evidence, decay.threshold)
     return draft("decay", "page", summary, evidence=evidence, budget=decay.budget, silencers=silencers)
 

@@ -64,6 +64,10 @@ class Decay(msgspec.Struct, frozen=True, kw_only=True):
     budget: str
     since: str = ""
     until: str = ""
+    began: str = ""
+    """Day since which the loss is higher, if one can be told (monitoring/concept)."""
+    where: str = ""
+    """Groups in which it rose most plainly, if there are any."""
 
 
 def daily(

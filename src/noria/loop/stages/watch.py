@@ -15,7 +15,7 @@ from noria.loop.stages.watch_alerts import Board, silence_of
 from noria.loop.stages.watch_counts import count_served, drift_of, profile_of
 from noria.loop.stages.watch_findings import findings_of
 from noria.loop.stages.watch_look import look_of
-from noria.loop.stages.watch_quality import decay_of
+from noria.loop.stages.watch_quality import quality_of
 from noria.loop.stages.watch_silence import with_silencers
 from noria.loop.stages.watch_sketches import sketch_served
 from noria.monitoring.alert import Report
@@ -44,10 +44,12 @@ def _look(context: Context, recipe: Recipe, champion: Variant, board: Board) -> 
     counted = count_served(context, recipe, now=now)
     _, profile = profile_of(context, champion.bundle)
     drift = drift_of(context, recipe, champion, profile, since=since)
-    decay = decay_of(context, recipe, champion, profile, since=since, now=now)
+    decay, labels = quality_of(context, recipe, champion, profile, since=since, now=now)
     sketch_served(context, recipe, champion, profile, counted, now=now)
     findings = findings_of(context, recipe, champion, profile, counted, since=since, now=now)
-    context.on_look(look_of(champion, drift, decay, deployment=recipe.deployment, at=now, findings=findings))
+    context.on_look(
+        look_of(champion, drift, decay, deployment=recipe.deployment, at=now, findings=findings, labels=labels)
+    )
     reports: dict[AlertKind, Report] = {
         "no_predictions": silence_of(context, recipe, champion, since=since, now=now),
     }

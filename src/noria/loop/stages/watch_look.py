@@ -6,7 +6,7 @@ from datetime import datetime
 
 from noria.domain.deployment import Variant
 from noria.domain.finding import Finding
-from noria.domain.look import Look, QualityState
+from noria.domain.look import LabelState, Look, QualityState
 from noria.monitoring.drift import Drift
 from noria.monitoring.quality import Decay
 
@@ -19,6 +19,7 @@ def look_of(
     deployment: str,
     at: datetime,
     findings: Sequence[Finding] | None = None,
+    labels: LabelState | None = None,
 ) -> Look:
     """The numbers of one look, as they were when alerts were decided."""
     recent = decay.recent
@@ -39,5 +40,6 @@ def look_of(
             excess_low=recent.low if recent else None,
             excess_high=recent.high if recent else None,
         ),
+        labels=labels,
         findings=dict(Counter(each.kind for each in findings or ())),
     )
