@@ -100,21 +100,38 @@ def wasserstein(reference: ArrayLike, current: ArrayLike, positions: ArrayLike) 
 def wasserstein_at(reference: ArrayLike, current: ArrayLike, cuts: ArrayLike) -> float:
     """Earth mover's distance between two histograms of which the cuts are known, in the units of the cuts.
 
-    reference, current: shape (k+1,); cuts: shape (k,), increasing. Between two cuts the distribution functions are taken for straight, so what moves
-    beyond the outermost cuts counts at their place. Raises BinMismatch, EmptySample.
+    reference, current: shape (k+1,); cuts: shape (k,), increasing. Between two cuts the distribution functions are taken for straight, towards the
+    outermost for exponential tails; what lies beyond counts at their place. Raises BinMismatch, EmptySample.
 
     >>> wasserstein_at([0, 10, 10, 0], [0, 0, 20, 0], [0.0, 1.0, 2.0])
     0.5
     """
     a, b = shares(reference, current)
-    where = np.asarray(cuts, dtype=np.float64)
-    if where.size != a.size - 1:
-        raise BinMismatch(f"{a.size} bins have {where.size} cuts")
+    if np.size(cuts) != a.size - 1:
+        raise BinMismatch(f"{a.size} bins have {np.size(cuts)} cuts")
     gap = np.cumsum(a - b)[:-1]
     left, right = gap[:-1], gap[1:]
+    of_left, of_right = areas_between(a, cuts)
     # The area under |line from left to right|, which may cross 0.
     crossing = left * right < 0
     with np.errstate(divide="ignore", invalid="ignore"):
-        crossed = (left**2 + right**2) / (2 * np.abs(left - right))
-    area = np.where(crossing, crossed, (np.abs(left) + np.abs(right)) / 2)
-    return float((area * np.diff(where)).sum())
+        crossed = (left**2 + right**2) / (2 * np.abs(left - right)) * (of_left + of_right)
+    return float(np.where(crossing, crossed, np.abs(left) * of_left + np.abs(right) * of_right).sum())
+
+
+def areas_between(share: ArrayLike, cuts: ArrayLike) -> tuple[Floats, Floats]:
+    """What a gap at the left, and at the right end of each stretch between two cuts weighs in an area. Both shape (k-1,); together its length.
+
+    share: the reference's, shape (k+1,). The first and the last stretch reach to the reference's extremes: there a gap dies out as fast as the tail.
+    """
+    held, where = np.asarray(share, dtype=np.float64), np.asarray(cuts, dtype=np.float64)
+    width = np.diff(where)
+    left, right = width / 2, width / 2
+    if width.size >= 3:
+        if held[2] > 0:
+            right[0] = min(right[0], held[:2].sum() * width[1] / held[2])
+            left[0] = width[0] - right[0]
+        if held[-3] > 0:
+            left[-1] = min(left[-1], held[-2:].sum() * width[-2] / held[-3])
+            right[-1] = width[-1] - left[-1]
+    return left, right

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from noria.stats.checks import Floats
+from noria.stats.distances import areas_between
 from noria.stats.quantiles import chi_square_quantile
 
 KOLMOGOROV = 1.358
@@ -47,11 +48,10 @@ class Noise:
         if len(cuts) < 2:
             return 0.0
         share = self.shares[: len(cuts)]
-        widths = np.diff(np.asarray(cuts, dtype=np.float64))
-        spread = np.sqrt(share * (1 - share))
-        sampling = BRIDGE_AREA * float((widths * (spread[1:] + spread[:-1]) / 2).sum()) * sqrt(self.sampled)
-        moved = self.wobbles[: len(cuts)]
-        return hypot(sampling, NORMAL * float((widths * (moved[1:] + moved[:-1]) / 2).sum()))
+        left, right = areas_between(np.diff(np.concatenate([[0.0], share, [1.0]])), cuts)
+        spread, moved = np.sqrt(share * (1 - share)), self.wobbles[: len(cuts)]
+        sampling = BRIDGE_AREA * float((spread[:-1] * left + spread[1:] * right).sum()) * sqrt(self.sampled)
+        return hypot(sampling, NORMAL * float((moved[:-1] * left + moved[1:] * right).sum()))
 
     @classmethod
     def of(cls, reference: ArrayLike, rows: float, *, variance: Floats, wobble: Floats) -> "Noise":

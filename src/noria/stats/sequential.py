@@ -396,7 +396,9 @@ def log_growth(bets: Panel, counts: ArrayLike, *, at: float | None = None) -> Fl
     growth[..., len(EFFECTS) :] = 0.0
     if (bets.persistence > 1.5).any():
         jumped = _jump_growth(bets, values - usual, rows, usual=usual)
-        growth[..., len(EFFECTS) :] = np.minimum(jumped, cap[..., None, None])
+        # What no window ever did is worth something even where few of them were independent.
+        most = np.maximum(cap, np.log(bets.windows + 1)[:, None] / 2)
+        growth[..., len(EFFECTS) :] = np.minimum(jumped, most[..., None, None])
     return np.where((rows > 0)[..., None, None], growth, 0.0)
 
 
