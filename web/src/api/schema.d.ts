@@ -432,6 +432,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/deployments/{name}/quality/windows": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * ReadWindows
+         * @description The champion's quality in windows of equally many answers, each metric with its interval: realised where labels are, estimated where not,
+         *     with how earlier estimates turned out, and how labels come. Kept for half a minute.
+         */
+        get: operations["ApiV1DeploymentsNameQualityWindowsReadWindows"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/deployments/{name}/texts": {
         parameters: {
             query?: never;
@@ -885,6 +906,19 @@ export interface components {
             /** @default 0 */
             n: number;
         };
+        /** Arrival */
+        Arrival: {
+            answers: number;
+            coverage: number;
+            delay_s: {
+                [key: string]: number;
+            };
+            /** @default 0 */
+            early: number;
+            final: components["schemas"]["Interval"] | null;
+            labelled: number;
+            settled_s: number | null;
+        };
         /** Artifact */
         Artifact: {
             digest: string;
@@ -1167,6 +1201,21 @@ export interface components {
             /** @enum {string} */
             task: "binary" | "multiclass" | "regression";
             unit: string;
+        };
+        /** Estimate */
+        Estimate: {
+            assumption: string;
+            learnt_from: number;
+            method: string;
+            metrics: {
+                [key: string]: components["schemas"]["Interval"];
+            };
+            /** @default  */
+            reason: string;
+            rows: number;
+            widened: {
+                [key: string]: number;
+            };
         };
         /** EventView */
         EventView: {
@@ -1693,6 +1742,27 @@ export interface components {
             simulated_until: string | null;
             step: string;
         };
+        /** QualityHistory */
+        QualityHistory: {
+            arrival: components["schemas"]["Arrival"];
+            record: components["schemas"]["TrackRecord"][];
+            /** @enum {string} */
+            task: "binary" | "multiclass" | "regression";
+            windows: components["schemas"]["QualityWindow"][];
+        };
+        /** QualityPage */
+        QualityPage: {
+            /** Format: date-time */
+            as_of: string;
+            bad: number;
+            deployment: string;
+            good: number;
+            history: components["schemas"]["QualityHistory"] | null;
+            /** @default  */
+            note: string;
+            number: number;
+            output: string;
+        };
         /** QualityState */
         QualityState: {
             alarm: boolean;
@@ -1713,6 +1783,30 @@ export interface components {
             /** @default  */
             note: string;
             output: string;
+        };
+        /** QualityWindow */
+        QualityWindow: {
+            answers: number;
+            coverage: number;
+            estimate: components["schemas"]["Estimate"] | null;
+            labelled: number;
+            missing: {
+                [key: string]: string;
+            };
+            /** @default  */
+            note: string;
+            realised: {
+                [key: string]: components["schemas"]["Interval"];
+            };
+            /** Format: date-time */
+            since: string;
+            /**
+             * @default none
+             * @enum {string}
+             */
+            source: "realised" | "estimated" | "none";
+            /** Format: date-time */
+            until: string;
         };
         /** Reason */
         Reason: {
@@ -1989,6 +2083,16 @@ export interface components {
             /** @default [] */
             notes: string[];
             now: components["schemas"]["Span"];
+        };
+        /** TrackRecord */
+        TrackRecord: {
+            bias: number;
+            error: number;
+            inside: number;
+            level: number;
+            metric: string;
+            naive: number | null;
+            windows: number;
         };
         /** Variant */
         Variant: {
@@ -3036,6 +3140,45 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["QualityView"];
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
+    ApiV1DeploymentsNameQualityWindowsReadWindows: {
+        parameters: {
+            query?: {
+                count?: number;
+            };
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QualityPage"];
                 };
             };
             /** @description Bad request syntax or unsupported method */

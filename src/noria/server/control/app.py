@@ -30,6 +30,7 @@ from noria.server.control import (
     predictions,
     predictions_feedback,
     problems,
+    quality_windows,
     runs,
     schema,
     webhooks,
@@ -58,6 +59,7 @@ ROUTES: tuple[ControllerRouterHandler, ...] = (
     deployments.list_deployments,
     deployments.read_deployment,
     deployments.read_quality,
+    quality_windows.read_windows,
     deployments.read_watch,
     analysis.read_errors,
     analysis.read_groups,
@@ -118,7 +120,7 @@ def create_app(
     GET /metrics gives, where somebody else gives it out too. courier: who tells of alerts; here it is woken, and sends tests.
     """
     keyring = access.Keyring(key)
-    quality = Quality()
+    quality, windows = Quality(), quality_windows.Windows()
     streams = streams or changes.Streams()
     hooks = hooks or webhooks.deliverer_of(workspace)
     courier = courier or courier_of(workspace)
@@ -137,6 +139,7 @@ def create_app(
         dependencies={
             "workspace": Provide(lambda: workspace, sync_to_thread=False),
             "quality": Provide(lambda: quality, sync_to_thread=False),
+            "windows": Provide(lambda: windows, sync_to_thread=False),
             "hooks": Provide(lambda: hooks, sync_to_thread=False),
             "courier": Provide(lambda: courier, sync_to_thread=False),
             "measurements": Provide(lambda: measurements, sync_to_thread=False),
