@@ -50,7 +50,7 @@ CATALOGUE: dict[str, tuple[Any, ...]] = {
     "faults": FAULTS,
     "estimates": estimates.ESTIMATES,
 }
-TIMEOUT_S = 900
+TIMEOUT_S = 3600
 
 
 def main() -> None:
