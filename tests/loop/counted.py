@@ -41,9 +41,16 @@ def a_profile(rows: int = 2000) -> ReferenceProfile:
 class Asked:
     """The deployment, its log in `home` and its counts."""
 
-    def __init__(self, home: Path, *, versions: Sequence[int] = (1,), profile: ReferenceProfile | None = None) -> None:
+    def __init__(
+        self,
+        home: Path,
+        *,
+        versions: Sequence[int] = (1,),
+        profile: ReferenceProfile | None = None,
+        workspace: noria.Workspace | None = None,
+    ) -> None:
         self.home = home
-        workspace = noria.Workspace.ephemeral("asked")
+        workspace = workspace or noria.Workspace.ephemeral("asked")
         self.workspace = workspace
         self.profile = profile or a_profile()
         address = Digest(workspace.blobs.put(canonical(self.profile)))

@@ -25,6 +25,7 @@ COMMANDS: dict[str, str] = {
     "alerts": "list what stands, acknowledge, snooze, resolve; who is told",
     "why": "explain one prediction, event or alert, back to the data",
     "errors": "find where a deployment's answers are wrong, and examples to look at",
+    "inputs": "show what a model was asked, day by day, and whether inputs are computed as in training",
     "audit": "verify or export the ledger",
     "gc": "empty the trash and give back the space of what nothing needs",
     "doctor": "check this installation and name a fix for each fault",
