@@ -193,6 +193,20 @@ def test_what_may_pass_is_never_set_aside(world: World, failure: Exception) -> N
     assert ear.heard == ["opened a1"]
 
 
+def test_a_project_that_was_emptied_is_told_of_from_its_beginning(world: World) -> None:
+    ear, receiver = world.ear()
+    courier = world.courier(receiver)
+    world.open(an_alert("a1"), an_alert("a2", causes=("fare",)))
+    courier.round()
+    world.store = World().store
+
+    courier.round()
+    world.open(an_alert("a1"))
+    courier.round()
+
+    assert ear.heard == ["opened a1", "opened a2", "opened a1"]
+
+
 def test_open_alerts_are_told_again_until_somebody_takes_care(world: World) -> None:
     ear, receiver = world.ear(repeat_minutes=60)
     courier = world.courier(receiver)

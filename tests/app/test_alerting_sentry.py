@@ -9,6 +9,7 @@ import pytest
 from noria.app.alerting_receivers import Pulse, pulse, receivers, revealed
 from noria.app.alerting_run import Alerting
 from noria.app.alerting_sentry import BUSY, Sentry
+from noria.app.doctor import examine
 from noria.app.settings import Heartbeat, Notify, Settings, Stores
 from noria.app.settings import Receiver as Wish
 from noria.app.workspace import Workspace
@@ -165,6 +166,21 @@ def test_the_server_tells_and_beats_by_its_settings_and_stops(tmp_path: Path) ->
 
     assert sorted(message.content == b"" for message in web.messages) == [False, True]
     assert (tmp_path / "alerts.jsonl").read_bytes().count(b"\n") == 1
+
+
+def test_the_doctor_names_who_has_not_heard_and_who_cannot(tmp_path: Path) -> None:
+    def found(notify: Notify) -> tuple[str, str]:
+        stores = Stores(metadata="memory", blobs="memory", tables="memory", predictions="memory")
+        with Workspace(Settings(stores=stores, notify=notify), tmp_path) as workspace:
+            World(store=workspace.metadata).open(an_alert())
+            finding = next(each for each in examine(workspace) if each.what == "alert receivers")
+            return finding.level, finding.found
+
+    assert found(Notify(adapter="")) == ("ok", "none")
+    assert found(Notify()) == ("warn", "default has not taken 1 notices, the first of 2026-03-01 12:00")
+    level, said = found(Notify(receivers={"a": Wish(adapter="slack", location="env:NORIA_NO_SUCH_VARIABLE")}))
+    assert level == "bad"
+    assert "NORIA_NO_SUCH_VARIABLE" in said
 
 
 def test_secrets_come_from_the_environment_or_a_file_and_are_never_shown(tmp_path: Path) -> None:

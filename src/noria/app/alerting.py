@@ -174,7 +174,7 @@ class Courier:
         told = self._told[receiver.name]
         if self._elapsed() < told.until:
             return 0
-        self._open(receiver, told)
+        told = self._open(receiver, told)
         taken = 0
         while not self._stop.is_set():
             news = self._news_for(receiver, told)
@@ -224,9 +224,11 @@ class Courier:
         self._threads.append(thread)
         thread.start()
 
-    def _open(self, receiver: Receiver, told: _Told) -> None:
-        """Take in what the receiver was told of before this process, or by another one. A new one is not told of what was over before it came."""
+    def _open(self, receiver: Receiver, told: _Told) -> _Told:
+        """Take in what the receiver was told of before this process, or by another one; gives where it stands."""
         ledger = self._metadata().ledger
+        if ledger.head().seq < told.position:  # another ledger: an ephemeral project was emptied
+            self._told[receiver.name] = told = _Told(book=Book(receiver.wants))
         cursor = ledger.cursor(cursor_of(receiver.name)).seq
         if not told.opened and cursor == 0:
             cursor = self._meet(receiver, told)
@@ -244,6 +246,7 @@ class Courier:
                 if len(entries) == PORTION:
                     continue
             told.position = cursor
+        return told
 
     def _meet(self, receiver: Receiver, told: _Told) -> int:
         """A new receiver begins before the oldest alert that stands, and that is noted: from here on it misses nothing. Gives its cursor."""
@@ -266,8 +269,6 @@ class Courier:
         if told.pending is not None:
             return told.pending, told.position
         newest = ledger.head().seq
-        if newest < told.position:  # another ledger: an ephemeral project was emptied
-            told.book, told.position, told.reminders = Book(receiver.wants), 0, {}
         while told.position < newest:
             entries = ledger.read(after=told.position, limit=PORTION, kinds=ALERT_KINDS)
             for entry in entries:

@@ -10,6 +10,7 @@ from typing import Literal
 
 import msgspec
 
+from noria.app.alerting import waiting
 from noria.app.error_groups import RECENT, read
 from noria.app.workspace import Workspace
 from noria.errors import NoriaError
@@ -40,8 +41,33 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def examine(workspace: Workspace) -> list[Finding]:
-    """Look at interpreter, packages, disk, ports, the store, and what its processes logged."""
-    return [_python(), *_packages(), _disk(workspace), *_ports(workspace), _store(workspace), _errors(workspace)]
+    """Look at interpreter, packages, disk, ports, the store, what its processes logged, and who is told of alerts."""
+    return [
+        _python(),
+        *_packages(),
+        _disk(workspace),
+        *_ports(workspace),
+        _store(workspace),
+        _errors(workspace),
+        _receivers(workspace),
+    ]
+
+
+def _receivers(workspace: Workspace) -> Finding:
+    """Receivers that the settings name and that have not taken what they were told. Nothing is sent."""
+    what = "alert receivers"
+    try:
+        names = ", ".join(each.name for each in workspace.receivers) or "none"
+        told = [waiting(workspace.metadata, each) for each in workspace.receivers] if _has_store(workspace) else []
+    except NoriaError as error:
+        return Finding(level="bad", what=what, found=error.headline(), remedy=error.remedy)
+    first = next((health for health in told if health.waiting), None)
+    if first is not None:
+        found = (
+            f"{first.receiver} has not taken {first.waiting} notices, the first of {first.waiting_since:%Y-%m-%d %H:%M}"
+        )
+        return Finding(level="warn", what=what, found=found, remedy="noria alerts test")
+    return Finding(level="ok", what=what, found=names)
 
 
 def _python() -> Finding:
@@ -100,8 +126,12 @@ def _ports(workspace: Workspace) -> list[Finding]:
     return findings
 
 
+def _has_store(workspace: Workspace) -> bool:
+    return workspace.settings.stores.metadata != "sqlite" or (workspace.home / "meta.db").exists()
+
+
 def _store(workspace: Workspace) -> Finding:
-    if workspace.settings.stores.metadata == "sqlite" and not (workspace.home / "meta.db").exists():
+    if not _has_store(workspace):
         return Finding(level="ok", what="store", found="none here yet", remedy="noria demo")
     try:
         head = workspace.ledger.head()
