@@ -59,12 +59,12 @@ def test_no_false_alarm_on_clean_windows_and_a_quarter_sd_in_three_of_fifty_foun
     wobble: float,
 ) -> None:
     delays, alarms = [], 0
-    for seed in range(3):
+    for seed in range(2):
         rng = np.random.default_rng(seed)
-        profile = a_profile(rng, wobble=wobble)
+        profile = a_profile(rng, n=12_000, wobble=wobble)
         eyes = watch(profile, budget=Budget(windows=50_000))
         state = eyes.begin()
-        for _ in range(100):
+        for _ in range(60):
             columns, scores = rows(rng, BLOCK, wobble=wobble)
             state = eyes.step(state, count(profile, columns, scores))
             alarms += any(eyes.alarms(state))
@@ -76,7 +76,7 @@ def test_no_false_alarm_on_clean_windows_and_a_quarter_sd_in_three_of_fifty_foun
                 break
 
     assert alarms == 0
-    assert len(delays) == 3
+    assert len(delays) == 2
     assert np.median(delays) <= 1000
 
 
@@ -86,7 +86,7 @@ def test_a_small_reference_makes_the_margin_wider_instead_of_crying_wolf() -> No
     eyes = watch(profile, budget=Budget(windows=50_000))
     state = eyes.begin()
 
-    for _ in range(100):
+    for _ in range(60):
         state = eyes.step(state, count(profile, *rows(rng, BLOCK)))
 
     assert eyes.alarms(state) == (False, False)

@@ -48,11 +48,11 @@ def a_panel(rng: np.random.Generator, *, wobble: float = 0.0, windows: int = 60)
 @pytest.mark.parametrize("wobble", [0.0, 0.03])
 def test_clean_windows_raise_no_alarm_and_a_drift_of_a_quarter_sd_is_found(wobble: float) -> None:
     delays = []
-    for seed in range(3):
+    for seed in range(2):
         rng = np.random.default_rng(seed)
         bets = a_panel(rng, wobble=wobble)
         state = start(bets)
-        for _ in range(200):
+        for _ in range(120):
             state = step(bets, state, counts(rng, 200, rng.normal(0, wobble, FEATURES)), threshold=THRESHOLD)
             assert log_evidence(bets, state) < np.log(THRESHOLD)
         drift = np.zeros(FEATURES)
@@ -66,7 +66,7 @@ def test_clean_windows_raise_no_alarm_and_a_drift_of_a_quarter_sd_is_found(wobbl
         assert blamed
         assert blamed <= {0, 1}
 
-    assert len(delays) == 3
+    assert len(delays) == 2
     assert np.median(delays) <= 1000
 
 
