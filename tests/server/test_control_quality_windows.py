@@ -85,3 +85,34 @@ def test_what_cannot_be_measured_says_why(client: TestClient) -> None:
     assert "answered nothing" in many["note"]
     assert client.get("/api/v1/deployments/cars/quality/windows").status_code == 404
     assert client.get("/api/v1/deployments/flights/quality/windows", params={"count": 0}).status_code == 400
+
+
+def test_several_classes_are_scored_and_labels_that_are_none_left_out() -> None:
+    signature = Signature(inputs=(), outputs=(Field(name="shares", datatype="FP32", width=3),))
+    with Workspace.ephemeral("air") as workspace:
+        version = msgspec.structs.replace(a_version(1, model="delay"), signature=signature)
+        workspace.models.register(version)
+        variant = Variant(name="champion", model="delay", number=1, version="1.0.0", bundle=version.bundle, weight=1.0)
+        workspace.deployments.put(
+            Deployment(name="flights", model="delay", generation=1, updated_at=BEGIN, variants=(variant,))
+        )
+        dice = np.random.default_rng(1)
+        share = dice.dirichlet([1.0, 1.0, 1.0], 400)
+        writer = workspace.predictions.writer("flights", name="w")
+        for day in range(20):
+            rows = share[day * 20 : day * 20 + 20]
+            outputs = {f"shares.{place}": rows[:, place].tolist() for place in range(3)}
+            record = a_record(day, rows=20, inputs={"x": [1.0] * 20}, outputs=outputs)
+            writer.write([msgspec.structs.replace(record, at=BEGIN + timedelta(days=day))])
+        writer.close()
+        values = [float(dice.choice(3, p=each)) for each in share[:-1]] + [7.0]
+        ids = [a_record(row // 20).prediction_id(row % 20) for row in range(400)]
+        known = BEGIN + timedelta(days=21)
+        truths = [GroundTruth(prediction_id=name, value=v, at=known) for name, v in zip(ids, values, strict=True)]
+        workspace.predictions.add_labels("flights", truths)
+        with TestClient(create_app(workspace), base_url="http://127.0.0.1") as client:
+            page = client.get("/api/v1/deployments/flights/quality/windows", params={"count": 2}).json()
+
+    assert (page["output"], page["history"]["task"]) == ("shares", "multiclass")
+    assert page["note"] == "1 labels are no class (0 to 2) and are not scored"
+    assert 0.4 < page["history"]["windows"][0]["realised"]["accuracy"]["value"] < 0.9

@@ -81,6 +81,7 @@ def served_of(
         raise InputInvalid("an answer is no finite number", remedy="leave out rows without an answer first")
     order = np.argsort(asked, kind="stable")
     y = np.where(np.isnat(known), np.nan, y)
+    known = np.where(np.isnan(y), np.datetime64("NaT"), known)
     return Served(
         task=task,
         at=asked[order],

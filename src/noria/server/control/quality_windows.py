@@ -6,7 +6,7 @@ The figures are monitoring/quality_history's; months without intervals are quali
 import threading
 import time
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 from litestar import get
@@ -15,7 +15,7 @@ from litestar.params import FromPath, QueryParameter
 
 from noria.app.workspace import Workspace
 from noria.domain.deployment import Deployment
-from noria.domain.quality import QualityHistory
+from noria.domain.quality import QualityHistory, Task
 from noria.errors import ExtraMissing, NotFound
 from noria.server.control.deployments import find
 from noria.server.control.quality import score_of
@@ -87,18 +87,19 @@ def page(workspace: Workspace, deployment: Deployment, count: int) -> QualityPag
         good=words.count(True),
         bad=words.count(False),
     )
-    output = score_of(workspace, deployment)
+    output, columns = _output(workspace, deployment)
     if champion is None or not output:
         return msgspec.structs.replace(blank, note="the model has no numeric output to score")
-    frame = _frame(workspace, deployment.name, output, champion.number, now)
+    frame = _frame(workspace, deployment.name, columns, champion.number, now)
     if frame is None:
         return msgspec.structs.replace(blank, output=output, note="this version has answered nothing yet")
-    task = _task(workspace, champion.model, champion.number, output, frame)
+    task: Task = "multiclass" if len(columns) > 1 else _task(workspace, champion.model, champion.number, output, frame)
+    happened, note = _happened(frame["label"], len(columns))
     served = served_of(
         task,
         at=_times(frame["at"]),
-        happened=frame["label"].to_numpy(),
-        said=frame[f"out.{output}"].to_numpy(),
+        happened=happened,
+        said=frame.select(columns).to_numpy() if len(columns) > 1 else frame[columns[0]].to_numpy(),
         label_at=_times(frame["label_at"]),
         features={c.removeprefix("in."): frame[c].to_numpy() for c in frame.columns if c.startswith("in.")}
         if task == "regression"
@@ -107,24 +108,50 @@ def page(workspace: Workspace, deployment: Deployment, count: int) -> QualityPag
     edges = stretches(served, count=count, until=now)
     if len(edges) < 2:
         return msgspec.structs.replace(blank, output=output, note=f"too few answers for {count} windows")
-    return msgspec.structs.replace(blank, output=output, history=history(served, edges=edges, known_by=now))
+    found = history(served, edges=edges, known_by=now)
+    return msgspec.structs.replace(blank, output=output, history=found, note=note)
 
 
-def _frame(workspace: Workspace, name: str, output: str, number: int, now: datetime) -> Any:
+def _output(workspace: Workspace, deployment: Deployment) -> tuple[str, list[str]]:
+    """The output that is scored and its columns in the log: one of probabilities or quantities, else one with a probability for each class."""
+    output = score_of(workspace, deployment)
+    if output:
+        return output, [f"out.{output}"]
+    champion = deployment.variant("champion")
+    try:
+        signature = workspace.models.get(champion.model, champion.number).signature if champion else None
+    except NotFound:
+        signature = None
+    for field in signature.outputs if signature else ():
+        if field.datatype in ("FP32", "FP64") and field.width > 1:
+            return field.name, [f"out.{field.name}.{place}" for place in range(field.width)]
+    return "", []
+
+
+def _frame(workspace: Workspace, name: str, columns: list[str], number: int, now: datetime) -> Any:
     try:
         import polars as pl
     except ModuleNotFoundError as exc:
         raise ExtraMissing("reading the prediction log needs polars", remedy="pip install 'noria[data]'") from exc
     frame = pl.DataFrame(workspace.predictions.joined(name, known_by=now, until=now))
-    column = f"out.{output}"
-    if column not in frame.columns or frame.is_empty():
+    if not set(columns) <= set(frame.columns) or frame.is_empty():
         return None
-    score = pl.col(column).cast(pl.Float64)
-    kept = frame.with_columns(score).filter(pl.col("number") == number, score.is_finite()).tail(MOST_ROWS)
+    scores = [pl.col(column).cast(pl.Float64) for column in columns]
+    finite = [score.is_finite() for score in scores]
+    kept = frame.with_columns(scores).filter(pl.col("number") == number, *finite).tail(MOST_ROWS)
     return kept if kept.height else None
 
 
-def _task(workspace: Workspace, model: str, number: int, output: str, frame: Any) -> Literal["binary", "regression"]:
+def _happened(labels: Any, classes: int) -> tuple[Any, str]:
+    """The labels, without those that are no class of several."""
+    if classes == 1:
+        return labels.to_numpy(), ""
+    odd = labels.is_not_null() & ~labels.is_in([float(place) for place in range(classes)])
+    note = f"{odd.sum():,} labels are no class (0 to {classes - 1}) and are not scored" if odd.any() else ""
+    return labels.set(odd, None).to_numpy(), note
+
+
+def _task(workspace: Workspace, model: str, number: int, output: str, frame: Any) -> Task:
     """Two classes if every answer is a probability and every label 0 or 1 (or the output is called so before there are labels)."""
     labels, answers = frame["label"].drop_nulls(), frame[f"out.{output}"]
     within = answers.is_between(0.0, 1.0).all()
