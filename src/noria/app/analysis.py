@@ -16,7 +16,7 @@ from noria.app.workspace import Workspace
 from noria.domain.fairness import FairnessReport
 from noria.domain.model import Field, ModelVersion
 from noria.errors import EmptySample, ExtraMissing, InputInvalid, NotFound
-from noria.monitoring.errors import Answers, ErrorReport, Task, answers_of, error_report
+from noria.monitoring.errors import CLASSES, Answers, ErrorReport, Task, answers_of, error_report
 from noria.monitoring.fairness import group_fairness
 from noria.stats.checks import Ints
 from noria.stats.fairness import ALLOWED
@@ -67,7 +67,7 @@ class ErrorAnalysis(msgspec.Struct, frozen=True, kw_only=True):
 class Logged:
     """Rows of the log as arrays, each of shape (n,): inputs by name, what was said, what happened (NaN where unknown), and the day of each row.
 
-    said: shape (n,) or (n, classes). embeddings: inputs with several values a row, shape (n, width).
+    said: shape (n,) or (n, classes). embeddings: inputs with several values a row, shape (n, width). kind: the output's datatype.
     """
 
     span: Span
@@ -78,6 +78,7 @@ class Logged:
     ids: list[str]
     times: list[datetime]
     days: Ints
+    kind: str = ""
 
     def only(self, kept: np.ndarray[Any, Any]) -> "Logged":
         """The rows where `kept` (booleans, shape (n,)) holds."""
@@ -91,6 +92,7 @@ class Logged:
             ids=[self.ids[i] for i in where],
             times=[self.times[i] for i in where],
             days=self.days[where],
+            kind=self.kind,
         )
 
 
@@ -129,6 +131,16 @@ def analyse_errors(
     return ErrorAnalysis(span=rows.span, report=report)
 
 
+def _task(rows: Logged) -> Task | None:
+    """What the output's name and type say of the task; None where only the values can tell."""
+    if rows.span.output == "probability":
+        return "binary"
+    whole = bool((rows.happened == np.round(rows.happened)).all())
+    if rows.kind in ("INT64", "BOOL") and whole and np.unique(rows.happened).size <= CLASSES:
+        return "multiclass"
+    return None
+
+
 def analyse_groups(
     workspace: Workspace,
     deployment: str,
@@ -147,10 +159,11 @@ def analyse_groups(
     """
     rows = read(workspace, deployment, since=since, until=until, number=number)
     known = np.isfinite(rows.happened)
-    task_of_known = answers_in(rows.only(known), task=task, threshold=threshold).task
+    kind = task or (_task(rows) if not known.any() else None)
+    kind = kind or answers_in(rows.only(known), threshold=threshold).task
     filled = replace(rows, happened=np.where(known, rows.happened, 0.0))
     report = group_fairness(
-        answers_in(filled, task=task_of_known, threshold=threshold),
+        answers_in(filled, task=kind, threshold=threshold),
         rows.columns,
         by=by,
         known=known,
@@ -168,11 +181,16 @@ def answers_in(rows: Logged, *, task: Task | None = None, threshold: float = 0.5
             cause=f"{rows.span.answers} answers were given in this time",
             remedy="wait for labels, or say --since",
         )
+    if not rows.span.output:
+        raise InputInvalid(
+            f"the answers of {rows.span.model}/{rows.span.number} are no numbers, and labels are",
+            remedy="let the model answer the number of the class, or its probabilities, as well",
+        )
     wide = rows.said.ndim == 2
     return answers_of(
         rows.happened,
         rows.said if not wide else rows.happened,
-        task=task,
+        task=task or _task(rows),
         threshold=threshold,
         probabilities=rows.said if wide else None,
     )
@@ -200,7 +218,9 @@ def read(
     since = since or until - timedelta(days=days)
     if since >= until:
         raise InputInvalid(f"{since.isoformat()} is not before {until.isoformat()}", remedy="say --since and --until")
-    frame = pl.DataFrame(workspace.predictions.joined(deployment, known_by=now, since=since, until=until))
+    frame = pl.DataFrame(
+        workspace.predictions.joined(deployment, known_by=now, since=since, until=until, columns=_wanted(version))
+    )
     frame = frame.filter(pl.col("number") == version.number) if frame.height else frame
     given = frame.height
     have = frame.filter(pl.col("label").is_not_null()) if given else frame
@@ -259,6 +279,15 @@ def _output(version: ModelVersion, frame: "pl.DataFrame") -> Field | None:
     return next(iter([*named, *floats, *there]), None)
 
 
+def _wanted(version: ModelVersion) -> list[str] | None:
+    """The log's columns that an analysis needs; all where nobody knows what the version takes and gives."""
+    if version.signature is None:
+        return None
+    own = [part for f in version.signature.inputs for part in _parts("in", f)]
+    own += [part for f in version.signature.outputs for part in _parts("out", f)]
+    return ["prediction_id", "number", "at", "redacted", "label", *own]
+
+
 def _parts(side: str, field: Field) -> list[str]:
     """The log's columns of an input ('in') or output ('out'): one, or one for each value of a wide one."""
     if field.width == 1:
@@ -313,4 +342,5 @@ def _arrays(
         ids=frame["prediction_id"].to_list() if frame.height else [],
         times=list(moments),
         days=np.array([int(m.timestamp() // 86400) for m in moments], dtype=np.int64),
+        kind=output.datatype if output is not None else "",
     )

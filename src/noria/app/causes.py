@@ -97,8 +97,8 @@ def _said(rows: Logged) -> Floats:
             f"nothing was answered between {rows.span.since:%Y-%m-%d} and {rows.span.until:%Y-%m-%d} by version {rows.span.number}",
             remedy="say --since and --against",
         )
-    if rows.said.ndim != 1:
-        raise InputInvalid("the answers are several numbers a row", remedy="say --by loss or --by error")
+    if not rows.span.output or rows.said.ndim != 1:
+        raise InputInvalid("the answers are no single number a row", remedy="say --by loss or --by error")
     return rows.said.astype(np.float64)
 
 

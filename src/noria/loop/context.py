@@ -61,6 +61,8 @@ class Recipe:
     base: digest of the labelled table to begin with; its columns are time, known, label and the features. Later rows come from the prediction
     log: what was served is what is learnt from. time: when the prediction is asked for. known: when the label was known. output: the model's output
     that holds the probability of the positive class. slices: text features whose groups must not be left behind.
+    groups: features, or crossings of them ('sex+age'), whose groups are to be treated alike: once a week selection, true and false positive rates,
+    precision and calibration of each are compared with all others'; a gap that surely exceeds `allowed_gap` opens an alert.
     """
 
     deployment: str
@@ -74,6 +76,8 @@ class Recipe:
     canary: CanaryPlan = field(default_factory=CanaryPlan)
     expectations: tuple[Expectation, ...] = ()
     slices: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    allowed_gap: float = 0.1
     time: str = "at"
     known: str = "known_at"
     label: str = "label"

@@ -102,16 +102,14 @@ def diagnose(
     independent. importance: input -> any non-negative measure. least: a shift of a cumulative share up to this is no matter. Deterministic for a
     seed. Raises EmptySample when a stretch has fewer than four days or the stretches have no column in common, InputInvalid.
     """
-    old, new = vector(before.values, "before"), vector(now.values, "now")
-    (old_days, old_groups), (new_days, new_groups) = (
-        block_codes(before.days, old.size),
-        block_codes(now.days, new.size),
-    )
-    if min(old_groups, new_groups) < 4:
+    many = [int(np.unique(np.asarray(side.days)).size) for side in (before, now)]
+    if min(many) < 4:
         raise EmptySample(
-            f"a change is explained from four days on each side, there are {old_groups} before and {new_groups} now",
+            f"a change is explained from four days on each side, there are {many[0]} before and {many[1]} now",
             remedy="take longer stretches",
         )
+    old, new = vector(before.values, "before"), vector(now.values, "now")
+    old_days, new_days = block_codes(before.days, old.size)[0], block_codes(now.days, new.size)[0]
     shared = {name: np.asarray(before.columns[name]) for name in before.columns if name in now.columns}
     axes = axes_of(shared, bins=16) if shared else []
     if not axes:

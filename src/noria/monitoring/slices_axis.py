@@ -43,7 +43,7 @@ class Condition(msgspec.Struct, frozen=True, kw_only=True):
         if self.value is not None:
             return f"{self.column} = {self.value!r}"
         if self.above is None:
-            return f"{self.column} <= {self.upto:g}"
+            return f"{self.column} <= {self.upto:g}" if self.upto is not None else f"{self.column} is known"
         if self.upto is None:
             return f"{self.column} > {self.above:g}"
         return f"{self.above:g} < {self.column} <= {self.upto:g}"

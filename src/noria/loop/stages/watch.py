@@ -12,8 +12,10 @@ from noria.domain.deployment import Variant
 from noria.errors import NotFound
 from noria.loop.context import Context, Recipe, Timed
 from noria.loop.stages.watch_alerts import Board, silence_of
+from noria.loop.stages.watch_causes import with_causes
 from noria.loop.stages.watch_counts import count_served, drift_of, profile_of
 from noria.loop.stages.watch_findings import findings_of
+from noria.loop.stages.watch_groups import groups_of
 from noria.loop.stages.watch_look import look_of
 from noria.loop.stages.watch_quality import quality_of
 from noria.loop.stages.watch_silence import with_silencers
@@ -55,6 +57,7 @@ def _look(context: Context, recipe: Recipe, champion: Variant, board: Board) -> 
     }
     if findings is not None:
         reports["data_quality"] = report_of(findings)
+    reports |= groups_of(context, recipe, champion, since=since, now=now)
     timed = board.judge(
         recipe,
         champion,
@@ -64,6 +67,7 @@ def _look(context: Context, recipe: Recipe, champion: Variant, board: Board) -> 
         broken=None,
         reports=reports,
     )
+    timed = with_causes(context, recipe, champion, profile, timed, since=since, now=now)
     return with_silencers(context, recipe, champion, profile, timed, since=since)
 
 
