@@ -131,9 +131,8 @@ def create_app(
         store_router(measuring.measured(workspace, workspace.telemetry)),
         blobs_router(workspace),
         *([_router(pages)] if pages else []),
+        *([ephemeral.reset] if workspace.is_ephemeral else []),
     ]
-    if workspace.is_ephemeral:
-        routes.append(ephemeral.reset)
     return Litestar(
         route_handlers=routes,
         dependencies={
