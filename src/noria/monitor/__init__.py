@@ -6,8 +6,8 @@
 'fine'
 """
 
-from noria.monitor.compare import compare
 from noria.monitor.result import Comparison
+from noria.monitor.two_tables import compare
 from noria.monitor.watch import Watch
 
 __all__ = ["Comparison", "Watch", "compare"]

@@ -1,6 +1,6 @@
 """Compare the quality of labelled answers in two tables: the loss that decides, and the usual measures beside it, with intervals.
 
-One look at two tables. Quality of a deployment over time is monitoring/quality; drift is judging.py. Called by compare and watch.
+One look at two tables. Quality of a deployment over time is monitoring/quality; drift is judging.py. Called by two_tables and watch.
 """
 
 from collections.abc import Callable

@@ -1,6 +1,6 @@
 """Bet on the pieces of the current table, one after the other, with the detector that watches deployments: monitoring/profile and monitoring/drift.
 
-What is in the pieces is pieces.py, what the result says is wording.py. Called by compare and watch.
+What is in the pieces is pieces.py, what the result says is wording.py. Called by two_tables and watch.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,6 +1,6 @@
 """Put the columns of two tables side by side: which are compared, which cannot be, and what is broken about the current table's shape.
 
-Reading a table is table.py, judging what moved is judging.py. Called by compare and watch.
+Reading a table is table.py, judging what moved is judging.py. Called by two_tables and watch.
 """
 
 from collections.abc import Collection, Iterator, Sequence

@@ -1,6 +1,6 @@
 """Cut two tables into pieces: the reference's teach how much it wobbles, the current one's are what is bet on, one after the other.
 
-Pure positions and lengths; what is counted in the pieces is compare.py. Called by compare and watch.
+Pure positions and lengths; what is counted in the pieces is two_tables.py. Called by two_tables and watch.
 """
 
 import re

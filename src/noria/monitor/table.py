@@ -1,6 +1,6 @@
 """See any table as named columns of plain arrays: pandas, polars, Arrow, a dict of arrays, or a CSV or Parquet file.
 
-Neither pandas nor polars is imported here unless the table is theirs; what the columns say is compare.py. Called by compare and watch.
+Neither pandas nor polars is imported here unless the table is theirs; what the columns say is two_tables.py. Called by two_tables and watch.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -1,6 +1,6 @@
 """Draw the verdict: which of the things found are reasons for an alarm, worst first, and how the first line reads.
 
-What was found is judging.py, grading.py and pairing.py. Called by compare and watch.
+What was found is judging.py, grading.py and pairing.py. Called by two_tables and watch.
 """
 
 from collections.abc import Sequence

@@ -1,6 +1,6 @@
 """Watch a stream of tables against a reference: learn it once, hand in batch after batch, ask for the verdict at any time.
 
-The verdict is a fold over what was counted, so a saved watch that goes on elsewhere says the same. Two tables at once are compare.py.
+The verdict is a fold over what was counted, so a saved watch that goes on elsewhere says the same. Two tables at once are two_tables.py.
 Called by users.
 """
 
@@ -17,7 +17,6 @@ from noria.domain.finding import Finding
 from noria.domain.ids import Digest
 from noria.domain.profile import ReferenceProfile, WindowCounts
 from noria.errors import InputInvalid, SettingInvalid, SourceUnreadable, StoreNewer
-from noria.monitor.compare import checked_importance
 from noria.monitor.grading import graded, task_of
 from noria.monitor.judging import Bets, Watched, columns_of, profile_of, watched_of
 from noria.monitor.losses import LossReference, LossSums, judge_losses, reference_of, sums_of
@@ -25,6 +24,7 @@ from noria.monitor.pairing import Roles, is_sorted_by, pair, require, roles_of
 from noria.monitor.pieces import length_words, reference_blocks, times_of, window_seconds
 from noria.monitor.result import Comparison
 from noria.monitor.table import Kind, Table, open_table
+from noria.monitor.two_tables import checked_importance
 from noria.monitor.verdict import conclude
 from noria.monitoring.data_quality import check_window
 from noria.monitoring.drift import Budget, watch

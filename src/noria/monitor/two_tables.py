@@ -5,6 +5,7 @@ The steps are pieces.py, pairing.py, judging.py and grading.py; the result is re
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from math import sqrt
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ from noria.monitor.wording import percent
 from noria.stats.sequential import MARGIN_FLOOR
 
 BUDGET = 1000.0
-SMALL_REFERENCE = 1000
+SMALL_REFERENCE = 2000
 
 
 def compare(
@@ -73,7 +74,7 @@ def compare(
     judgement, shown, broken = _judge(pairing.pairs, pieces, weights, budget=share * budget, smallest=smallest)
     quality = _quality(pairing, then, roles, pieces, error_rate=1 / (share * budget), seed=seed)
     if then.rows < SMALL_REFERENCE:
-        notes.append(_small(then.rows, shown))
+        notes.append(_small(then.rows))
     return conclude(
         (_facts(then, times, 0), _facts(now, times, 1)),
         judgement,
@@ -178,7 +179,7 @@ def _facts(table: Table, times: Times | None, which: int) -> TableFacts:
     return TableFacts(rows=table.rows, columns=len(table.columns), since=since, until=until)
 
 
-def _small(rows: int, shown: Sequence[ColumnReport]) -> str:
-    margins = [c.margin for c in shown if c.margin > 0]
-    typical = f" of less than {percent(float(np.median(margins)))} of the rows" if margins else ""
-    return f"The reference has {rows:,} rows only: shifts{typical} cannot be told from its own error."
+def _small(rows: int) -> str:
+    """What a reference of so few rows hides: three standard errors of a share of one half."""
+    hidden = percent(min(1.0, 1.5 / sqrt(rows)))
+    return f"The reference has {rows:,} rows only: shifts of less than about {hidden} of the rows cannot be told from its own error."
