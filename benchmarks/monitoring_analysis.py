@@ -7,6 +7,7 @@ scikit-learn's IsolationForest stands beside the search for odd predictions, giv
 import argparse
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -201,16 +202,18 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     few = max(4, options.seeds // 5)
-    report = {
-        "seeds": options.seeds,
-        "slices": slices(options.seeds),
-        "causes": causes(max(4, options.seeds // 2)),
-        "groups": groups(options.seeds),
-        "odd": odd(few),
-        "texts": texts(few),
+    parts: dict[str, Callable[[], dict[str, Any]]] = {
+        "slices": lambda: slices(options.seeds),
+        "groups": lambda: groups(options.seeds),
+        "odd": lambda: odd(few),
+        "causes": lambda: causes(max(4, options.seeds // 2)),
+        "texts": lambda: texts(few),
     }
+    report: dict[str, Any] = {"seeds": options.seeds}
+    for name, measure in parts.items():
+        report[name] = measure()
+        print(json.dumps({name: report[name]}, indent=1), flush=True)
     text = json.dumps(report, indent=1)
-    print(text)
     if options.out:
         options.out.write_text(text + "\n", encoding="utf-8")
 
