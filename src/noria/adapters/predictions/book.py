@@ -17,10 +17,12 @@ import polars as pl
 from noria.adapters.predictions.columns import TIME
 from noria.adapters.predictions.frames import Appender, listing, locked, read_frames, sync_folder, translated
 from noria.adapters.predictions.index import HashIndex, hashes
-from noria.adapters.predictions.segments import SegmentFolder
+from noria.adapters.predictions.segments import Segment, SegmentFolder
 
 COMPACT_BYTES = 1 << 20
 WRITTEN = "_written"
+OTHER = "_other"
+"""The second hash in a slim index."""
 
 
 class Book:
@@ -29,19 +31,24 @@ class Book:
     A frame is the msgpack of [written of the first row, column, column, ...] in the order of the schema. What was appended is on the disk.
     """
 
-    def __init__(self, folder: Path, *, kind: bytes, schema: Mapping[str, Any], by: str) -> None:
-        """kind: 4 bytes that mark its files. by: the text column that rows are found by; the index knows it by its hash."""
+    def __init__(self, folder: Path, *, kind: bytes, schema: Mapping[str, Any], by: str, slim: bool = False) -> None:
+        """kind: 4 bytes that mark its files. by: the text column that rows are found by; the index knows it by its hash.
+
+        slim: keep 128 bits of hash in memory in place of that text, for very many rows: two of 10^8 texts share them with a chance of 10^-23.
+        """
         self._folder = folder
         self._kind = kind
         self._columns = dict(schema)
         self._schema = {**schema, WRITTEN: pl.Int64}
         self._by = by
+        self._slim = slim
         self._segments = SegmentFolder(folder)
         self._lock = RLock()
         self._forget()
 
     def _forget(self) -> None:
-        self._index = HashIndex(self._schema)
+        held = {name: dtype for name, dtype in self._schema.items() if name != self._by} | {OTHER: pl.UInt64}
+        self._index = HashIndex(held if self._slim else self._schema)
         self._ends: dict[str, int] = {}
         self._names: set[str] = set()
         self._last = 0
@@ -70,7 +77,34 @@ class Book:
 
     def find(self, ids: Sequence[str]) -> pl.DataFrame:
         """Rows of these ids, in the order of writing. Within `reading` or `writing`."""
-        return self._index.find(list(dict.fromkeys(ids))).drop("asked").sort(WRITTEN)
+        asked = pl.Series(self._by, list(dict.fromkeys(ids)), dtype=pl.String)
+        rows = self.placed(asked)
+        if self._slim:
+            rows = rows.with_columns(asked.gather(rows["asked"]))
+        return rows.drop("asked").sort(WRITTEN)
+
+    def placed(self, ids: pl.Series) -> pl.DataFrame:
+        """Rows of these ids with `asked`, the place in `ids`; a slim book leaves out the id itself. Within `reading` or `writing`."""
+        rows = self._index.find(ids)
+        if not self._slim:
+            return rows
+        other = hashes(ids, seed=1).gather(rows["asked"])
+        return rows.filter(pl.col(OTHER) == other).drop(OTHER)
+
+    def everything(self) -> pl.DataFrame:
+        """All rows in the order of writing; a slim book reads its files for that."""
+        with self._lock:
+            self._refresh()
+            if not self._slim:
+                return self._index.table().drop("h").sort(WRITTEN)
+            while True:
+                try:
+                    stored = [self._segments.read(segment) for segment in self._segments.segments()]
+                    moved = {segment.stem for segment in self._segments.segments()}
+                    fresh = [self._whole(path) for path in self._journals() if path.stem not in moved]
+                except FileNotFoundError:  # compacted by another process meanwhile
+                    continue
+                return pl.concat([pl.DataFrame(schema=self._schema), *stored, *fresh]).sort(WRITTEN)
 
     def compact(self, *, at_least: int = COMPACT_BYTES) -> None:
         """Move journals of at least so many bytes to Parquet, and merge small segments."""
@@ -96,7 +130,7 @@ class Book:
                 segments = self._segments.segments()
                 if {segment.name for segment in segments} != self._names:
                     self._forget()
-                    self._take([self._segments.read(segment) for segment in segments])
+                    self._load(segments)
                     self._names = {segment.name for segment in segments}
                 moved = {segment.stem for segment in segments}
                 for path in journals:
@@ -108,11 +142,25 @@ class Book:
             except FileNotFoundError:  # compacted by another process between two looks
                 self._forget()
 
+    def _load(self, segments: Sequence[Segment]) -> None:
+        """Take up all segments at once; of a slim book one text column at a time is in memory, not all of them."""
+        held = [self._held(self._segments.read(segment)) for segment in segments]
+        if held:
+            rows = pl.concat(held)
+            held.clear()
+            self._last = max(self._last, rows[WRITTEN].max())  # type: ignore[type-var, assignment]
+            self._index.add(rows)
+
     def _take(self, frames: list[pl.DataFrame]) -> None:
         for frame in frames:
             if frame.height:
-                self._index.add(frame.with_columns(hashes(frame[self._by])))
+                self._index.add(self._held(frame))
                 self._last = max(self._last, frame[WRITTEN].max())  # type: ignore[type-var, assignment]
+
+    def _held(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """What the index keeps of rows."""
+        found = frame.with_columns(hashes(frame[self._by]))
+        return found.with_columns(hashes(frame[self._by], seed=1).alias(OTHER)).drop(self._by) if self._slim else found
 
     @contextlib.contextmanager
     def _appender(self) -> Iterator[Appender]:
@@ -136,11 +184,15 @@ class Book:
             file.close()
 
     def _move(self, path: Path) -> None:
-        bodies, _ = read_frames(path, self._kind)
-        frame = self._table([msgspec.msgpack.decode(body, type=list[Any]) for body in bodies])
+        frame = self._whole(path)
         if frame.height:
             self._names.add(self._segments.write(path.stem, frame, time_column="at").name)
         self._remove(path)
+
+    def _whole(self, path: Path) -> pl.DataFrame:
+        """All rows of a journal."""
+        bodies, _ = read_frames(path, self._kind)
+        return self._table([msgspec.msgpack.decode(body, type=list[Any]) for body in bodies])
 
     def _remove(self, path: Path) -> None:
         path.unlink(missing_ok=True)

@@ -126,8 +126,7 @@ class DeploymentLog:
         """See ports/predictions."""
         predictions = self.scan(since, until, columns=None if columns is None else ["prediction_id", *columns])
         labels = self._labels.known_by(known_by, ids=predictions["prediction_id"])
-        whole = predictions.join(labels, on="prediction_id", how="left", maintain_order="left")
-        return projected(whole, columns)
+        return projected(predictions.with_columns(labels), columns)
 
     def find(self, prediction_id: PredictionId) -> tuple[PredictionRecord, int] | None:
         """The whole request of a prediction, and which of its rows it is; None if it is not here."""

@@ -46,19 +46,22 @@ class HashIndex:
         return sum(layer.height for layer in self._layers)
 
 
-def hashes(ids: Sequence[str] | pl.Series) -> pl.Series:
-    """The 64-bit hash of each id, the same for the same text as long as this process lives."""
+def hashes(ids: Sequence[str] | pl.Series, *, seed: int = 0) -> pl.Series:
+    """The 64-bit hash of each id, the same for the same text as long as this process lives. Another seed gives another, independent hash."""
     texts = ids if isinstance(ids, pl.Series) else pl.Series(ids, dtype=pl.String)
-    return texts.hash(seed=0).alias("h")
+    return texts.hash(seed=seed).alias("h")
 
 
 def _found(layer: pl.DataFrame, asked: np.ndarray) -> pl.DataFrame | None:
-    # numpy and not polars: a search of some thousand hashes is over before a pool of threads has woken up.
-    held = layer["h"].to_numpy()
-    low, high = np.searchsorted(held, asked, side="left"), np.searchsorted(held, asked, side="right")
-    (hits,) = np.nonzero(high > low)
-    if not len(hits):
+    # numpy and not polars: a search of some thousand hashes is over before a pool of threads has woken up. In order, for the cache's sake.
+    held, order = layer["h"].to_numpy(), np.argsort(asked)
+    low = np.searchsorted(held, asked[order], side="left")
+    hit = low < held.size
+    hit[hit] = held[low[hit]] == asked[order[hit]]
+    if not hit.any():
         return None
-    spans = pl.DataFrame({"asked": hits.astype(np.uint32), "low": low[hits], "high": high[hits]})
-    places = spans.select("asked", place=pl.int_ranges("low", "high")).explode("place")
-    return layer[places["place"]].drop("h").with_columns(places["asked"])
+    order, low = order[hit], low[hit]
+    many = np.searchsorted(held, asked[order], side="right") - low
+    places = np.repeat(low - np.cumsum(many) + many, many) + np.arange(int(many.sum()))
+    rows = layer[places].drop("h").with_columns(asked=pl.Series(np.repeat(order, many).astype(np.uint32)))
+    return rows.sort("asked", maintain_order=True)

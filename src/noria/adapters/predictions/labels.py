@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
+import numpy as np
 import polars as pl
 
 from noria.adapters.predictions.batches import EPOCH, microseconds
@@ -102,7 +103,7 @@ class LabelBook:
     """The labels of one deployment. Thread-safe, and safe beside other processes. An answered `add` is on the disk."""
 
     def __init__(self, folder: Path) -> None:
-        self._book = Book(folder, kind=KIND, schema=SCHEMA, by="prediction_id")
+        self._book = Book(folder, kind=KIND, schema=SCHEMA, by="prediction_id", slim=True)
 
     def add(self, labels: Sequence[GroundTruth], known: Callable[[Sequence[str]], Sequence[bool]]) -> LabelReceipt:
         """See ports/predictions. known: which of these prediction ids are in the log."""
@@ -126,20 +127,27 @@ class LabelBook:
                 self._append(new)
         return receipt(deeds)
 
-    def known_by(self, moment: datetime, *, ids: pl.Series) -> pl.DataFrame:
-        """prediction_id, label, label_at: the value of each label as it was known then, of these predictions at least."""
-        with self._book.reading() as index:
-            few = 8 * len(ids) < len(index)
-            table = index.find(ids).drop("asked") if few else index.table()
-        seen = table.filter(pl.col("effective") & (pl.col("at") <= pl.lit(microseconds(moment), pl.Int64).cast(TIME)))
+    def known_by(self, moment: datetime, *, ids: pl.Series) -> list[pl.Series]:
+        """label and label_at of each of these predictions, as they were known then; null where they were not."""
+        with self._book.reading():
+            rows = self._book.placed(ids)
+        seen = rows.filter(pl.col("effective") & (pl.col("at") <= pl.lit(microseconds(moment), pl.Int64).cast(TIME)))
         if seen["corrects"].any():
-            seen = seen.sort(WRITTEN).unique("prediction_id", keep="last")
-        return seen.select("prediction_id", label="value", label_at="at")
+            seen = seen.sort(WRITTEN)  # the last one is written over the others below
+        place = seen["asked"].to_numpy()
+        there, value, at = np.zeros(len(ids), dtype=bool), np.zeros(len(ids)), np.zeros(len(ids), dtype=np.int64)
+        there[place], value[place], at[place] = True, seen["value"].to_numpy(), seen["at"].dt.timestamp("us").to_numpy()
+        known = pl.Series(there)
+        return [
+            pl.Series("label", value).zip_with(known, pl.Series([None], dtype=pl.Float64).new_from_index(0, len(ids))),
+            pl.Series("label_at", at)
+            .cast(TIME)
+            .zip_with(known, pl.Series([None], dtype=TIME).new_from_index(0, len(ids))),
+        ]
 
     def aside(self, known: Callable[[Sequence[str]], Sequence[bool]]) -> list[GroundTruth]:
         """Contradicting labels, and those whose prediction is not in the log, in the order in which they came."""
-        with self._book.reading() as index:
-            table = index.table().sort(WRITTEN)
+        table = self._book.everything()
         there = pl.Series(known(table["prediction_id"].to_list()), dtype=pl.Boolean)
         return [kept.truth for kept in _kept(table.filter(~(pl.col("effective") & there)))]
 
