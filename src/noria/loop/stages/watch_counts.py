@@ -72,9 +72,10 @@ def _count(context: Context, recipe: Recipe, *, now: datetime) -> list[WindowCou
 def _floor(context: Context, recipe: Recipe, marks: dict[str, int]) -> datetime:
     """Where counting in tiers begins: at the first row, or where windows of a Noria of before end."""
     if not marks:
-        latest = context.counts.latest(recipe.deployment)
-        if latest is not None and latest > EPOCH:
-            marks[FLOOR] = (latest - EPOCH) // timedelta(microseconds=1)
+        numbers = range(1, context.models.next_number(recipe.model))
+        before = [w.until for n in numbers for w in context.counts.windows(recipe.deployment, n, step=0)]
+        if before:
+            marks[FLOOR] = (max(before) - EPOCH) // timedelta(microseconds=1)
             context.counts.mark_counted(recipe.deployment, parts={FLOOR: marks[FLOOR]})
     return EPOCH + timedelta(microseconds=marks.get(FLOOR, 0))
 
