@@ -116,3 +116,38 @@ def test_several_classes_are_scored_and_labels_that_are_none_left_out() -> None:
     assert (page["output"], page["history"]["task"]) == ("shares", "multiclass")
     assert page["note"] == "1 labels are no class (0 to 2) and are not scored"
     assert 0.4 < page["history"]["windows"][0]["realised"]["accuracy"]["value"] < 0.9
+
+
+def test_quantities_are_estimated_from_inputs() -> None:
+    signature = Signature(inputs=(), outputs=(Field(name="minutes", datatype="FP64"),))
+    with Workspace.ephemeral("air") as workspace:
+        version = msgspec.structs.replace(a_version(1, model="delay"), signature=signature)
+        workspace.models.register(version)
+        variant = Variant(name="champion", model="delay", number=1, version="1.0.0", bundle=version.bundle, weight=1.0)
+        workspace.deployments.put(
+            Deployment(name="flights", model="delay", generation=1, updated_at=BEGIN, variants=(variant,))
+        )
+        dice = np.random.default_rng(2)
+        writer = workspace.predictions.writer("flights", name="w")
+        truths = []
+        for day in range(20):
+            x, shop = dice.normal(size=40), dice.choice(["a", "b"], 40)
+            inputs = {"x": x.tolist(), "shop": shop.tolist(), "note": [None] * 40}
+            record = a_record(day, rows=40, inputs=inputs, outputs={"minutes": (20 + 5 * x).tolist()})
+            record = msgspec.structs.replace(record, at=BEGIN + timedelta(days=day))
+            writer.write([record])
+            errors = dice.normal(size=40) * np.where(shop == "a", 1.0, 4.0)
+            known = record.at + timedelta(hours=5)
+            truths += [
+                GroundTruth(prediction_id=record.prediction_id(row), value=20 + 5 * x[row] + errors[row], at=known)
+                for row in range(40 if day < 15 else 0)
+            ]
+        writer.close()
+        workspace.predictions.add_labels("flights", truths)
+        with TestClient(create_app(workspace), base_url="http://127.0.0.1") as client:
+            page = client.get("/api/v1/deployments/flights/quality/windows", params={"count": 4}).json()
+
+    newest = page["history"]["windows"][-1]
+    assert page["history"]["task"] == "regression"
+    assert (newest["source"], newest["estimate"]["method"]) == ("estimated", "direct loss estimation")
+    assert newest["estimate"]["metrics"]["mae"]["low"] < 2.0 < newest["estimate"]["metrics"]["mae"]["high"]

@@ -90,10 +90,12 @@ def page(workspace: Workspace, deployment: Deployment, count: int) -> QualityPag
     output, columns = _output(workspace, deployment)
     if champion is None or not output:
         return msgspec.structs.replace(blank, note="the model has no numeric output to score")
-    frame = _frame(workspace, deployment.name, columns, champion.number, now)
+    frame = _frame(workspace, deployment.name, columns, number=champion.number, now=now)
     if frame is None:
         return msgspec.structs.replace(blank, output=output, note="this version has answered nothing yet")
     task: Task = "multiclass" if len(columns) > 1 else _task(workspace, champion.model, champion.number, output, frame)
+    if task == "regression":
+        frame = _frame(workspace, deployment.name, columns, number=champion.number, now=now, inputs=True)
     happened, note = _happened(frame["label"], len(columns))
     served = served_of(
         task,
@@ -101,9 +103,7 @@ def page(workspace: Workspace, deployment: Deployment, count: int) -> QualityPag
         happened=happened,
         said=frame.select(columns).to_numpy() if len(columns) > 1 else frame[columns[0]].to_numpy(),
         label_at=_times(frame["label_at"]),
-        features={c.removeprefix("in."): frame[c].to_numpy() for c in frame.columns if c.startswith("in.")}
-        if task == "regression"
-        else None,
+        features={c.removeprefix("in."): frame[c].to_numpy() for c in frame.columns if c.startswith("in.")},
     )
     edges = stretches(served, count=count, until=now)
     if len(edges) < 2:
@@ -128,12 +128,15 @@ def _output(workspace: Workspace, deployment: Deployment) -> tuple[str, list[str
     return "", []
 
 
-def _frame(workspace: Workspace, name: str, columns: list[str], number: int, now: datetime) -> Any:
+def _frame(
+    workspace: Workspace, name: str, columns: list[str], *, number: int, now: datetime, inputs: bool = False
+) -> Any:
     try:
         import polars as pl
     except ModuleNotFoundError as exc:
         raise ExtraMissing("reading the prediction log needs polars", remedy="pip install 'noria[data]'") from exc
-    frame = pl.DataFrame(workspace.predictions.joined(name, known_by=now, until=now))
+    wanted = None if inputs else ["number", "at", "label", "label_at", *columns]
+    frame = pl.DataFrame(workspace.predictions.joined(name, known_by=now, until=now, columns=wanted))
     if not set(columns) <= set(frame.columns) or frame.is_empty():
         return None
     scores = [pl.col(column).cast(pl.Float64) for column in columns]
