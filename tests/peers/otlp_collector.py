@@ -9,7 +9,7 @@ from typing import Any
 
 
 class Collector:
-    """What was received. spans: in order; headers: of the last request. metrics: of the last one of them, by name; took: how many were taken."""
+    """What was received. spans: in order; headers: of the last request. metrics: the last ones, by name; took: how often; senders: from whom."""
 
     def __init__(self) -> None:
         self.url = ""
@@ -19,6 +19,7 @@ class Collector:
         self.metrics: dict[str, Any] = {}
         self.metrics_resource: dict[str, Any] = {}
         self.took = 0
+        self.senders: set[str] = set()
         self.is_away = False
 
     def received_metrics(self, headers: dict[str, str], body: bytes) -> bytes:
@@ -31,6 +32,7 @@ class Collector:
         self.metrics_resource = attributes_of(group.resource)
         self.metrics = {metric.name: metric for scope in group.scope_metrics for metric in scope.metrics}
         self.took += 1
+        self.senders.add(self.metrics_resource["service.instance.id"])
         return ExportMetricsServiceResponse().SerializeToString()
 
     def received(self, headers: dict[str, str], body: bytes) -> bytes:

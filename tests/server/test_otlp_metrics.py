@@ -5,7 +5,10 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from time import time_ns
+from typing import Any
 
+import psutil
 import pytest
 
 from noria.domain.measurement import Family, Histogram
@@ -22,6 +25,7 @@ def test_a_worker_sends_what_it_counts(tmp_path: Path) -> None:
     home, _, _ = a_home(tmp_path)
     with collecting() as collector:
         env = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, **SOON}
+        before = time_ns()
         with a_worker(home, env=env) as worker:
             for _ in range(3):
                 worker.infer(request_of(flights(2)))
@@ -42,7 +46,7 @@ def test_a_worker_sends_what_it_counts(tmp_path: Path) -> None:
         "protocol": "v2",
         "status": "200",
     }
-    assert point.start_time_unix_nano < point.time_unix_nano
+    assert before - 1e9 < point.start_time_unix_nano < point.time_unix_nano  # the system counts starts in ticks
     (times,) = latency.histogram.data_points
     assert (latency.unit, times.count, sum(times.bucket_counts)) == ("s", 3, 3)
     assert len(times.bucket_counts) == len(times.explicit_bounds) + 1
@@ -116,3 +120,24 @@ def test_what_is_not_spoken_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "delta")
     with pytest.raises(SettingInvalid, match="'delta'"):
         open_pusher(list, service="noria")
+
+
+def test_of_several_processes_one_sends_for_all(tmp_path: Path) -> None:
+    home, _, _ = a_home(tmp_path)
+    with collecting() as collector:
+        env = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, **SOON}
+        with a_worker(home, "--workers", "2", env=env) as worker:
+            before = collector.took
+            for _ in range(20):
+                worker.infer(request_of(flights(1)))
+            eventually(lambda: sum_of(collector.metrics.get("noria_requests")) == 20)
+            eventually(lambda: collector.took > before + 2)
+            began = {point.start_time_unix_nano for point in collector.metrics["noria_rows"].sum.data_points}
+            parent = psutil.Process(worker.process.pid).create_time()
+
+    assert len(collector.senders) == 1
+    assert [start / 1e9 for start in began] == [pytest.approx(parent, abs=1.5)]
+
+
+def sum_of(metric: Any) -> float:
+    return 0.0 if metric is None else sum(point.as_double for point in metric.sum.data_points)

@@ -15,6 +15,7 @@ from noria import __version__
 from noria.domain.measurement import Family, Histogram, Labels
 from noria.errors import NoriaError, SettingInvalid
 from noria.server.otel import is_wanted, packages_missing, resource
+from noria.server.process_metrics import started_ns
 
 if TYPE_CHECKING:
     from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
@@ -30,9 +31,10 @@ LEAVE_S = 3.0
 """How long the end of a process waits for its last numbers to be taken."""
 
 
-def open_pusher(families: Callable[[], list[Family]], *, service: str) -> "Pusher | None":
+def open_pusher(families: Callable[[], list[Family]], *, service: str, counting: int = 0) -> "Pusher | None":
     """As the environment says; None while it wants no metrics. families: asked each time, from a thread of its own.
 
+    counting: the process since whose start is counted, the parent of several that count together; 0: this one.
     Raises SettingInvalid, and ExtraMissing where metrics are wanted and the packages are not there.
     """
     if not is_wanted(os.environ, "metrics"):
@@ -48,7 +50,9 @@ def open_pusher(families: Callable[[], list[Family]], *, service: str) -> "Pushe
         from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
     except ModuleNotFoundError as exc:
         raise packages_missing("metrics") from exc
-    return Pusher(families, OTLPMetricExporter(), resource(service), every_s=every)
+    return Pusher(
+        families, OTLPMetricExporter(), resource(service), every_s=every, began=started_ns(counting or os.getpid())
+    )
 
 
 def interval_of(text: str) -> float:
@@ -76,9 +80,10 @@ class Pusher:
         of: "Resource",
         *,
         every_s: float,
+        began: int,
     ) -> None:
         self._families, self._exporter, self._of, self._every_s = families, exporter, of, every_s
-        self._began = time_ns()
+        self._began = began
         self._stop = Event()
         self._thread = Thread(target=self._repeat, name="noria-otlp", daemon=True)
         self._thread.start()

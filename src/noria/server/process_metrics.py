@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from time import time_ns
 
 from noria import __version__
 from noria.domain.measurement import Family, Labels
@@ -48,6 +49,13 @@ def process_families(pids: Sequence[int] | None = None) -> list[Family]:
         if samples:
             families.append(Family(name, "counter" if kind == "counter" else "gauge", text, list(samples)))
     return families
+
+
+def started_ns(pid: int) -> int:
+    """When a process began, in nanoseconds since 1970; now, where the system does not tell."""
+    values = _read(pid)
+    began = None if values is None else values[3]
+    return time_ns() if began is None else int(began * 1e9)
 
 
 def _read(pid: int) -> tuple[float | None, ...] | None:

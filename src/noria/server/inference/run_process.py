@@ -75,7 +75,8 @@ def run_process(options: Options, *, keys: Keys) -> None:
         )
 
     # One process answers for all of a worker, so one sends.
-    pusher = open_pusher(metrics.families, service=SERVICE) if options.slot == 0 else None
+    counting = os.getppid() if options.group else 0
+    pusher = open_pusher(metrics.families, service=SERVICE, counting=counting) if options.slot == 0 else None
     worker.start()
     # What is loaded now stays: the collector need not look at it again, and records waiting to be written are no garbage.
     gc.collect()
