@@ -98,7 +98,6 @@ async def _serve(
     hooks, streams, alerting = deliverer_of(workspace), Streams(), Alerting(workspace)
     measurements = Measurements(workspace)
     pusher = open_pusher(measurements.families, service="noria")  # refuses what the environment says wrongly
-    )  # refuses what the environment says wrongly
     control = create_app(
         workspace,
         key=key,
