@@ -145,7 +145,7 @@ def _says(task: Task, then: Graded, now: Graded, alarm: bool, expected: float | 
     shown = percent if task == "classes" else number
     said = f"{LOSS[task]} {'rose' if after > before else 'fell'} from {shown(before)} to {shown(after)}"
     if not alarm:
-        return f"{said}, which is within what it may"
+        return f"{said}, which is within what it may" if after > before else said
     if expected is not None and after > before:
         rise = number(expected) if expected > 0 else "none"
         harder = expected > (after - before) / 2

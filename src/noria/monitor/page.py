@@ -191,7 +191,7 @@ def _columns(found: Compared) -> str:
         '<p class="key"><span><i style="background:var(--then)"></i>reference</span>'
         '<span><i style="background:var(--now)"></i>current</span>'
         '<span><i style="background:var(--nowbad)"></i>current, moved</span>'
-        "<span>bins of the reference, each as wide; the last one is missing values, if there are any</span></p>"
+        "<span>one bar for each bin of the reference; the last is missing values, if there are any</span></p>"
         f"{drawn}{left}</section>"
     )
 
@@ -221,6 +221,12 @@ def _bins(column: ColumnReport) -> str:
     )
     facts = f"evidence {_power(column.evidence)}"
     facts += f", importance {percent(column.importance)}" if column.importance else ""
+    known = (
+        ("Jensen-Shannon", column.js, column.js_noise),
+        ("Kolmogorov-Smirnov", column.ks, column.ks_noise),
+        ("Wasserstein, in standard deviations", column.wasserstein, column.wasserstein_noise),
+    )
+    facts += "".join(f"; {name} {small(v)} (noise up to {small(n or 0.0)})" for name, v, n in known if v is not None)
     return (
         f'<p class="small muted">{then:,} rows then, {now:,} now; {facts}.</p><table><thead><tr><th>{column.kind}</th>'
         f'<th class="n">reference</th><th class="n">current</th></tr></thead><tbody>{rows}</tbody></table>'

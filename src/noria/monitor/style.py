@@ -32,7 +32,8 @@ color:var(--ok)}
 .big.bad{color:var(--bad)}.big.ok{color:var(--ok)}
 .tile p{font-size:13px;color:var(--muted);margin:8px 0 0}
 svg{display:block;max-width:100%}sup{line-height:0}.scroll>svg{min-width:640px}
-.measures td{white-space:nowrap;overflow-wrap:normal}.measures .muted{display:block;font-size:12px}
+.measures td,.measures th{white-space:nowrap;overflow-wrap:normal}.measures svg{max-width:none;min-width:180px}
+.measures .muted{display:block;font-size:12px}
 .scroll{overflow-x:auto}
 .key{display:flex;flex-wrap:wrap;gap:4px 18px;color:var(--muted);font-size:13px;margin:0 0 10px}
 .key i{display:inline-block;width:12px;height:12px;border-radius:2px;margin-right:6px;vertical-align:-1px}
@@ -65,7 +66,7 @@ tr:last-child>td{border-bottom:0}
 ul.plain{padding-left:20px;margin:6px 0}
 footer{max-width:1080px;margin:36px auto 0;padding:14px 20px 40px;border-top:1px solid var(--line);color:var(--muted);font-size:13px}
 .axis{fill:var(--muted);font:11px var(--font)}
-@media(max-width:760px){main,header.top,footer{padding-left:14px;padding-right:14px}h1{font-size:20px}.verdict{padding:16px}
+@media(max-width:760px){.axis{font-size:16px}main,header.top,footer{padding-left:14px;padding-right:14px}h1{font-size:20px}.verdict{padding:16px}
 .col>summary{grid-template-columns:minmax(0,1fr) auto 14px;gap:8px 12px}.col>summary>.name{grid-column:1/3}.col>summary::after{grid-column:3;
 grid-row:1}
 .col>summary>.hist{grid-column:1/4;grid-row:2}.col>summary>.gauge{grid-column:1;grid-row:3}.col>summary>.psi{grid-column:2/4;grid-row:3}
