@@ -46,6 +46,12 @@ def test_two_inputs_are_two_causes_and_silence_stands_alone() -> None:
     }
 
 
+def test_too_few_rows_and_then_none_is_one_cause() -> None:
+    assert groups([an("no_predictions")], [an("data_quality", name="few")]) == {"no_predictions": "few"}
+    assert groups([an("data_quality")], [an("no_predictions")]) == {"data_quality": "no_predictions"}
+    assert groups([an("no_predictions")], [an("decay")]) == {"no_predictions": "no_predictions"}
+
+
 def test_a_cause_that_is_found_after_its_effect_joins_it() -> None:
     assert groups([an("input_drift", "age")], [an("decay")]) == {"input_drift": "decay"}
     assert groups([an("decay", number=2)], [an("input_drift", "age")]) == {"decay": "decay"}, "another version"

@@ -1,7 +1,8 @@
 """One page for one cause: which alerts belong together. Pure. Called by monitoring/alert and loop/stages.
 
 A broken input moves the inputs, then the answers, then the quality: four alarms, one cause. An alert joins what stands when it names the same
-input, or when it names none and comes of the same version; two that name different inputs are two causes. Silence stands alone.
+input, or when it names none and comes of the same version; two that name different inputs are two causes. Silence stands alone, but for data
+that are too few.
 """
 
 from collections.abc import Iterable, Sequence
@@ -43,7 +44,14 @@ def _rank(alert: Alert) -> tuple[int, int, str]:
     return UPSTREAM.get(alert.kind, len(UPSTREAM)), -SEVERITIES.index(alert.severity), alert.id
 
 
+def _is_silence(alert: Alert) -> bool:
+    """Whether it may tell of a deployment that is asked less: by itself, or as what is wrong with the data and names no input."""
+    return alert.kind == "no_predictions" or (alert.kind == "data_quality" and not alert.causes)
+
+
 def _same_cause(alert: Alert, other: Alert) -> bool:
+    if "no_predictions" in (alert.kind, other.kind):
+        return _is_silence(alert) and _is_silence(other) and alert.deployment == other.deployment
     if alert.kind not in UPSTREAM or other.kind not in UPSTREAM:
         return False
     shared = bool(set(alert.causes) & set(other.causes))
