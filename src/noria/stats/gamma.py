@@ -9,7 +9,7 @@ HALF_LOG_TWO_PI = 0.9189385332046727
 
 
 def log_gamma(values: ArrayLike) -> Floats:
-    """log gamma(x) of every x > 0, any shape, to about 1e-10 of the value or absolutely, whichever is larger; tested against math.lgamma.
+    """log gamma(x) of every x in (0, 1e30), any shape, to about 1e-10 of the value or absolutely, whichever is larger; tested against math.lgamma.
 
     Source: Stirling's series (DLMF 5.11.1) at x + 8, brought back by the recurrence.
 
@@ -18,9 +18,14 @@ def log_gamma(values: ArrayLike) -> Floats:
     """
     x = np.asarray(values, dtype=np.float64)
     rising = x * (x + 1) * (x + 2) * (x + 3)
-    further = (x + 4) * (x + 5) * (x + 6) * (x + 7)
+    rising *= (x + 4) * (x + 5) * (x + 6) * (x + 7)
     y = x + 8
     inverse = 1 / y
     square = inverse * inverse
-    series = inverse * (1 / 12 - square * (1 / 360 - square / 1260))
-    return np.asarray((y - 0.5) * np.log(y) - y + HALF_LOG_TWO_PI + series - np.log(rising) - np.log(further) + 0.0)
+    found = np.log(y)
+    found *= y - 0.5
+    found -= y
+    found += inverse * (1 / 12 - square * (1 / 360 - square / 1260))
+    found -= np.log(rising)
+    found += HALF_LOG_TWO_PI
+    return np.asarray(found)

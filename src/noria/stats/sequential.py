@@ -4,7 +4,7 @@ Bets against "every statistic is within its margin of the reference's, give or t
 grows, whatever the batch sizes and however features depend on each other. No raw rows, one vectorised step. What is usual is learnt by wobble.py.
 Labelled quality is stats/decay; two arms are stats/anytime; which features to blame is stats/blame. Called by monitoring/drift.
 
-Source: Shin, Ramdas, Rinaldo 2024, "E-detectors" (Shiryaev-Roberts form); Waudby-Smith and Ramdas 2024 (betting); ADR 28 for what is new here.
+Source: Shin, Ramdas, Rinaldo 2024, "E-detectors" (Shiryaev-Roberts form); Waudby-Smith and Ramdas 2024 (betting); ADR 29 for what is new here.
 """
 
 from collections.abc import Sequence
@@ -14,12 +14,13 @@ from math import log
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from noria.domain.profile import FeatureBins, Wobble
+from noria.domain.profile import FeatureBins
 from noria.errors import BinMismatch, InputInvalid
 from noria.stats.checks import Floats
 from noria.stats.gamma import log_gamma
 from noria.stats.quantiles import chi_square_quantile, normal_quantile
-from noria.stats.wobble import normal_scores, part_of, row_variance, watched
+from noria.stats.reference import Known, share_spread, shared_memory, wobble_of_before
+from noria.stats.wobble import part_of
 
 EFFECTS = (0.02, 0.05, 0.1, 0.2)
 """Shifts of a share, beyond the margin, that the bets are sized for; of the place, in standard deviations, 2.5 times as much."""
@@ -90,12 +91,41 @@ def wobble_of(counts: ArrayLike) -> Floats:
 
 
 @dataclass(frozen=True, eq=False)
+class Lines:
+    """The beta distributions that shares are bet between, up and down: a0, b0 on the margin, shape (features, width, 2); a, b beyond it, by effect.
+
+    constant: what their normalisation adds to the log of a ratio. Depends on nothing but the reference, so it is laid out once where no season is.
+    """
+
+    a0: Floats
+    b0: Floats
+    a: Floats
+    b: Floats
+    constant: Floats
+
+    @classmethod
+    def of(cls, usual: Floats, spread: Floats, margins: Floats) -> "Lines":
+        """usual: the reference's shares, shape (features, width)."""
+        null = np.stack([usual, 1 - usual], axis=2) + margins
+        possible = null[..., None] + np.asarray(EFFECTS) < 1 - 1e-6
+        null = np.clip(null, 1e-9, 1 - 1e-6)
+        with np.errstate(divide="ignore"):
+            firmness = np.clip(null * (1 - null) / spread[..., None] - 1, 1.0, 1e7)
+        held = np.where(possible, null[..., None] + np.asarray(EFFECTS), null[..., None])
+        a0, b0 = null * firmness, (1 - null) * firmness
+        a, b = held * firmness[..., None], (1 - held) * firmness[..., None]
+        before = log_gamma(a0) + log_gamma(b0)
+        return cls(a0=a0, b0=b0, a=a, b=b, constant=before[..., None] - log_gamma(a) - log_gamma(b))
+
+
+@dataclass(frozen=True, eq=False)
 class Panel:
     """The fixed half of a test: what is bet on, built once for a reference by `panel`.
 
     Arrays over (features, statistics): the shares of up to `width` bins, and last the place (see stats/wobble). mean: the reference's. row_variance:
     of one row. spread: variance between windows. margins: allowed shift, up and down, shape (features, statistics, 2). persistence, windows: of each
-    feature. season: (feature, period in seconds, rows) where there is one. log_weights: share of the capital of each bet, -inf where none is placed,
+    feature. season: (feature, period in seconds, rows) where there is one;
+    lines: None then. log_weights: share of the capital of each bet, -inf where none is placed,
     shape (features, statistics, 2, effects and jumps). weights: of each feature, shape (features,), sums to 1.
     """
 
@@ -109,6 +139,7 @@ class Panel:
     persistence: Floats
     windows: Floats
     season: tuple[tuple[int, int, Floats], ...]
+    lines: Lines | None
     log_weights: Floats
     weights: Floats
 
@@ -149,12 +180,12 @@ def panel(
     spread_over = np.ones(len(features)) if weights is None else np.asarray(weights, dtype=np.float64)
     if spread_over.shape != (len(features),) or (spread_over < 0).any() or spread_over.sum() <= 0:
         raise InputInvalid("weights must be one non-negative number a feature, not all 0")
-    wobbles = [f.varies or _wobble_of_before(f, windows) for f in features]
+    wobbles = [f.varies or wobble_of_before(f, windows) for f in features]
     text = np.array([f.kind == "text" for f in features])
-    known = _Known.of(features, wobbles)
+    known = Known.of(features, wobbles)
     seen = np.array([float(max(w.windows, 1)) for w in wobbles])
-    persistence = _shared_memory(np.array([w.persistence for w in wobbles]))
-    _share_spread(known, text, np.minimum(persistence / seen, 1.0))
+    persistence = shared_memory(np.array([w.persistence for w in wobbles]))
+    share_spread(known, text, np.minimum(persistence / seen, 1.0))
     spread, season = known.spread, known.season
     margins = _margins(known.mean, known.variance, known.error, rows=known.rows, smallest=smallest)
     if together:
@@ -171,108 +202,10 @@ def panel(
         persistence=persistence,
         windows=seen,
         season=tuple(season),
+        lines=None if season else Lines.of(known.mean[:, :-1], spread[:, :-1], margins[:, :-1]),
         log_weights=_log_weights(features, known.mean, known.variance, persistence=persistence, margins=margins),
         weights=spread_over / spread_over.sum(),
     )
-
-
-@dataclass(frozen=True, eq=False)
-class _Known:
-    """What the reference says of each statistic, padded; shapes as in Panel. error: of its mean, by wobble. rows: that the mean rests on."""
-
-    scores: Floats
-    mean: Floats
-    variance: Floats
-    spread: Floats
-    error: Floats
-    rows: Floats
-    season: list[tuple[int, int, Floats]]
-
-    @classmethod
-    def of(cls, features: Sequence[FeatureBins], wobbles: Sequence[Wobble]) -> "_Known":
-        width = max(len(f.counts) for f in features)
-        shape = (len(features), width + 1)
-        known = cls(
-            scores=np.zeros((len(features), width)),
-            mean=np.zeros(shape),
-            variance=np.zeros(shape),
-            spread=np.zeros(shape),
-            error=np.zeros(shape),
-            rows=np.ones(shape),
-            season=[],
-        )
-        for i, (feature, wobble) in enumerate(zip(features, wobbles, strict=True)):
-            text, counts = feature.kind == "text", np.asarray(feature.counts, dtype=np.float64)
-            at, parts = _places(counts.size, width, text=text), len(wobble.season)
-            own = np.zeros(counts.size) if text else normal_scores(counts)
-            value, held = watched(counts[None], own, text=text)
-            known.scores[i, : counts.size] = own
-            known.mean[i, at], known.rows[i, at] = value[0], np.maximum(held[0], 1)
-            known.variance[i, at] = row_variance(value[0], text=text, scores=own)
-            if not text and feature.varies is None:
-                known.variance[i, width] = 0.0  # nothing is known of how the place wobbles
-            again = 1 + parts / max(wobble.windows, 1)
-            known.spread[i, at] = np.square(wobble.spread) * again + known.variance[i, at] * parts / known.rows[i, at]
-            known.error[i, at] = np.square(wobble.error)
-            if parts:
-                usual = np.zeros((parts, width + 1))
-                usual[:, at] = np.asarray(wobble.season)
-                known.season.append((i, wobble.period_s, usual))
-        return known
-
-
-def _shared_memory(persistence: Floats) -> Floats:
-    """Features of one stream live through the same days: none is taken to remember less than they do on average. Shape (features,)."""
-    memory = (persistence - 1) / (persistence + 1)
-    memory = np.maximum(memory, memory.mean())
-    return np.asarray((1 + memory) / (1 - memory))
-
-
-def _share_spread(known: _Known, text: NDArray[np.bool_], slower: Floats) -> None:
-    """Raise spreads that came out far below those of their kind: of forty estimates from forty windows, some are too small by chance.
-
-    The place of a number has at least half the variance of the median number's, a cut at least half of what its place moves it by; a bin of a text at
-    least half of the median bin's, relative to what one row varies. slower: persistence over windows, for the reference's own error.
-    """
-    numbers = ~text & (known.variance[:, -1] > 0)
-    if numbers.any():
-        typical = float(np.median(known.spread[numbers, -1]))
-        known.spread[numbers, -1] = np.maximum(known.spread[numbers, -1], typical / 2)
-        density = _density_at(np.clip(known.mean[numbers, :-1], 1e-6, 1 - 1e-6))
-        moved = np.where(known.variance[numbers, :-1] > 0, known.spread[numbers, -1:] * density**2 / 2, 0.0)
-        known.spread[numbers, :-1] = np.maximum(known.spread[numbers, :-1], moved)
-    for i in np.flatnonzero(text):
-        filled = known.variance[i] > 0
-        if filled.any():
-            relative = float(np.median(known.spread[i, filled] / known.variance[i, filled])) / 2
-            known.spread[i, filled] = np.maximum(known.spread[i, filled], relative * known.variance[i, filled])
-    np.maximum(known.error, known.spread * slower[:, None] / 2, out=known.error)
-
-
-def _density_at(share: Floats) -> Floats:
-    """Density of the standard normal where its distribution function has these values; within 0.02 of it. Source: Tukey's lambda, 0.135."""
-    power = 0.1349
-    return np.asarray(
-        1 / (np.sqrt(2 * np.pi)) * (2 * 0.5 ** (power - 1)) / (share ** (power - 1) + (1 - share) ** (power - 1))
-    )
-
-
-def _places(bins: int, width: int, *, text: bool) -> NDArray[np.int64]:
-    """Where the statistics of a feature stand among the padded ones: the place of a number is the last column."""
-    places = np.arange(bins)
-    if not text:
-        places[-1] = width
-    return places
-
-
-def _wobble_of_before(feature: FeatureBins, windows: int) -> Wobble:
-    """What profiles made before `varies` know: the wobble of the cumulative shares. Of a bin it is at most that of both its cuts."""
-    bins = len(feature.counts)
-    known = np.zeros(bins) if not feature.wobble else np.asarray(feature.wobble, dtype=np.float64)
-    if feature.kind == "text":
-        known = np.hypot(known, np.append(0.0, known[:-1]))
-    error = known / np.sqrt(max(windows, 1))
-    return Wobble(spread=tuple(known.tolist()), error=tuple(error.tolist()), windows=windows)
 
 
 def _margins(mean: Floats, variance: Floats, error: Floats, *, rows: Floats, smallest: float) -> Floats:
@@ -404,20 +337,14 @@ def log_growth(bets: Panel, counts: ArrayLike, *, at: float | None = None) -> Fl
 
 def _share_growth(bets: Panel, values: Floats, rows: Floats, *, usual: Floats) -> Floats:
     """log of BetaBinomial(beyond the margin) / BetaBinomial(on the margin), up and down. Shape (features, width, 2, effects)."""
-    share = np.stack([usual, 1 - usual], axis=2)
-    null = share + bets.margins[:, :-1]
-    possible = null[..., None] + np.asarray(EFFECTS) < 1 - 1e-6
-    null = np.clip(null, 1e-9, 1 - 1e-6)
-    with np.errstate(divide="ignore"):
-        firmness = np.clip(null * (1 - null) / bets.spread[:, :-1, None] - 1, 1.0, 1e7)
+    lines = bets.lines or Lines.of(usual, bets.spread[:, :-1], bets.margins[:, :-1])
     hits = np.stack([values * rows, (1 - values) * rows], axis=2)
     misses = rows[..., None] - hits
-    held = np.where(possible, null[..., None] + np.asarray(EFFECTS), null[..., None])
-    a, b = (held * firmness[..., None]), ((1 - held) * firmness[..., None])
-    a0, b0 = null * firmness, (1 - null) * firmness
-    before = log_gamma(hits + a0) + log_gamma(misses + b0) - log_gamma(a0) - log_gamma(b0)
-    after = log_gamma(hits[..., None] + a) + log_gamma(misses[..., None] + b) - log_gamma(a) - log_gamma(b)
-    return np.asarray(after - before[..., None])
+    found = log_gamma(hits[..., None] + lines.a)
+    found += log_gamma(misses[..., None] + lines.b)
+    found += lines.constant
+    found -= (log_gamma(hits + lines.a0) + log_gamma(misses + lines.b0))[..., None]
+    return found
 
 
 def _jump_growth(bets: Panel, distance: Floats, rows: Floats, *, usual: Floats) -> Floats:
