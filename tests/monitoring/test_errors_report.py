@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from noria.errors import EmptySample, InputInvalid, LabelInvalid, NotFound
-from noria.monitoring.errors import Answers, answers_of, attribute, confusion, error_report, residuals
+from noria.monitoring.errors import Answers, answers_of, attribute, confusion, error_report, residuals, told_together
 
 
 def shop(seed: int = 0, *, rows: int = 3000, blind: float = 0.0) -> tuple[Answers, dict[str, np.ndarray], np.ndarray]:
@@ -138,3 +138,19 @@ def test_bad_labels_and_measures_are_refused() -> None:
         answers_of([0, float("nan")], [0.5, 0.5])
     with pytest.raises(NotFound):
         answers_of([0, 1], [0.5, 0.5]).measure("anger")
+
+
+def test_what_the_columns_tell_together_is_more_than_one_tells_and_of_noise_it_is_nothing() -> None:
+    rng = np.random.default_rng(3)
+    columns = {"a": rng.choice(["x", "y"], 4000), "b": rng.normal(size=4000)}
+    losses = rng.exponential(1.0, 4000) + 1.0 * (columns["a"] == "y") + 1.0 * (columns["b"] > 0)
+    days = np.arange(4000) // 100
+
+    both, alone = told_together(columns, losses, blocks=days), attribute(columns, losses, blocks=days)
+    noise = told_together(columns, rng.exponential(1.0, 4000), blocks=days)
+
+    assert both is not None and noise is not None
+    assert both.low < 0.5 / 1.5 < both.high
+    assert both.value > 1.5 * alone[0].explained.value
+    assert noise.low < 0.01
+    assert told_together({"a": np.ones(4000)}, losses) is None

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from noria.errors import NotFound
+from noria.errors import InputInvalid, NotFound
 from noria.monitoring.errors import answers_of
 from noria.monitoring.fairness import group_fairness, group_of
 
@@ -37,6 +37,8 @@ def test_columns_can_be_crossed_and_an_unknown_one_is_refused() -> None:
     assert len(set(group_of({"a": ["x", "y"] * 2, "b": [1.0, 1.0, 2.0, 2.0]}, "a+b"))) == 4
     with pytest.raises(NotFound):
         group_of({"a": ["x"]}, "b")
+    with pytest.raises(InputInvalid):
+        group_fairness(answers_of([0, 1], [0.1, 0.9]), {"a": ["x", "y"]}, by="a", allowed=-0.1)
 
 
 def test_a_group_whose_labels_do_not_come_is_noted() -> None:

@@ -54,6 +54,10 @@ def print_errors(found: "ErrorAnalysis") -> None:
             rows,
             title="what tells the errors apart",
         )
+    if report.together is not None:
+        out.print(
+            f"all columns together tell {interval(report.together, percent=True)} of the differences in {report.by}"
+        )
     if report.confusion is not None:
         _confusion(report.confusion)
     if report.residuals is not None:

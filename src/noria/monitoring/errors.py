@@ -18,6 +18,7 @@ from noria.domain.prediction import Scalar
 from noria.errors import EmptySample, InputInvalid, LabelInvalid, NotFound
 from noria.monitoring.slices import Found, Mask, SliceSearch, find_slices, halve
 from noria.monitoring.slices_axis import axes_of
+from noria.stats.additive import fit_additive, sums_of
 from noria.stats.checks import Floats, Ints, block_codes
 from noria.stats.intervals import clustered_interval, mean_interval
 from noria.stats.metrics import CLIP, entropy, row_log_loss
@@ -219,7 +220,11 @@ class Example(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ErrorReport(msgspec.Struct, frozen=True, kw_only=True):
-    """The errors of labelled answers. unit: of the loss; by: the measure that groups are compared by. notes: what could not be said, and why."""
+    """The errors of labelled answers. unit: of the loss; by: the measure that groups are compared by.
+
+    together: share of the differences between the measure's values that all columns together tell, on rows that were not used to learn it. Of
+    `excess` that is what the model could still learn. notes: what could not be said, and why.
+    """
 
     task: Task
     unit: str
@@ -231,6 +236,7 @@ class ErrorReport(msgspec.Struct, frozen=True, kw_only=True):
     slices: SliceSearch | None
     attributions: tuple[Attribution, ...]
     examples: tuple[Example, ...]
+    together: Interval | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -278,6 +284,7 @@ def error_report(
         slices=found.search if found else None,
         attributions=told,
         examples=examples(answers, columns, ids=ids, times=times, found=found, told=told),
+        together=told_together(columns, values, blocks=blocks, seed=seed) if told else None,
         notes=tuple(notes),
     )
 
@@ -427,6 +434,27 @@ def attribute(
             )
         )
     return tuple(sorted(found, key=lambda a: (-a.explained.value, a.column)))
+
+
+def told_together(
+    columns: Mapping[str, ArrayLike], losses: ArrayLike, *, blocks: ArrayLike | None = None, seed: int = 0
+) -> Interval | None:
+    """How much of the differences between losses all columns tell together: an additive model learnt on one half, judged on the other.
+
+    None where the losses do not differ or no column takes two values.
+    """
+    loss = np.asarray(losses, dtype=np.float64)
+    halves = halve(loss.size, blocks, seed=seed)
+    learn, judge = halves.search, ~halves.search
+    axes = axes_of({name: np.asarray(values)[learn] for name, values in columns.items()}, bins=10)
+    plain = (loss[judge] - loss[learn].mean()) ** 2
+    if not axes or not plain.any():
+        return None
+    codes = np.stack([axis.codes(columns[axis.name]) for axis in axes], axis=1)
+    model = fit_additive(sums_of(codes[learn], [axis.bins for axis in axes], loss[learn])[0])
+    gain = (plain - (loss[judge] - model.predict(codes[judge])) ** 2) / plain.mean()
+    value = float(gain.mean())
+    return clustered_interval(value, gain - value, None if halves.blocks is None else halves.blocks[judge])
 
 
 def examples(

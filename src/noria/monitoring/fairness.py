@@ -42,6 +42,8 @@ def group_fairness(
     labelled = np.ones(answers.rows, dtype=bool) if known is None else np.asarray(known, dtype=bool)
     if labelled.shape != (answers.rows,):
         raise InputInvalid(f"'known' has shape {labelled.shape}, there are {answers.rows} answers")
+    if not 0 <= allowed < float("inf"):
+        raise InputInvalid(f"a gap that is no matter cannot be {allowed}", remedy="say --allowed 0.1")
     groups = group_of(columns, by)
     mean = float(answers.loss[labelled].mean()) if labelled.any() else 0.0
     limits = {"loss": LOSS_ALLOWED * mean}

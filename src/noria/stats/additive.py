@@ -1,7 +1,8 @@
 """An additive model of a number over binned columns: a table of steps for each column, learnt by small steps. It says which column carries what.
 
 Because it is additive, its mean over rows is the sum over columns of shares of bins times steps: a change of the mean splits exactly. It is learnt
-from sums over pairs of bins, which add up over days, so that leaving days out costs next to nothing. Called by monitoring/blame.
+from sums over pairs of bins, which add up over days, so that leaving days out costs next to nothing. Called by monitoring/blame and
+monitoring/errors.
 
 Source: componentwise boosting with least squares, Bühlmann and Yu 2003.
 """

@@ -1200,6 +1200,7 @@ export interface components {
             slices: components["schemas"]["SliceSearch"] | null;
             /** @enum {string} */
             task: "binary" | "multiclass" | "regression";
+            together: components["schemas"]["Interval"] | null;
             unit: string;
         };
         /** Estimate */
