@@ -47,7 +47,7 @@ PAGES = {
         "open-inference",
     ],
     f"/deployments/{NAME}/watch": [
-        "the inputs drifted",
+        "drifted",
         "recent_delay",
         "moved",
         "61,204",
