@@ -161,8 +161,8 @@ def test_the_server_tells_and_beats_by_its_settings_and_stops(tmp_path: Path) ->
             world.open(an_alert())
             alerting.courier.wake()
             eventually(lambda: len(web.messages) >= 2)
+            eventually(lambda: [health.waiting for health in alerting.courier.health()] == [0, 0])
             alerting.stop()
-            assert [health.waiting for health in alerting.courier.health()] == [0, 0]
 
     assert sorted(message.content == b"" for message in web.messages) == [False, True]
     assert (tmp_path / "alerts.jsonl").read_bytes().count(b"\n") == 1

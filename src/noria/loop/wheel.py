@@ -29,6 +29,6 @@ WHEEL: Mapping[type, Stage] = {
 TICKS: Mapping[str, Tick] = {
     # on each stroke of the clock   what is done                appends
     "judge":                        judge,                    # RolloutPromoted | RolloutRolledBack
-    "watch":                        watch,                    # AlertOpened, AlertResolved
+    "watch":                        watch,                    # AlertOpened, AlertResolved, AlertReopened
     "review":                       review,                   # RetrainRequested | RetrainSuppressed
 }  # fmt: skip
