@@ -51,14 +51,20 @@ def _(value: float) -> str:
     return f"{value:.1f}".rstrip("0").rstrip(".") or "0"
 
 
+def usual(column: ColumnReport) -> float:
+    """How far a share may be out before it means anything: the margin, or what sampling and wobble alone do 19 times in 20."""
+    return max(column.margin, column.ks_noise)
+
+
 def gauge(column: ColumnReport) -> str:
-    """The shift of the worst cut as a bar, its margin as a line: a bar that does not reach the line is nothing to hear of."""
-    full = max(column.shift, column.margin * 2, 1e-9)
+    """The shift of the share that is farthest out as a bar, what is usual as a line."""
+    allowed = usual(column)
+    full = max(column.shift, allowed * 2, 1e-9)
     colour = "var(--nowbad)" if column.blamed else "var(--now)"
-    at, line = 200 * min(1.0, column.shift / full), 200 * min(1.0, column.margin / full)
+    at, line = 200 * min(1.0, column.shift / full), 200 * min(1.0, allowed / full)
     return (
         f'<svg viewBox="0 0 200 12" width="100%" height="12" preserveAspectRatio="none" role="img" '
-        f'aria-label="shift {number(column.shift)}, margin {number(column.margin)}">'
+        f'aria-label="shift {number(column.shift)}, usual up to {number(allowed)}">'
         f'<rect y="3" width="200" height="6" rx="3" fill="var(--line)"/>'
         f'<rect y="3" width="{_(at)}" height="6" rx="3" fill="{colour}"/>'
         f'<path d="M{_(line)} 0v12" stroke="var(--fg)" stroke-width="1.5" vector-effect="non-scaling-stroke"/></svg>'

@@ -8,7 +8,7 @@ from html import escape
 
 from noria.domain.comparison import ColumnReport, Compared, Judged, Measure, Quality, TableFacts
 from noria.domain.interval import Interval
-from noria.monitor.charts import course, evidence_bar, gauge, histogram, whiskers
+from noria.monitor.charts import course, evidence_bar, gauge, histogram, usual, whiskers
 from noria.monitor.style import CSS
 from noria.monitor.wording import labels_of, number, percent, shortened, small
 
@@ -203,7 +203,7 @@ def _column(column: ColumnReport, *, bins: bool) -> str:
     summary = (
         f'<div class="name">{escape(shortened(column.name))}{chips}<span class="says">{escape(column.says)}</span></div>'
         f'<div class="hist">{histogram(column)}</div>'
-        f'<div class="gauge">{gauge(column)}<span class="muted">shift {column.shift:.3f}, margin {column.margin:.3f}</span></div>'
+        f'<div class="gauge">{gauge(column)}<span class="muted">shift {column.shift:.3f}, usual up to {usual(column):.3f}</span></div>'
         f'<div class="psi">PSI {small(column.psi)}<span class="muted">{noise}</span></div>'
     )
     body = _bins(column) if bins else '<p class="small muted">Its bins are in the JSON.</p>'
@@ -237,6 +237,7 @@ def _how(found: Compared) -> str:
     said: Sequence[str] = (
         f"The reference was cut into bins and its own wobble learnt from {found.window}; a column may move by its margin.",
         "Capital bets against 'it is within its margin'; an alarm is capital beyond what the budget allows. Columns share it.",
+        "A shift is of the share that is farthest out; the line beside it is the margin, or what chance alone does 19 times in 20 if that is more.",
         "PSI is shown beside what it stays under 19 times in 20 without drift; it decides nothing.",
         *found.notes,
     )

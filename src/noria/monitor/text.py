@@ -17,13 +17,11 @@ def text(found: Compared) -> str:
     if found.columns:
         width = max(len(shortened(c.name, 30)) for c in found.columns[:SHOWN])
         lines.append("")
-        lines.append(
-            f"  {'column':<{width}}  {'shift':>7}  {'margin':>7}  {'evidence':>8}  {'PSI':>7}  what moved most"
-        )
+        lines.append(f"  {'column':<{width}}  {'shift':>7}  {'usual':>7}  {'evidence':>8}  {'PSI':>7}  what moved most")
         for each in found.columns[:SHOWN]:
             mark = "✗" if each.blamed else " "
             lines.append(
-                f"{mark} {shortened(each.name, 30):<{width}}  {each.shift:>7.3f}  {each.margin:>7.3f}"
+                f"{mark} {shortened(each.name, 30):<{width}}  {each.shift:>7.3f}  {max(each.margin, each.ks_noise):>7.3f}"
                 f"  {each.evidence:>8.1f}  {small(each.psi):>7}  {each.says}"
             )
         if len(found.columns) > SHOWN:
