@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.ui.browser import Browser, Scheme
+from tests.ui.browser import Browser, Page
 from tests.ui.serving import running
 
 PAGES = {
@@ -27,15 +27,16 @@ def url() -> Iterator[str]:
         yield address
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("place", PAGES)
-def test_an_empty_page_says_what_fills_it(browser: Browser, url: str, place: str, scheme: Scheme) -> None:
-    with browser.page(scheme=scheme) as page:
-        page.goto(url + place)
-        page.wait(f"main >> text={PAGES[place]} >> nth=0")
+def test_an_empty_page_says_what_fills_it(page: Page, url: str, place: str) -> None:
+    page.goto(url + place)
+    page.wait(f"main >> text={PAGES[place]} >> nth=0")
 
-        assert page.axe() == []
-        assert page.errors() == []
+    assert page.axe() == []
+    page.prefer("dark")
+    page.wait("html[data-mantine-color-scheme=dark]")
+    assert page.axe() == []
+    assert page.errors() == []
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from urllib.request import urlopen
 import pytest
 
 from noria.domain.ids import derive
-from tests.ui.browser import Browser, Page, Scheme
+from tests.ui.browser import Page
 from tests.ui.seed import MODEL, NAME, PREDICTION
 from tests.ui.serving import running
 
@@ -74,29 +74,24 @@ def url() -> Iterator[str]:
         yield address
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("place", PAGES)
-def test_a_page_shows_its_facts_and_keeps_the_rules(browser: Browser, url: str, place: str, scheme: Scheme) -> None:
-    with browser.page(scheme=scheme) as page:
-        page.goto(url + place)
-        page.wait("main h1")
-        for fact in PAGES[place]:
-            page.wait(f"main >> text={fact} >> nth=0")
+def test_a_page_shows_its_facts_and_keeps_the_rules(page: Page, url: str, place: str) -> None:
+    """In light, in dark, and in a window that is small."""
+    page.goto(url + place)
+    page.wait("main h1")
+    for fact in PAGES[place]:
+        page.wait(f"main >> text={fact} >> nth=0")
 
-        assert page.count("[role=alert]") == 0
-        assert page.axe() == []
-        assert page.errors() == []
-        assert page.hosts() == {url.removeprefix("http://")}
-
-
-@pytest.mark.parametrize("place", PAGES)
-def test_no_page_is_wider_than_a_small_window(browser: Browser, url: str, place: str) -> None:
-    with browser.page(width=480) as page:
-        page.goto(url + place)
-        page.wait(f"main >> text={PAGES[place][0]} >> nth=0")
-
-        assert page.eval("document.documentElement.scrollWidth") <= 480
-        assert page.axe() == []
+    assert page.axe() == []
+    page.prefer("dark")
+    page.wait("html[data-mantine-color-scheme=dark]")
+    assert page.axe() == []
+    page.resize(width=480, height=900)
+    assert page.eval("document.documentElement.scrollWidth") <= 480
+    assert page.axe() == []
+    assert page.count("[role=alert]") == 0
+    assert page.errors() == []
+    assert page.hosts() == {url.removeprefix("http://")}
 
 
 def test_the_best_run_is_starred_and_stands_first(page: Page, url: str) -> None:
