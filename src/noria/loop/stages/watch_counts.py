@@ -126,7 +126,8 @@ class Counting:
                 stored[day] = self._stored(number, day)
                 found = tiers.due(rows, stored[day], base=base, now=self.now)
                 if found is None:
-                    whole = self._tally(_moment(day), _moment(day + DAY)).get(number, {})
+                    covered = since <= _moment(day) and until >= min(_moment(day + DAY), self.now)
+                    whole = rows if covered else self._tally(_moment(day), _moment(day + DAY)).get(number, {})
                     found = tiers.due_of_whole_day(whole, stored[day], base=base, now=self.now)
                 units += found
             counted: list[WindowCounts] = []
