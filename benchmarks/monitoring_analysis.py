@@ -1,6 +1,7 @@
 """Error analysis, tried on worlds whose truth is known: how often chance is called sure, how often what was planted is found, what it costs.
 
-Command: python benchmarks/monitoring_analysis.py [--seeds 100] [--out FILE]. One core; CPU seconds, so other work on the machine matters little.
+Command: python benchmarks/monitoring_analysis.py [--seeds 100] [--only PART] [--out FILE].
+One core; CPU seconds, so other work on the machine matters little.
 scikit-learn's IsolationForest stands beside the search for odd predictions, given the number of flags that it may raise.
 """
 
@@ -199,6 +200,7 @@ def texts(seeds: int) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=100)
+    parser.add_argument("--only", default="", help="one part; the others keep what --out holds of them")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     few = max(4, options.seeds // 5)
@@ -209,13 +211,15 @@ def main() -> None:
         "causes": lambda: causes(max(4, options.seeds // 2)),
         "texts": lambda: texts(few),
     }
-    report: dict[str, Any] = {"seeds": options.seeds}
+    kept = json.loads(options.out.read_text(encoding="utf-8")) if options.out and options.out.exists() else {}
+    report: dict[str, Any] = {**kept, "seeds": options.seeds}
     for name, measure in parts.items():
+        if options.only not in ("", name):
+            continue
         report[name] = measure()
         print(json.dumps({name: report[name]}, indent=1), flush=True)
-    text = json.dumps(report, indent=1)
-    if options.out:
-        options.out.write_text(text + "\n", encoding="utf-8")
+        if options.out:
+            options.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ Made = tuple[np.ndarray, np.ndarray]
 WORDS = np.array([f"w{i}" for i in range(60)])
 
 
-def notes(seed: int, *, days: int, wobble: float = 0.0, refunds: float = 0.0, a_day: int = 40) -> Made:
+def notes(seed: int, *, days: int, wobble: float = 0.0, refunds: float = 0.0, a_day: int = 30) -> Made:
     """Notes of eight words; every day has its favourites by `wobble`, and a share `refunds` asks for one."""
     rng = np.random.default_rng(seed)
     texts, day = [], []

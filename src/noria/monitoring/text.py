@@ -21,7 +21,9 @@ from noria.stats.checks import Ints, block_codes
 from noria.stats.logistic import Dense, Design, Sparse
 from noria.stats.witness import BATCHES, Witness, tell_apart, verdicts
 
-BUCKETS = 1 << 14
+BUCKETS = 1 << 13
+"""Few enough that a product of two vectors stays on one core: threads that wait for each other cost more than they bring."""
+
 MOST_TOKENS = 300
 """Pieces of one text that are looked at; the rest of a longer text is left out."""
 
