@@ -30,6 +30,9 @@ MISSING_FLOOR = 0.15
 SILENCE = 3.0
 """A silence this many times as long as any before is one to tell of."""
 
+BRIEF = timedelta(hours=1)
+"""So long a deployment may be quiet without a question."""
+
 FEWEST_WINDOWS = 20
 """Windows from which on the usual silences of a deployment are known."""
 
@@ -89,18 +92,18 @@ def silence(
 ) -> Report:
     """Whether a deployment is asked no more: it was quiet for three times as long as ever before, and for longer than two strokes of the clock.
 
-    windows: its counted windows in time order. last: where its newest ends. An hour, or a tenth of what is known of it if that is less, is
-    no silence: the first night of a service shall wake nobody. Below 20 windows nothing is said.
+    windows: its counted windows in time order. last: where its newest ends. An hour is no silence. Below 20 windows nothing is said.
     """
+    if last is not None and now - last <= BRIEF:
+        return Report(over="it is asked as usual again")
     if last is None or len(windows) < FEWEST_WINDOWS:
-        return Report(over="it is asked again" if last is not None else "")
+        return Report()
     longest = max((b.until - a.until for a, b in pairwise(windows)), default=timedelta())
-    known = windows[-1].until - windows[0].since
-    allowed = max(SILENCE * longest, min(known / 10, timedelta(hours=1)), 2 * stroke)
+    allowed = max(SILENCE * longest, BRIEF, 2 * stroke)
     quiet = now - last
     if quiet > allowed:
         return Report(alert=silent_alert(quiet=quiet, longest=longest, allowed=allowed))
-    return Report(over="it is asked again")
+    return Report(over="it is asked as usual again")
 
 
 def look(

@@ -58,10 +58,6 @@ class Book:
         """Those that are wanted and not over, oldest first."""
         return [alert for alert in self._alerts.values() if not alert.is_over and self._wanted(alert)]
 
-    def known(self, deployment: str) -> set[AlertId]:
-        """Ids of all alerts of a deployment, wanted or not, resolved or not."""
-        return {alert.id for alert in self._alerts.values() if alert.deployment == deployment}
-
     def find(self, alert_id: str) -> Alert | None:
         """One alert by its id, wanted or not."""
         return self._alerts.get(AlertId(alert_id))

@@ -6,16 +6,18 @@ from datetime import datetime, timedelta
 from noria.domain import events as e
 from noria.domain.alert import Alert, AlertKind
 from noria.domain.deployment import Variant
+from noria.domain.ids import AlertId
+from noria.domain.profile import WindowCounts
 from noria.loop.context import Context, Recipe, Timed
-from noria.monitoring.alert import Changes, Report, look, silence
+from noria.monitoring.alert import BRIEF, FEWEST_WINDOWS, Changes, Report, look, silence
 from noria.monitoring.alert_book import ALERT_KINDS, Book, waking
 from noria.monitoring.alert_drafts import BrokenInput
 from noria.monitoring.drift import Drift
 from noria.monitoring.quality import Decay
-from noria.monitoring.tiers import finest
+from noria.monitoring.tiers import DAY, HOUR
 
-REMEMBERED = timedelta(days=14)
-"""How far back the usual silences of a deployment are looked for."""
+REMEMBERED = {HOUR: timedelta(days=14), DAY: timedelta(days=120), 0: timedelta(days=120)}
+"""How far back the usual silences of a deployment are looked for, by the tier of its windows; 0 is that of a Noria of before."""
 
 
 class Board:
@@ -24,6 +26,9 @@ class Board:
     def __init__(self, context: Context) -> None:
         self._book = Book.of(context.ledger.read(limit=1_000_000, kinds=ALERT_KINDS))
         self._standing = self._book.standing()
+        self._known: dict[str, set[AlertId]] = {}
+        for alert in self._book.alerts():
+            self._known.setdefault(alert.deployment, set()).add(alert.id)
 
     def waking(self, *, now: datetime) -> list[Timed]:
         """AlertReopened for each alert whose snooze has run out."""
@@ -58,7 +63,7 @@ class Board:
             decay=decay,
             broken=broken,
             reports={"no_look": Report(over="the loop looks again"), **reports},
-            known=self._book.known(recipe.deployment),
+            known=self._known.get(recipe.deployment, ()),
             false_page_days=recipe.false_page_days,
         )
         self._note(changes)
@@ -71,9 +76,16 @@ class Board:
 
 
 def silence_of(context: Context, recipe: Recipe, champion: Variant, *, since: datetime, now: datetime) -> Report:
-    """Whether nobody asks this deployment any more."""
-    windows = finest(context.counts.windows(recipe.deployment, champion.number, since=max(since, now - REMEMBERED)))
-    return silence(windows, last=context.counts.latest(recipe.deployment), now=now)
+    """Whether nobody asks this deployment any more. What is usual is read only when it has been quiet: hours if there are enough, else days."""
+    last = context.counts.latest(recipe.deployment)
+    if last is None or now - last <= BRIEF:
+        return silence((), last=last, now=now)
+    windows: Sequence[WindowCounts] = ()
+    for step, back in REMEMBERED.items():
+        windows = context.counts.windows(recipe.deployment, champion.number, since=max(since, now - back), step=step)
+        if len(windows) >= FEWEST_WINDOWS:
+            break
+    return silence(windows, last=last, now=now)
 
 
 def _opened(changes: Changes, deployment: str) -> list[Timed]:
