@@ -1,6 +1,6 @@
 """Error analysis, tried on worlds whose truth is known: how often chance is called sure, how often what was planted is found, what it costs.
 
-Command: python benchmarks/monitoring_analysis.py [--seeds 100] [--only PART] [--out FILE].
+Command: python benchmarks/monitoring_analysis.py [--seeds 40] [--only PART] [--out FILE].
 One core; CPU seconds, so other work on the machine matters little.
 scikit-learn's IsolationForest stands beside the search for odd predictions, given the number of flags that it may raise.
 """
@@ -199,7 +199,7 @@ def texts(seeds: int) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, default=100)
+    parser.add_argument("--seeds", type=int, default=40)
     parser.add_argument("--only", default="", help="one part; the others keep what --out holds of them")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
