@@ -1,11 +1,11 @@
 """What it costs to join predictions with their labels: of 10^6, 10^7 or 10^8 predictions on this disk, month by month, in one process. Prints JSON.
 
-    python benchmarks/labels_join.py [--rows 1000000] [--labelled 0.9] [--folder .] [--keep]
+    python benchmarks/labels_join.py [--rows 1000000] [--months 12] [--folder .] [--make | --keep]
 
 The log is made as a year of segments (as compaction leaves them) with one request a row, an input and a probability; labels come by an exponential
-delay of two days, one in ten never. Making it is not counted. `join` reads every month's predictions with their labels as known at the end of the year and
-scores them (log loss), `newest_month` only the last one, `first_month` the first call of a process, which reads the labels once.
-CPU of this process; peak is its largest resident set.
+delay of two days, one in ten never. Making it is not counted. `join` reads every month's predictions with their labels as known at the end of the year
+and scores them (log loss), `newest_month` only the last one, `first_month` the first call of a process, which reads all labels once. CPU of this
+process; peak is its largest resident set.
 """
 
 import argparse
@@ -113,15 +113,23 @@ def main() -> int:
     options.add_argument("--labelled", type=float, default=0.9)
     options.add_argument("--folder", type=Path, default=Path("."))
     options.add_argument("--months", type=int, default=12)
+    options.add_argument("--joined", type=int, default=0, help="join only so many of the months (default: all)")
+    options.add_argument("--make", action="store_true", help="make the log, keep it and stop")
     options.add_argument("--keep", action="store_true", help="leave the log where it is, and use it if it is there")
     given = options.parse_args()
-    folder = given.folder / f"labels-join-{given.rows}" if given.keep else Path(tempfile.mkdtemp(dir=given.folder))
+    folder = (
+        given.folder / f"labels-join-{given.rows}"
+        if given.keep or given.make
+        else Path(tempfile.mkdtemp(dir=given.folder))
+    )
     made = folder / "flights"
     size = (
         sum(path.stat().st_size for path in folder.rglob("*.parquet"))
         if made.is_dir()
         else write(folder, given.rows, given.labelled)
     )
+    if given.make:
+        return 0
     edges = [START + timedelta(days=365 * month / given.months) for month in range(given.months + 1)]
     store = parquet.open_store(str(folder))
 
@@ -131,7 +139,7 @@ def main() -> int:
         return rows.height, known.height, log_loss(known["label"].to_numpy(), known["out.probability"].to_numpy())
 
     first, _ = spent(lambda: month(edges[0], edges[1]))
-    whole, found = spent(lambda: [month(a, b) for a, b in pairwise(edges)])
+    whole, found = spent(lambda: [month(a, b) for a, b in list(pairwise(edges))[: given.joined or None]])
     newest, _ = spent(lambda: month(edges[-2], edges[-1]))
     told = {
         "rows": given.rows,
@@ -139,13 +147,14 @@ def main() -> int:
         "bytes_per_prediction_with_label": round(size / given.rows, 1),
         "first_month": first,
         "join": whole,
-        "rows_per_cpu_s": round(given.rows / whole["cpu_s"]),
+        "joined": (joined := sum(rows for rows, _, _ in found)),
+        "rows_per_cpu_s": round(joined / whole["cpu_s"]),
         "newest_month": newest,
         "peak_gb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
         "log_loss_of_months": [round(loss, 4) for _, _, loss in found],
         "load_average": os.getloadavg()[0],
     }
-    assert sum(rows for rows, _, _ in found) == given.rows
+    assert given.joined or joined == given.rows
     if not given.keep:
         shutil.rmtree(folder)
     print(json.dumps(told, indent=1))

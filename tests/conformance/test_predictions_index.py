@@ -51,3 +51,28 @@ def test_a_slim_book_says_what_a_whole_one_says(tmp_path) -> None:
         assert slim.placed(pl.Series(["none"])).height == 0
     assert slim.everything().drop("_written").equals(whole.everything().drop("_written"))
     assert slim.everything()["value"].to_list() == [n / 2 for n in (*range(40), *range(30, 70))]
+
+
+def test_a_loaded_index_finds_what_one_that_grew_finds() -> None:
+    dice = np.random.default_rng(9)
+    tables = []
+    for place, rows in enumerate((120_000, 50, 100_000)):
+        ids = pl.Series([f"r{n}" for n in dice.integers(0, 150_000, rows)])
+        tables.append(pl.DataFrame({"h": hashes(ids), "place": np.arange(rows) + place * 1_000_000}))
+    grown, loaded = HashIndex({"place": pl.Int64}), HashIndex({"place": pl.Int64})
+    for table in tables:
+        grown.add(table)
+
+    loaded.load(iter(tables))
+    later = pl.DataFrame({"h": hashes(["r7", "r8"]), "place": [-1, -2]})
+    for index in (grown, loaded):
+        index.add(later)
+
+    asked = [f"r{n}" for n in dice.permutation(200_000)[:5000]] + ["r7"]
+    found, other = (index.find(asked).sort("asked", "place") for index in (loaded, grown))
+    assert found.equals(other)
+    assert -1 in found["place"].to_list()
+    assert len(loaded) == len(grown) == 220_052
+    assert loaded.table().sort("place").equals(grown.table().sort("place"))
+    with pytest.raises(ValueError, match="empty"):
+        loaded.load([])

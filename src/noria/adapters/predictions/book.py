@@ -144,18 +144,16 @@ class Book:
 
     def _load(self, segments: Sequence[Segment]) -> None:
         """Take up all segments at once; of a slim book one text column at a time is in memory, not all of them."""
-        held = [self._held(self._segments.read(segment)) for segment in segments]
-        if held:
-            rows = pl.concat(held)
-            held.clear()
-            self._last = max(self._last, rows[WRITTEN].max())  # type: ignore[type-var, assignment]
-            self._index.add(rows)
+        self._index.load(self._noted(self._held(self._segments.read(segment))) for segment in segments)
+
+    def _noted(self, rows: pl.DataFrame) -> pl.DataFrame:
+        self._last = max(self._last, rows[WRITTEN].max() or 0)  # type: ignore[assignment]
+        return rows
 
     def _take(self, frames: list[pl.DataFrame]) -> None:
         for frame in frames:
             if frame.height:
-                self._index.add(self._held(frame))
-                self._last = max(self._last, frame[WRITTEN].max())  # type: ignore[type-var, assignment]
+                self._index.add(self._noted(self._held(frame)))
 
     def _held(self, frame: pl.DataFrame) -> pl.DataFrame:
         """What the index keeps of rows."""
