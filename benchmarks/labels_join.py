@@ -3,9 +3,9 @@
     python benchmarks/labels_join.py [--rows 1000000] [--months 12] [--folder .] [--make | --keep]
 
 The log is made as a year of segments (as compaction leaves them) with one request a row, an input and a probability; labels come by an exponential
-delay of two days, one in ten never. Making it is not counted. `join` reads every month's predictions with their labels as known at the end of the year
-and scores them (log loss), `newest_month` only the last one, `first_month` the first call of a process, which reads all labels once. CPU of this
-process; peak is its largest resident set.
+delay of two days, one in ten never. Making it is not counted. `join` reads every month's predictions with their labels as known at the end of the
+year and scores them (log loss), `newest_month` only the last one, `first_month` the first call of a process, which reads all labels once. CPU of
+this process; peak is its largest resident set.
 """
 
 import argparse
