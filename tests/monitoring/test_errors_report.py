@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from noria.errors import EmptySample, InputInvalid, LabelInvalid, NotFound
-from noria.monitoring.errors import Answers, answers_of, attribute, confusion, error_report, residuals, told_together
+from noria.monitoring.errors import Answers, answers_of, confusion, error_report, residuals
+from noria.monitoring.errors_attribution import attribute, told_together
 
 
 def shop(seed: int = 0, *, rows: int = 3000, blind: float = 0.0) -> tuple[Answers, dict[str, np.ndarray], np.ndarray]:

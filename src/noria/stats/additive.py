@@ -2,7 +2,7 @@
 
 Because it is additive, its mean over rows is the sum over columns of shares of bins times steps: a change of the mean splits exactly. It is learnt
 from sums over pairs of bins, which add up over days, so that leaving days out costs next to nothing. Called by monitoring/blame and
-monitoring/errors.
+monitoring/errors_attribution.
 
 Source: componentwise boosting with least squares, Bühlmann and Yu 2003.
 """
