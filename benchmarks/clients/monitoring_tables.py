@@ -72,8 +72,8 @@ def power(row: dict[str, Any]) -> str:
 def summed_up(rows: Rows, rules: dict[str, str]) -> list[str]:
     """Over all scenarios: false alarms with intervals, streams found with intervals."""
     lines = [
-        "| rule | clean windows in alarm | 95 % interval | streams with a false alarm | found |",
-        "|---|---|---|---|---|",
+        "| rule | clean windows in alarm | 95 % interval | alarms begun | streams with a false alarm | found |",
+        "|---|---|---|---|---|---|",
     ]
     for rule, name in rules.items():
         runs = [run for row in rows if row["rule"] == rule for run in row["runs"].values()]
@@ -84,6 +84,7 @@ def summed_up(rows: Rows, rules: dict[str, str]) -> list[str]:
         found = tally.share(sum(run["delay"] is not None for run in runs), len(runs))
         lines.append(
             f"| {name} | {up['count']} of {up['of']:,} ({100 * up['value']:.2f} %) | {100 * up['low']:.2f}–{100 * up['high']:.2f} % | "
+            f"{sum(run['false'] for run in runs)} | "
             f"{tally.shown(alarmed)} | {tally.shown(found)} |"
         )
     return lines
