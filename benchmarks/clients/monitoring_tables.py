@@ -72,19 +72,22 @@ def power(row: dict[str, Any]) -> str:
 def summed_up(rows: Rows, rules: dict[str, str]) -> list[str]:
     """Over all scenarios: false alarms with intervals, streams found with intervals."""
     lines = [
-        "| rule | clean windows in alarm | 95 % interval | alarms begun | streams with a false alarm | found |",
-        "|---|---|---|---|---|---|",
+        "| rule | clean windows in alarm | 95 % interval | Noria in the same scenarios | alarms begun | streams with a false alarm | found |",
+        "|---|---|---|---|---|---|---|",
     ]
     for rule, name in rules.items():
         runs = [run for row in rows if row["rule"] == rule for run in row["runs"].values()]
         if not runs:
             continue
         up = tally.share(sum(run["up"] for run in runs), sum(run["clean"] for run in runs))
+        tried = {row["scenario"] for row in rows if row["rule"] == rule and row["runs"]}
+        own = [r for row in rows if row["rule"] == "Noria" and row["scenario"] in tried for r in row["runs"].values()]
+        same = tally.share(sum(run["up"] for run in own), sum(run["clean"] for run in own))
         alarmed = tally.share(sum(run["false"] > 0 for run in runs), len(runs))
         found = tally.share(sum(run["delay"] is not None for run in runs), len(runs))
         lines.append(
             f"| {name} | {up['count']} of {up['of']:,} ({100 * up['value']:.2f} %) | {100 * up['low']:.2f}–{100 * up['high']:.2f} % | "
-            f"{sum(run['false'] for run in runs)} | "
+            f"{same['count']} of {same['of']:,} ({100 * same['value']:.2f} %) | {sum(run['false'] for run in runs)} | "
             f"{tally.shown(alarmed)} | {tally.shown(found)} |"
         )
     return lines
