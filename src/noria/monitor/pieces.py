@@ -24,6 +24,7 @@ LONGEST = 400
 _UNITS = {"day": 86400.0, "hour": 3600.0, "minute": 60.0}
 _ENOUGH_WINDOWS = 14
 _FEW_WINDOWS = 5
+_WINDOW_ROWS = 5
 _ORDER_BLOCKS = 20
 _BLOCK_ROWS = 100
 _LENGTH = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d|w)")
@@ -187,7 +188,15 @@ def _span(times: NDArray[np.datetime64]) -> float:
 
 
 def _suitable(reference: NDArray[np.datetime64], current: NDArray[np.datetime64]) -> float:
+    """The longest of day, hour and minute of which both tables have enough windows: only whole windows can be told from their season.
+
+    Where the current table is too short for twelve of any, it has at least one, and is dealt out.
+    """
     have, mine = _span(reference), _span(current)
+    for seconds in _UNITS.values():
+        filled = current.size * seconds >= _WINDOW_ROWS * mine
+        if have >= (_ENOUGH_WINDOWS - 0.5) * seconds and mine >= (PIECES - 0.5) * seconds and filled:
+            return seconds
     for enough in (_ENOUGH_WINDOWS, _FEW_WINDOWS):
         for seconds in _UNITS.values():
             if have >= (enough - 0.5) * seconds and mine >= 0.9 * seconds:
