@@ -31,6 +31,9 @@ JUMPS = (1.0, 2.0, 4.0)
 LARGEST_BET = log(1000.0)
 """One window multiplies a bet by at most 1000, so that a single freak day cannot raise an alarm; cutting gains keeps the guarantee."""
 
+LARGEST_LEAD = 100.0
+"""Capital is kept up to this many times what an alarm needs: more would only make the alarm outlast its drift."""
+
 MARGIN_FLOOR = 0.01
 """The smallest shift of a share that is worth an alarm."""
 
@@ -292,12 +295,12 @@ def step(bets: Panel, state: State, counts: ArrayLike, *, threshold: float, at: 
     """Take in one window: R <- (1 + R) * e, for every bet at once.
 
     counts: shape (features, k), padded like the reference; features may have different numbers of rows, also none. at: when the window began, seconds
-    since 1970; needed if the reference has a season. threshold: the run length the test is used with; capital beyond 1000 times what an alarm needs
+    since 1970; needed if the reference has a season. threshold: the run length the test is used with; capital beyond 100 times what an alarm needs
     is dropped, so that an alarm ends soon after its drift (it can only lower it). Raises BinMismatch, InputInvalid.
     """
     growth = log_growth(bets, counts, at=at)
     with np.errstate(invalid="ignore"):
-        ceiling = log(threshold) + log(1000.0) - bets.log_weights
+        ceiling = log(threshold) + log(LARGEST_LEAD) - bets.log_weights
         capital = np.minimum(np.logaddexp(0.0, state.log_capital) + growth, ceiling)
     return State(log_capital=capital, steps=state.steps + 1)
 
