@@ -122,6 +122,7 @@ def test_what_is_not_spoken_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         open_pusher(list, service="noria")
 
 
+@pytest.mark.slow
 def test_of_several_processes_one_sends_for_all(tmp_path: Path) -> None:
     home, _, _ = a_home(tmp_path)
     with collecting() as collector:
