@@ -9,7 +9,9 @@ from noria.domain.alert import DriftReport, FeatureDrift
 from noria.domain.ids import digest_of
 from noria.domain.interval import Interval
 from noria.domain.profile import FeatureBins, ReferenceProfile, WindowCounts
-from noria.monitoring.alert import broken_inputs, look
+from noria.monitoring.alert import look
+from noria.monitoring.data_alert import report_of
+from noria.monitoring.data_quality import check_window
 from noria.monitoring.drift import Drift
 from noria.monitoring.quality import Decay
 
@@ -130,14 +132,15 @@ def test_an_input_that_goes_missing_is_a_data_quality_alert(missing: int, broken
         counts={"tail": (100, 100 - missing, missing)},
     )
 
-    found = broken_inputs(profile, counts)
-    changes = look([], deployment="d", number=1, now=NOW, broken=found)
+    found = check_window(profile, counts)
+    changes = look([], deployment="d", number=1, now=NOW, reports={"data_quality": report_of(found)})
 
     assert bool(found) is broken
     assert [a.kind for a in changes.opened] == (["data_quality"] if broken else [])
     if broken:
         assert "30.0%" in changes.opened[0].summary
-        assert look(changes.opened, deployment="d", number=1, now=NOW, broken=()).resolved
+        calm = {"data_quality": report_of(())}
+        assert look(changes.opened, deployment="d", number=1, now=NOW, reports=calm).resolved
         assert (
             msgspec.json.decode(msgspec.json.encode(changes.opened[0]), type=type(changes.opened[0]))
             == changes.opened[0]

@@ -13,19 +13,14 @@ import msgspec
 
 from noria.domain.alert import Alert, AlertKind, DriftReport
 from noria.domain.ids import AlertId, derive
-from noria.domain.profile import ReferenceProfile, WindowCounts
-from noria.monitoring.alert_drafts import BrokenInput, decay_alert, drift_alert, quality_alert, silent_alert
+from noria.domain.profile import WindowCounts
+from noria.monitoring.alert_drafts import decay_alert, drift_alert, silent_alert
 from noria.monitoring.alert_group import grouped
 from noria.monitoring.drift import Drift
-from noria.monitoring.profile import SCORE
 from noria.monitoring.quality import SMALLEST_DECAY, Decay
-from noria.stats.sequential import margin_of
 
 RESOLVE_BELOW = 2.0
 """An alert is over when the evidence has fallen this many powers of ten under its threshold: no flapping around the line."""
-
-MISSING_FLOOR = 0.15
-"""A rise of the missing share below this is not a data problem."""
 
 SILENCE = 3.0
 """A silence this many times as long as any before is one to tell of."""
@@ -63,23 +58,6 @@ def alert_id(deployment: str, number: int, kind: AlertKind, now: datetime) -> Al
     return AlertId(derive("alert", deployment, str(number), kind, now.astimezone(UTC).date().isoformat()))
 
 
-def broken_inputs(
-    profile: ReferenceProfile, counts: WindowCounts, *, minimum_rows: int = 100
-) -> tuple[BrokenInput, ...]:
-    """Inputs whose missing share rose by more than its margin and by more than fifteen rows in a hundred, worst first; none below `minimum_rows`."""
-    found: list[BrokenInput] = []
-    for feature in profile.features:
-        now, then = counts.counts.get(feature.name, ()), feature.counts
-        if feature.name == SCORE or sum(now) < minimum_rows or sum(then) == 0:
-            continue
-        reference, share = then[-1] / sum(then), now[-1] / sum(now)
-        wobble = feature.wobble[-2] if len(feature.wobble) > 1 else 0.0
-        margin = float(margin_of(reference, sum(then), wobble, windows=profile.windows, floor=MISSING_FLOOR))
-        if share > reference + margin:
-            found.append(BrokenInput(feature=feature.name, share=share, reference=reference, allowed=margin))
-    return tuple(sorted(found, key=lambda b: (b.reference - b.share, b.feature)))
-
-
 def hurts(decay: Decay | None, *, smallest: float = SMALLEST_DECAY) -> bool:
     """Whether the newest labelled days were worse than the scores themselves expected, by more than chance and by more than `smallest` nats."""
     return decay is not None and (
@@ -114,7 +92,6 @@ def look(
     now: datetime,
     drift: Drift | None = None,
     decay: Decay | None = None,
-    broken: Sequence[BrokenInput] | None = None,
     reports: Mapping[AlertKind, Report] | None = None,
     known: Collection[AlertId] = (),
     false_page_days: float | None = None,
@@ -133,7 +110,7 @@ def look(
         if a.number != number
     ]
     current = {a.kind: a for a in own if a.number == number}
-    found = dict(_found(drift, decay, broken, false_page_days)) | dict(reports or {})
+    found = dict(_found(drift, decay, false_page_days)) | dict(reports or {})
     opened: list[Alert] = []
     for kind, report in found.items():
         before = current.get(kind)
@@ -161,9 +138,9 @@ def _next(kind: AlertKind, deployment: str, identity: AlertId) -> str:
 
 
 def _found(
-    drift: Drift | None, decay: Decay | None, broken: Sequence[BrokenInput] | None, false_page_days: float | None
+    drift: Drift | None, decay: Decay | None, false_page_days: float | None
 ) -> Iterator[tuple[AlertKind, Report]]:
-    """What drift, decay and missing inputs say, by kind."""
+    """What drift and decay say, by kind."""
     harmful = hurts(decay)
     sides: tuple[tuple[AlertKind, str, DriftReport], ...] = ()
     if drift is not None:
@@ -185,9 +162,4 @@ def _found(
                 alert=decay_alert(decay, false_page_days=false_page_days) if decay.alarm else None,
                 over="labelled days are as good as expected again" if calm else "",
             ),
-        )
-    if broken is not None:
-        yield (
-            "data_quality",
-            Report(alert=quality_alert(broken) if broken else None, over="the inputs are filled again"),
         )

@@ -10,8 +10,6 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from noria.domain.alert import Alert, AlertKind, DriftReport, Severity, Silencer
 from noria.domain.ids import AlertId
 
@@ -21,15 +19,6 @@ if TYPE_CHECKING:  # wording needs no numpy, and a server that words one alert d
 
 LARGEST_RATIO = 12.0
 """Powers of ten beyond which a budget is not offered as something that would have silenced an alert."""
-
-
-class BrokenInput(msgspec.Struct, frozen=True, kw_only=True):
-    """An input that is missing far more often than in training. Shares in [0, 1]."""
-
-    feature: str
-    share: float
-    reference: float
-    allowed: float
 
 
 def draft(
@@ -157,31 +146,6 @@ def decay_alert(decay: "Decay", *, false_page_days: float | None = None) -> Aler
     )
     silencers = rarer(false_page_days, decay.evidence, decay.threshold)
     return draft("decay", "page", summary, evidence=evidence, budget=decay.budget, silencers=silencers)
-
-
-def quality_alert(broken: Sequence[BrokenInput]) -> Alert:
-    """What is said of inputs that are missing; the worst comes first."""
-    worst = broken[0]
-    more = f" and {len(broken) - 1} more inputs" if len(broken) > 1 else ""
-    summary = f"{worst.feature!r} is missing in {worst.share:.1%} of the rows ({worst.reference:.1%} in training){more}"
-    evidence: dict[str, float | str] = {f"missing.{b.feature}": b.share for b in broken[:20]}
-    evidence["allowed_rise"] = worst.allowed
-    return draft(
-        "data_quality",
-        "warn",
-        summary,
-        evidence=evidence,
-        budget="opens when a missing share leaves its margin; not a sequential test",
-        causes=[b.feature for b in broken],
-        silencers=[
-            Silencer(
-                setting="margin",
-                now=worst.allowed,
-                needed=max(b.share - b.reference for b in broken),
-                what="rise of the missing share that is allowed",
-            )
-        ],
-    )
 
 
 def silent_alert(*, quiet: timedelta, longest: timedelta, allowed: timedelta) -> Alert:

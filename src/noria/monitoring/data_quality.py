@@ -165,7 +165,7 @@ def _shares(
     found = [
         _excess("missing", feature, last, rows, usual=usual, allowed=missing, what=f"{name} is missing in"),
     ]
-    if feature.kind == "number" and feature.cuts:
+    if feature.kind == "number" and _has_range(feature):
         outside = max(0, counts[0] + counts[-2] - infinite)
         # What lies outside the range of a sample has a share of 2 in n + 1 on average; 8 in n + 1 hardly ever.
         allowed = max(limits.out_of_range, 8 / (known + 1))
@@ -180,6 +180,12 @@ def _shares(
         what = f"{name} has values that the reference never held in"
         found.append(_excess("unseen", feature, counts[-2], rows, usual=usual, allowed=allowed, what=what))
     return [each for each in found if each is not None]
+
+
+def _has_range(feature: FeatureBins) -> bool:
+    """Whether the outer bins lie outside the reference: nothing of it is in them, infinities left out."""
+    held = feature.counts[0] + feature.counts[-2] if feature.cuts else 1
+    return held <= (feature.moments.infinite if feature.moments else 0)
 
 
 def _range(feature: FeatureBins) -> str:

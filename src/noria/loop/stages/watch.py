@@ -64,7 +64,6 @@ def _look(context: Context, recipe: Recipe, champion: Variant, board: Board) -> 
         now=now,
         drift=drift,
         decay=decay,
-        broken=None,
         reports=reports,
     )
     timed = with_causes(context, recipe, champion, profile, timed, since=since, now=now)

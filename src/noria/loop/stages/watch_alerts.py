@@ -11,7 +11,6 @@ from noria.domain.profile import WindowCounts
 from noria.loop.context import Context, Recipe, Timed
 from noria.monitoring.alert import BRIEF, FEWEST_WINDOWS, Changes, Report, look, silence
 from noria.monitoring.alert_book import ALERT_KINDS, Book, waking
-from noria.monitoring.alert_drafts import BrokenInput
 from noria.monitoring.drift import Drift
 from noria.monitoring.quality import Decay
 from noria.monitoring.tiers import DAY, HOUR
@@ -50,7 +49,6 @@ class Board:
         now: datetime,
         drift: Drift | None,
         decay: Decay | None,
-        broken: Sequence[BrokenInput] | None,
         reports: Mapping[AlertKind, Report],
     ) -> list[Timed]:
         """AlertResolved and AlertOpened for what changed at one deployment."""
@@ -61,7 +59,6 @@ class Board:
             now=now,
             drift=drift,
             decay=decay,
-            broken=broken,
             reports={"no_look": Report(over="the loop looks again"), **reports},
             known=self._known.get(recipe.deployment, ()),
             false_page_days=recipe.false_page_days,
