@@ -46,7 +46,7 @@ def test_a_few_clean_tables_raise_no_alarm(reference: int, current: int, wobble:
 @pytest.mark.parametrize(("reference", "current"), SIZES)
 @pytest.mark.parametrize("wobble", [0.0, 0.2])
 def test_hundreds_of_clean_tables_raise_at_most_one(reference: int, current: int, wobble: float) -> None:
-    assert alarms(150, reference=reference, current=current, wobble=wobble if reference >= 3000 else 0.0) <= 1
+    assert alarms(60, reference=reference, current=current, wobble=wobble if reference >= 3000 else 0.0) <= 1
 
 
 def test_half_a_standard_deviation_is_found_in_one_of_twelve_columns() -> None:

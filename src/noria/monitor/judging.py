@@ -17,7 +17,7 @@ from noria.domain.alert import FeatureDrift
 from noria.domain.comparison import ColumnReport, Judged, Moment, Role
 from noria.domain.finding import Finding
 from noria.domain.ids import Digest
-from noria.domain.profile import FeatureBins, ReferenceProfile, WindowCounts
+from noria.domain.profile import ReferenceProfile, WindowCounts
 from noria.monitor.pairing import Pair
 from noria.monitor.pieces import Pieces
 from noria.monitor.table import Column
@@ -74,15 +74,20 @@ def profile_of(
     pairs: Sequence[Pair], blocks: NDArray[Any], *, importance: Mapping[str, float], seconds: float
 ) -> ReferenceProfile:
     """The reference in bins. A label is counted where it is known only: that it is late is no drift."""
-    features: list[FeatureBins] = []
+    length = seconds or 1.0
+    whole = {key_of(p): p.reference.values for p in pairs if p.role != "label"}
+    bins = {f.name: f for f in describe(whole, blocks=blocks, window_seconds=length)}
     for each in pairs:
-        values, codes = each.reference.values, blocks
         if each.role == "label":
             known = _known(each.reference)
-            values, codes = values[known], blocks[known]
-        if values.size:
-            (bins,) = describe({key_of(each): values}, blocks=codes, window_seconds=seconds or 1.0)
-            features.append(msgspec.structs.replace(bins, importance=importance.get(each.name, 0.0)))
+            if known.any():
+                values = {key_of(each): each.reference.values[known]}
+                bins |= {f.name: f for f in describe(values, blocks=blocks[known], window_seconds=length)}
+    features = [
+        msgspec.structs.replace(bins[key_of(p)], importance=importance.get(p.name, 0.0))
+        for p in pairs
+        if key_of(p) in bins
+    ]
     inputs = {key_of(p): _coded(p.reference) for p in pairs if p.role == "input"}
     repeated = repeated_rows(inputs, np.unique(blocks, return_inverse=True)[1].astype(np.int64))
     return ReferenceProfile(

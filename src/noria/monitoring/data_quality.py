@@ -184,7 +184,9 @@ def _shares(
 
 def _has_range(feature: FeatureBins) -> bool:
     """Whether the outer bins lie outside the reference: nothing of it is in them, infinities left out."""
-    held = feature.counts[0] + feature.counts[-2] if feature.cuts else 1
+    if not feature.cuts:
+        return False
+    held = feature.counts[0] + feature.counts[-2]
     return held <= (feature.moments.infinite if feature.moments else 0)
 
 

@@ -127,8 +127,11 @@ def describe(
     weights = importance or {}
     total = sum(weights.values()) or 1.0
     described = []
+    windows = None
     for name, values in columns.items():
-        windows = _Blocks.of(blocks, len(np.asarray(values)), window_seconds=window_seconds)
+        rows = len(np.asarray(values))
+        if windows is None or windows.codes.size != rows:
+            windows = _Blocks.of(blocks, rows, window_seconds=window_seconds)
         share = weights.get(name, 0.0) / total
         described.append(_describe(name, values, windows, cuts=cuts, top=top, importance=share))
     return tuple(described)
