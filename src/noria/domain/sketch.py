@@ -8,7 +8,7 @@ import msgspec
 class WindowSketches(msgspec.Struct, frozen=True, kw_only=True):
     """Quantile sketches of one window's numbers, by input (stats/kll); merging those of two windows gives that of both together.
 
-    They are kept for exploring (quantiles over time, counting in the bins of another reference) and decide nothing. rows: of the window.
+    They are kept for exploring (quantiles over time) and decide nothing. rows: of the window.
     """
 
     deployment: str

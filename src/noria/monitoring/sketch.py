@@ -61,19 +61,6 @@ def quantiles(sketches: WindowSketches, name: str, shares: Sequence[float]) -> t
     return tuple(sketch.quantile(np.asarray(shares)).tolist()) if sketch.n else None
 
 
-def in_bins(profile: ReferenceProfile, sketches: WindowSketches) -> dict[str, tuple[int, ...]]:
-    """About how many of a window's values lie in each bin of another reference: what it would have counted. Numbers only; none are missing.
-
-    A new version has bins of its own; through sketches it can be shown beside what was asked before it was there. Good to about 1 % of the rows.
-    """
-    found = {}
-    for feature in profile.features:
-        data = sketches.sketches.get(feature.name)
-        if feature.kind == "number" and data is not None:
-            found[feature.name] = (*unpack_sketch(data).counts(feature.cuts).tolist(), 0)
-    return found
-
-
 def is_due(window: WindowCounts, sketched: WindowSketches | None, *, now: datetime) -> bool:
     """Whether a window is over and its sketches lack, or are those of fewer rows."""
     over = window.since + timedelta(seconds=window.step) <= now
