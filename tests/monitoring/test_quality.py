@@ -2,11 +2,13 @@
 
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import numpy as np
 import pytest
 
 from noria.domain.profile import ReferenceProfile
 from noria.errors import InputInvalid
+from noria.monitoring.alert_drafts import decay_alert
 from noria.monitoring.estimate import estimate, expected_auc
 from noria.monitoring.quality import DayQuality, daily, decay
 from noria.stats.metrics import auc, log_loss
@@ -103,6 +105,19 @@ def test_scores_that_have_become_too_high_are_a_decay_even_where_the_loss_fell()
 
     assert found.alarm
     assert found.statistic == "fewer positives than the scores say"
+
+
+def test_a_decay_of_answers_that_became_better_wakes_nobody() -> None:
+    profile = a_profile()
+    honest = [a_day(i, bias=0.2) for i in range(40)]
+    easier = [msgspec.structs.replace(day, loss=0.4 + 0.001 * (i % 3), expected=0.4) for i, day in enumerate(honest)]
+
+    worse, better = decay(profile, honest), decay(profile, easier)
+
+    assert (worse.alarm, worse.better, better.alarm, better.better) == (True, False, True, True)
+    assert decay_alert(worse).severity == "page"
+    assert decay_alert(better).severity == "info"
+    assert "better than at acceptance" in decay_alert(better).summary
 
 
 def test_one_storm_is_no_decay_and_days_must_be_in_order() -> None:

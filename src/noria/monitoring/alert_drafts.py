@@ -116,7 +116,7 @@ def rarer(false_page_days: float | None, evidence: float, threshold: float) -> l
 
 
 def decay_alert(decay: "Decay", *, false_page_days: float | None = None) -> Alert:
-    """What is said of a model that has decayed."""
+    """What is said of a model that has decayed. Severity follows harm: nobody is woken while the answers are better than when it was accepted."""
     recent = (
         f"{decay.recent.value:+.4f} [{decay.recent.low:+.4f}, {decay.recent.high:+.4f}] nats"
         if decay.recent
@@ -140,12 +140,16 @@ def decay_alert(decay: "Decay", *, false_page_days: float | None = None) -> Aler
         evidence["began"] = decay.began
     if decay.where:
         evidence["where"] = decay.where
-    summary = f"the model has decayed: {decay.statistic}; loss beyond expectation over the newest days {recent}, bias {decay.recent_bias:+.3f}"
+    what = (
+        "the scores are off, though answers are better than at acceptance" if decay.better else "the model has decayed"
+    )
+    summary = f"{what}: {decay.statistic}; loss beyond expectation over the newest days {recent}, bias {decay.recent_bias:+.3f}"
     summary += (f", since about {decay.began}" if decay.began else "") + (
         f", most plainly for {decay.where}" if decay.where else ""
     )
     silencers = rarer(false_page_days, decay.evidence, decay.threshold)
-    return draft("decay", "page", summary, evidence=evidence, budget=decay.budget, silencers=silencers)
+    severity: Severity = "info" if decay.better else "page"
+    return draft("decay", severity, summary, evidence=evidence, budget=decay.budget, silencers=silencers)
 
 
 def silent_alert(*, quiet: timedelta, longest: timedelta, allowed: timedelta) -> Alert:

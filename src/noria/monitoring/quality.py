@@ -68,6 +68,8 @@ class Decay(msgspec.Struct, frozen=True, kw_only=True):
     """Day since which the loss is higher, if one can be told (monitoring/concept)."""
     where: str = ""
     """Groups in which it rose most plainly, if there are any."""
+    better: bool = False
+    """Whether the loss of the newest 14 days is surely below that of the hold-out: the scores are off, yet the answers did not suffer."""
 
 
 def daily(
@@ -150,6 +152,7 @@ def decay(
     rows = np.array([d.rows for d in recent], dtype=np.float64)
     excess = np.array([d.loss - d.expected for d in recent])
     bias = float((np.array([d.happened - d.said for d in recent]) * rows).sum() / rows.sum()) if recent else 0.0
+    loss = mean_interval(np.array([d.loss for d in recent])) if len(recent) >= 2 else None
     return Decay(
         alarm=evidence > log(budget_days),
         evidence=max(evidence / log(10), -99.0),
@@ -162,4 +165,5 @@ def decay(
         budget=f"at most one false decay alarm in {budget_days} days ({budget_days / 365.25:.1f} years) on average",
         since=days[0].day if days else "",
         until=days[-1].day if days else "",
+        better=loss is not None and loss.high < profile.expected_loss,
     )
