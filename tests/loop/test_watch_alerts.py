@@ -41,7 +41,7 @@ def test_a_look_resolves_what_was_said_of_no_look_and_of_other_versions() -> Non
         def judged(number: int) -> list[e.AnyEvent]:
             champion = msgspec.structs.replace(CHAMPION, number=number)
             board = Board(life.loop.context)
-            timed = board.judge(life.recipe, champion, now=now, drift=None, decay=None, broken=None, reports={})
+            timed = board.judge(life.recipe, champion, now=now, drift=None, decay=None, reports={})
             return [each.event for each in timed]
 
         assert judged(1) == [

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from noria.adapters.metadata import memory, sqlite
@@ -216,6 +216,17 @@ def path(tmp_path_factory):
 
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(acts=st.lists(ACTS, min_size=4, max_size=24))
+@example(
+    acts=[
+        Act("artifacts", "put", ([Artifact(path="f/g", digest=Digest("blake3:1"), size=1)],), {}),
+        Act(
+            "artifacts",
+            "put",
+            ([Artifact(path=p, digest=Digest("blake3:1"), size=1) for p in ("f", "f/g")],),
+            {},
+        ),
+    ]
+)
 def test_memory_and_sql_answer_and_refuse_alike(path, acts):
     plain = memory.open_store("", project="p")
     stored = sqlite.open_store(path, project=f"p{next(_projects)}")

@@ -28,9 +28,13 @@ class MemoryArtifacts:
     def put(self, artifacts: Sequence[Artifact]) -> None:
         fresh = {checked_path(artifact.path): rules.checked_artifact(artifact) for artifact in artifacts}
         with self._lock:
+            above = {folder: path for path in fresh for folder in rules.folders_above(path)}
+            for files in (fresh, self._files):
+                for folder, path in above.items():
+                    if folder in files:
+                        raise rules.file_and_folder(path)
             for path in fresh:
-                above = rules.folders_above(path)
-                if self._is_folder(path) or any(folder in fresh or folder in self._files for folder in above):
+                if self._is_folder(path):
                     raise rules.file_and_folder(path)
             for path, artifact in fresh.items():
                 if path not in self._files:

@@ -38,11 +38,13 @@ def put_files(connection: Connection, project: int, files: dict[str, Artifact]) 
             raise rules.file_and_folder(path)
     for some in portions(list(above)):
         marks, values = listed(some)
-        row = connection.execute(
-            f"SELECT path FROM artifacts WHERE project = ? AND path IN ({marks}) LIMIT 1", (project, *values)
-        ).fetchone()
-        if row is not None:
-            raise rules.file_and_folder(above[row[0]])
+        found = connection.execute(
+            f"SELECT path FROM artifacts WHERE project = ? AND path IN ({marks})", (project, *values)
+        ).fetchall()
+        taken = {row[0] for row in found}
+        for folder in some:
+            if folder in taken:
+                raise rules.file_and_folder(above[folder])
     for path in files:
         if connection.execute(
             "SELECT 1 FROM artifacts WHERE project = ? AND path >= ? AND path < ? LIMIT 1", (project, *_span(path))
