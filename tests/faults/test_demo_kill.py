@@ -131,6 +131,7 @@ def test_the_demo_that_nobody_disturbs_asks_each_flight_once(undisturbed: Told) 
     assert Counter(kind for kind, _, _ in undisturbed.events)["RolloutPromoted"] == 1
 
 
+@pytest.mark.slow
 def test_a_demo_that_is_killed_while_it_replays_ends_the_same(tmp_path: Path, undisturbed: Told) -> None:
     kills, delay = False, undisturbed.timings["replay"] / 2
     while not kills:  # a machine that has become faster meanwhile may be done by then: sooner, in a new home

@@ -51,7 +51,7 @@ while True:
 """
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", [0, 1, *(pytest.param(n, marks=pytest.mark.slow) for n in range(2, 6))])
 def test_a_killed_writer_leaves_every_finished_batch_once_and_none_half(tmp_path: Path, seed: int) -> None:
     chance = random.Random(seed)
     size = 7
@@ -112,7 +112,7 @@ while True:
 """
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", [0, 1, *(pytest.param(n, marks=pytest.mark.slow) for n in range(2, 6))])
 def test_a_killed_compactor_loses_and_doubles_nothing(tmp_path: Path, seed: int) -> None:
     chance = random.Random(100 + seed)
     done: set[int] = set()

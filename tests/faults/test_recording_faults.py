@@ -121,7 +121,7 @@ def test_a_server_that_is_away_for_a_whole_training_gets_it_by_sync(tmp_path, se
     assert project.synced() == {"runs": [], "waiting": []}
 
 
-@pytest.mark.parametrize("kill_at", [0, 1, 17, 400, 1500])
+@pytest.mark.parametrize("kill_at", [0, 17, 1500, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 400))])
 @pytest.mark.parametrize("is_up", [True, False], ids=["up", "away"])
 def test_a_training_that_is_killed_loses_no_point(tmp_path, server, kill_at, is_up):
     project = Project(tmp_path / "client", server.url)

@@ -274,6 +274,7 @@ def test_with_a_full_disk_a_worker_that_shall_not_forget_refuses(home_with_small
     assert ring["dropped"] == 0
 
 
+@pytest.mark.slow
 def test_when_room_comes_back_everything_that_was_kept_is_written(home_with_small_log, small_disk):
     filler = small_disk / "filler"
     with a_worker(home_with_small_log) as worker:

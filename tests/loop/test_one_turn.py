@@ -188,6 +188,7 @@ def test_a_decay_that_stands_is_tried_again_after_the_cool_down() -> None:
         assert whole(life)
 
 
+@pytest.mark.slow
 def test_data_that_grew_enough_is_a_reason() -> None:
     with open_life(change=with_policy(growth=0.3, cooldown_days=1)) as life:
         life.declare().live(range(NOW, NOW + 9))
@@ -198,6 +199,7 @@ def test_data_that_grew_enough_is_a_reason() -> None:
         assert asked[0].evidence["labels_since_last"] >= 0.3 * life.all(e.RunFinished)[0].rows
 
 
+@pytest.mark.slow
 def test_a_spent_budget_is_told() -> None:
     with open_life(world=TURNED, change=with_policy(budget_per_year=1)) as life:
         life.declare().live(range(NOW, 36))
@@ -279,6 +281,7 @@ def test_a_deployment_without_a_recipe_is_a_failed_stage() -> None:
         assert "noria.toml" in failed.error
 
 
+@pytest.mark.slow
 def test_few_held_back_rows_do_not_stop_the_timing_of_a_bundle() -> None:
     world = World(orders_a_day=40)
     latency = noria.Gate(name="fast enough", kind="latency", metric="p99_ms", limit=500.0, better="lower")

@@ -52,7 +52,7 @@ def metric(point: Point) -> Metric:
     return Metric(key="loss", value=rules.bits_float(bits), step=step, at=rules.moment(at))
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(batches, st.integers(0, 2**32))
 @example([("back", 1, 0), ("anywhere", 1, 0)], 0)
 @example([*[("on", 1, 0)] * 11, ("on", 1500, 0)], 5428145)  # a window of a few points within many

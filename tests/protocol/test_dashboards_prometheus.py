@@ -86,6 +86,7 @@ def plain(expression: str) -> str:
     return found
 
 
+@pytest.mark.slow
 def test_every_query_runs_and_shows_something(scraped: tuple[Prometheus, Running]) -> None:
     prometheus, _ = scraped
 
@@ -98,6 +99,7 @@ def test_every_query_runs_and_shows_something(scraped: tuple[Prometheus, Running
     assert empty == []
 
 
+@pytest.mark.slow
 def test_a_query_that_is_seldom_says_why_and_some_show_something_here(scraped: tuple[Prometheus, Running]) -> None:
     prometheus, _ = scraped
     seldom = [query for _, _, query in QUERIES if query.seldom]
@@ -110,6 +112,7 @@ def test_a_query_that_is_seldom_says_why_and_some_show_something_here(scraped: t
     prometheus.query(PROMOTIONS)
 
 
+@pytest.mark.slow
 def test_variables_have_values_and_legends_name_labels_that_are_there(scraped: tuple[Prometheus, Running]) -> None:
     prometheus, _ = scraped
     for board in DASHBOARDS:
@@ -124,6 +127,7 @@ def test_variables_have_values_and_legends_name_labels_that_are_there(scraped: t
     assert wrong == []
 
 
+@pytest.mark.slow
 def test_rules_are_healthy_and_an_alert_of_the_loop_fires(scraped: tuple[Prometheus, Running]) -> None:
     prometheus, _ = scraped
 

@@ -61,6 +61,7 @@ def test_prometheus_counts_what_was_asked_and_finds_the_latency(tmp_path):
     assert edges[max(place - 1, 0)] <= median <= edges[min(place + 2, len(edges) - 1)]
 
 
+@pytest.mark.slow
 def test_prometheus_shows_its_key(tmp_path):
     home, _, _ = a_home(tmp_path)
     key = "a key that nobody guesses"
@@ -85,6 +86,7 @@ def test_openmetrics_is_given_to_who_prefers_it(tmp_path):
     assert json.dumps(lines).count("# EOF") == 1
 
 
+@pytest.mark.slow
 def test_any_process_answers_for_all_and_a_killed_one_takes_nothing_with_it(tmp_path):
     home, _, _ = a_home(tmp_path)
     body = request_of(flights(1))

@@ -57,7 +57,7 @@ def record(url: str, points: int) -> None:
     assert ask(f"{api}/runs/log-batch", {"run_id": made["run"]["info"]["run_id"], "metrics": metrics})[0] == 200
 
 
-@pytest.mark.parametrize("where", ["sqlite", "ephemeral"])
+@pytest.mark.parametrize("where", ["sqlite", pytest.param("ephemeral", marks=pytest.mark.slow)])
 def test_prometheus_scrapes_the_control_plane(tmp_path: Path, where: str) -> None:
     flags = ["--ephemeral"] if where == "ephemeral" else ["--home", str(tmp_path / ".noria")]
     with a_server(*flags) as url, scraping(url) as prometheus:
@@ -92,6 +92,7 @@ def test_openmetrics_is_given_to_who_prefers_it() -> None:
     assert content.count(b"# EOF") == 1
 
 
+@pytest.mark.slow
 def test_where_there_is_a_key_metrics_ask_for_it() -> None:
     with a_server("--ephemeral", NORIA_API_KEY=KEY) as url:
         assert ask(f"{url}/metrics")[0] == 401

@@ -87,6 +87,7 @@ def test_a_refusal_is_a_span_and_only_the_workers_own_failures_are_errors(home):
     assert {span.trace_id.hex() for span in collector.spans} == {TRACE}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("sampler", "caller", "sent"),
     [
@@ -109,7 +110,16 @@ def test_the_sampler_of_the_environment_decides(home, sampler, caller, sent):
     assert answer["traceresponse"].endswith(f"-0{sent}")
 
 
-@pytest.mark.parametrize("given", ["00-zz-yy-01", "", "00-" + "0" * 32 + "-" + PARENT + "-01", "x" * 5000])
+@pytest.mark.parametrize(
+    "given",
+    [
+        "00-zz-yy-01",
+        *(
+            pytest.param(odd, marks=pytest.mark.slow)
+            for odd in ("", "00-" + "0" * 32 + "-" + PARENT + "-01", "x" * 5000)
+        ),
+    ],
+)
 def test_a_malformed_parent_begins_a_trace_of_its_own(home, given):
     with (
         collecting() as collector,
