@@ -109,6 +109,22 @@ def test_a_fault_is_found_and_named(name: str, share: float, value: object, kind
     assert one.summary and one.remedy
 
 
+def test_scores_beyond_those_of_the_hold_out_are_no_broken_input() -> None:
+    table = a_table(2000, 7)
+    found = window(
+        PROFILE,
+        table,
+        np.full(2000, 1.0 - 1e-9),
+        deployment="shop",
+        number=1,
+        profile_digest=digest_of(b"profile"),
+        since=START + timedelta(days=30),
+        until=START + timedelta(days=31),
+    )
+
+    assert ("range", "prediction") not in kinds(check_window(PROFILE, found))
+
+
 def test_a_column_that_is_all_missing_or_all_infinite_is_found_in_thirty_rows() -> None:
     table = a_table(30, seed=2)
 
