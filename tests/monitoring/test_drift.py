@@ -9,7 +9,7 @@ import pytest
 from noria.domain.ids import digest_of
 from noria.domain.profile import ReferenceProfile, WindowCounts
 from noria.errors import BinMismatch, InputInvalid
-from noria.monitoring.drift import Budget, complete_windows, detect, watch
+from noria.monitoring.drift import Budget, complete_windows, detect, detect_on, watch
 from noria.monitoring.profile import build_profile, count, window
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -126,6 +126,18 @@ def test_hours_are_judged_as_days_and_however_they_are_cut_the_answer_is_the_sam
     assert {f.feature for f in found.inputs.features if f.blamed} <= {"x0", "x1", "x4"}
     assert found.inputs.features[0].shift > found.inputs.features[0].margin
     assert found.inputs.features[0].psi > found.inputs.features[0].psi_noise
+
+
+def test_a_fold_that_goes_on_says_what_one_from_the_start_says() -> None:
+    rng = np.random.default_rng(31)
+    profile = a_profile(rng, n=4000)
+    hours = [a_window(profile, rng, h, shift=0.4) for h in range(24 * 5 + 3)]
+    _, stood = detect_on(profile, hours[: 24 * 2 + 7])
+
+    told, stands = detect_on(profile, hours, before=stood)
+
+    assert told == detect(profile, hours)
+    assert (stood.windows, stands.windows) == (2, 5)
 
 
 def test_an_input_whose_days_always_differ_does_not_alarm_when_they_differ_again() -> None:

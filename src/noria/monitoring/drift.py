@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from math import log
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -210,14 +211,36 @@ def detect(profile: ReferenceProfile, windows: Sequence[WindowCounts], *, budget
 
     Raises BinMismatch for windows of another profile, EmptySample is never raised: without a complete window there is no alarm.
     """
+    return detect_on(profile, windows, budget=budget)[0]
+
+
+class Fold(NamedTuple):
+    """Where a fold stands: the state after so many complete windows."""
+
+    windows: int
+    state: "WatchState"
+
+
+def detect_on(
+    profile: ReferenceProfile,
+    windows: Sequence[WindowCounts],
+    *,
+    budget: Budget | None = None,
+    before: Fold | None = None,
+) -> tuple[Drift, Fold]:
+    """As `detect`, and where the fold stands now. before: where one stood, of the same profile and budget, over the first of these windows."""
     eyes = watch(profile, budget=budget)
     complete = complete_windows(profile, windows)
-    return report(eyes, fold(eyes, complete[-MEMORY:]), complete)
+    if before is None or not before.windows <= len(complete) <= MEMORY:
+        state = fold(eyes, complete[-MEMORY:])
+    else:
+        state = fold(eyes, complete[before.windows :], state=before.state)
+    return report(eyes, state, complete), Fold(len(complete), state)
 
 
-def fold(eyes: Watch, complete: Sequence[WindowCounts]) -> WatchState:
-    """The state after these windows, in order of time."""
-    state = eyes.begin()
+def fold(eyes: Watch, complete: Sequence[WindowCounts], *, state: WatchState | None = None) -> WatchState:
+    """The state after these windows, in order of time. state: after those before them."""
+    state = eyes.begin() if state is None else state
     for each in complete:
         state = eyes.step(state, each.counts, at=each.since)
     return state

@@ -21,7 +21,7 @@ from noria.errors import NotFound, StoreCorrupt
 from noria.loop.context import Context, Recipe
 from noria.loop.stages.watch_memo import remembered
 from noria.monitoring import tiers
-from noria.monitoring.drift import Budget, Drift, detect
+from noria.monitoring.drift import Budget, Drift, detect_on
 from noria.monitoring.profile import windows
 from noria.monitoring.tiers import DAY, HOUR, MINUTE, Stored, Unit
 from noria.registry.packaged import bundle_of
@@ -221,7 +221,7 @@ def drift_of(
         (recipe.deployment, champion.number, since, budget),
         windows,
         window_seconds=profile.window_seconds,
-        judge=lambda: detect(profile, windows, budget=budget),
+        judge=lambda before: detect_on(profile, windows, budget=budget, before=before),
     )
 
 
