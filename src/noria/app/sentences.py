@@ -1,8 +1,9 @@
 """One sentence for each event, for people. Pure. Called by status, why, the pages and the terminal."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from noria.domain import events as e
+from noria.domain.deployment import Variant
 from noria.domain.gate import GateReport
 
 
@@ -45,6 +46,22 @@ def _bundle(event: e.BundleBuilt) -> str:
     return f"packaged as {event.flavor}{parity}" + (f" ({event.note})" if event.note else "")
 
 
+def _split(variants: Sequence[Variant]) -> str:
+    return ", ".join(
+        f"{v.name} {v.number} {'in the shadow of' if v.shadow else 'gets'} {v.weight:.0%}" for v in variants
+    )
+
+
+def _stopped(event: e.DeploymentStopped) -> str:
+    answers = "nobody answers" if event.number is None else f"version {event.number} answers alone"
+    return f"deployment {event.deployment} stopped, {answers}: {event.reason}"
+
+
+def _fired(event: e.TriggerFired) -> str:
+    missed = f", and for {event.firing.missed} that were missed" if event.firing.missed else ""
+    return f"trigger {event.firing.trigger!r} ({event.kind_of_trigger}) was due at {event.firing.due:%Y-%m-%d %H:%M} UTC{missed}"
+
+
 def _because(reason: str) -> str:
     return f": {reason}" if reason else ""
 
@@ -63,6 +80,13 @@ _TOLD: dict[type, Callable[..., str]] = {
     e.RolloutStarted: _canary,
     e.RolloutPromoted: _promoted,
     e.RolloutRolledBack: lambda x: f"version {x.number} rolled back, {x.champion} answers alone: {x.verdict.reason}",
+    e.RolloutAdvanced: lambda x: f"rollout: {_split(x.variants)}: {x.reason}",
+    e.DeploymentChanged: lambda x: f"deployment {x.deployment} changed: {_split(x.variants)}{_because(x.reason)}",
+    e.DeploymentRolledBack: lambda x: f"rolled back by hand from version {x.previous} to {x.number}: {x.reason}",
+    e.DeploymentStopped: _stopped,
+    e.DeploymentResumed: lambda x: f"deployment {x.deployment} goes on with version {x.number}: {x.reason}",
+    e.TriggerFired: _fired,
+    e.LeaderElected: lambda x: f"{x.holder} turns the wheel since: {x.reason}",
     e.AliasMoved: _moved,
     e.AliasRemoved: lambda x: f"{x.alias!r} of {x.model} was taken away from version {x.previous}: {x.reason}",
     e.ModelVersionPackaged: lambda x: f"version {x.number} of {x.model} packaged as {x.flavor} ({x.note or x.source})",

@@ -12,9 +12,10 @@ from noria.domain.alert import Alert
 from noria.domain.deployment import Rollout, Variant, Verdict
 from noria.domain.gate import GateReport
 from noria.domain.ids import AlertId, Digest, RolloutId, RunId
-from noria.domain.policy import TrainingWindow, WindowEvidence
+from noria.domain.policy import Bound, TrainingWindow, WindowEvidence
+from noria.domain.trigger import Firing, TriggerKind
 
-Trigger = Literal["declared", "decay", "input_drift", "growth", "schedule", "hand"]
+Trigger = Literal["declared", "decay", "input_drift", "growth", "schedule", "hand", "new_data", "event", "webhook"]
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
@@ -57,6 +58,8 @@ class RetrainRequested(Event, frozen=True, kw_only=True, tag=True):
     trigger: Trigger
     data_until: datetime
     evidence: dict[str, float | str] = {}
+    bounds: tuple[Bound, ...] = ()
+    """Each limit of the policy beside what was found, as this request was decided."""
 
 
 class RetrainSuppressed(Event, frozen=True, kw_only=True, tag=True):
@@ -183,6 +186,73 @@ class RolloutRolledBack(Event, frozen=True, kw_only=True, tag=True):
     verdict: Verdict
 
 
+class RolloutAdvanced(Event, frozen=True, kw_only=True, tag=True):
+    """A rollout's split moved: the next step of its schedule, or the weights that a bandit's evidence asks for."""
+
+    deployment: str
+    rollout_id: RolloutId
+    step: int
+    variants: tuple[Variant, ...]
+    generation: int
+    reason: str
+
+
+class DeploymentChanged(Event, frozen=True, kw_only=True, tag=True):
+    """Somebody declared other variants, weights or routing (`noria apply`, `noria deploy`, the API), and they answer since."""
+
+    deployment: str
+    model: str
+    variants: tuple[Variant, ...]
+    generation: int
+    differences: tuple[str, ...] = ()
+    reason: str = ""
+
+
+class DeploymentRolledBack(Event, frozen=True, kw_only=True, tag=True):
+    """Somebody took a deployment back to an earlier version; it answers alone since, and a rollout under way is over."""
+
+    deployment: str
+    model: str
+    number: int
+    previous: int
+    generation: int
+    reason: str
+
+
+class DeploymentStopped(Event, frozen=True, kw_only=True, tag=True):
+    """Somebody pulled the stop switch: a safe version answers alone (None: nobody answers), and the loop leaves the deployment alone."""
+
+    deployment: str
+    number: int | None
+    generation: int
+    reason: str
+
+
+class DeploymentResumed(Event, frozen=True, kw_only=True, tag=True):
+    """Somebody let a stopped deployment go on."""
+
+    deployment: str
+    number: int
+    generation: int
+    reason: str
+
+
+class TriggerFired(Event, frozen=True, kw_only=True, tag=True):
+    """A declared trigger was due: the loop decides whether to train."""
+
+    deployment: str
+    kind_of_trigger: TriggerKind
+    firing: Firing
+
+
+class LeaderElected(Event, frozen=True, kw_only=True, tag=True):
+    """Another control plane turns the wheel since. token: rises with each change of the leader."""
+
+    holder: str
+    token: int
+    reason: str
+
+
 class AliasMoved(Event, frozen=True, kw_only=True, tag=True):
     """An alias points to another version."""
 
@@ -304,6 +374,13 @@ AnyEvent = (
     | RolloutStarted
     | RolloutPromoted
     | RolloutRolledBack
+    | RolloutAdvanced
+    | DeploymentChanged
+    | DeploymentRolledBack
+    | DeploymentStopped
+    | DeploymentResumed
+    | TriggerFired
+    | LeaderElected
     | AliasMoved
     | AliasRemoved
     | ModelVersionPackaged

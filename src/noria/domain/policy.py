@@ -5,7 +5,7 @@ from typing import Literal
 
 import msgspec
 
-WindowChoice = Literal["recent", "all", "weighted"]
+WindowChoice = Literal["recent", "all", "weighted", "since_change"]
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
@@ -17,6 +17,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     cooldown_days: least time between two retrainings. budget_per_year: most retrainings in any 365 days. minimum_labels: labels that must have
     arrived since the last retraining. review_days: with no alarm, the evidence is looked at this often (0: only on alarms).
     windows: training windows among which the time-ordered back-test chooses. backtest_days: length of the most recent labelled stretch it scores on.
+    season_days: a drift that stood one season ago as well is the season coming back, and no reason to retrain (0: no season is known).
+    quiet_hours: alerts of one cause within so many hours ask for one training, not for several.
     """
 
     cooldown_days: float = 21.0
@@ -29,7 +31,9 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     backtest_days: int = 14
     windows: tuple[WindowChoice, ...] = ("recent", "all", "weighted")
     candidates: tuple[str, ...] = ("logistic", "boosting")
-    on: tuple[str, ...] = ("decay", "input_drift", "growth", "schedule")
+    on: tuple[str, ...] = ("decay", "input_drift", "growth", "schedule", "new_data", "event", "webhook")
+    season_days: float = 0.0
+    quiet_hours: float = 24.0
 
 
 class WindowEvidence(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,6 +69,20 @@ class RetrainHistory(msgspec.Struct, frozen=True, kw_only=True):
     labels_since_last: int = 0
     rows_of_last: int = 0
     """Rows that the last training learnt from."""
+    stopped: bool = False
+    """A person has stopped the deployment: nothing is trained for it."""
+    rollout_running: bool = False
+    changed_at: datetime | None = None
+    """When the world last changed for this model, by the evidence of its realised loss; None: not that anybody knows."""
+
+
+class Bound(msgspec.Struct, frozen=True, kw_only=True):
+    """One limit of the policy beside what it was measured against: how a decision shows that it stayed inside its policy."""
+
+    name: str
+    limit: float
+    found: float
+    kept: bool
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,3 +91,4 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     retrain: bool
     reason: str
     evidence: dict[str, float | str] = {}
+    bounds: tuple["Bound", ...] = ()

@@ -1,0 +1,58 @@
+"""Declarations: what somebody wants to answer under a name, as noria.toml, `noria deploy` and the API say it. Comparing is serving/plan."""
+
+from typing import Literal
+
+import msgspec
+
+from noria.domain.deployment import CanaryPlan
+from noria.domain.policy import Policy
+from noria.domain.trigger import TriggerRule
+
+
+class DeclaredVariant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One variant as declared. version: a number, a semantic version, `@alias`, or `stable`; weight: its share of the traffic."""
+
+    name: str
+    version: str
+    weight: float = 1.0
+    shadow: bool = False
+
+
+class Declaration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What shall answer under a name: `[deployments.NAME]` of noria.toml.
+
+    recipe: `file.py:NAME` of the Recipe by which the loop trains for it; empty: versions come from elsewhere. variants: empty when the loop, or
+    `noria deploy`, chooses the champion. canary, policy: empty (None) takes the recipe's. approval: `gates`, or `person`.
+    """
+
+    model: str
+    recipe: str = ""
+    variants: tuple[DeclaredVariant, ...] = ()
+    sticky_by: str = "request"
+    fallback: str = "stable"
+    canary: CanaryPlan | None = None
+    policy: Policy | None = None
+    approval: Literal["", "gates", "person"] = ""
+    triggers: tuple[TriggerRule, ...] = ()
+
+
+class Difference(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that `apply` would change: from what, to what, and what follows for callers."""
+
+    deployment: str
+    field: str
+    before: str
+    after: str
+    consequence: str = ""
+
+
+class DeploymentPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that `apply` would change, and the generations it was compared with: applying refuses if one has moved since."""
+
+    differences: tuple[Difference, ...] = ()
+    generations: dict[str, int] = {}
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether what is declared is what stands."""
+        return not self.differences
