@@ -22,7 +22,9 @@ class Declaration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """What shall answer under a name: `[deployments.NAME]` of noria.toml.
 
     recipe: `file.py:NAME` of the Recipe by which the loop trains for it; empty: versions come from elsewhere. variants: empty when the loop, or
-    `noria deploy`, chooses the champion. canary, policy: empty (None) takes the recipe's. approval: `gates`, or `person`.
+    `noria deploy`, chooses the champion; one named `challenger` is tried by the canary. canary, policy: empty (None) takes the recipe's; where a
+    canary is declared, another champion is let in by it, else at once. approval: `gates`, or `person`. alias: the alias of the model that follows
+    the champion of this deployment (give a staging its own; empty: none does).
     """
 
     model: str
@@ -34,6 +36,7 @@ class Declaration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     policy: Policy | None = None
     approval: Literal["", "gates", "person"] = ""
     triggers: tuple[TriggerRule, ...] = ()
+    alias: str = "champion"
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,10 +50,14 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeploymentPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that `apply` would change, and the generations it was compared with: applying refuses if one has moved since."""
+    """Everything that `apply` would change, and the generations it was compared with: applying refuses if one has moved since.
+
+    notes: what is declared and is left as it stands, and why (a version that was rolled back, a deployment that is stopped).
+    """
 
     differences: tuple[Difference, ...] = ()
     generations: dict[str, int] = {}
+    notes: tuple[str, ...] = ()
 
     @property
     def is_empty(self) -> bool:

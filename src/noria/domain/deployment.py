@@ -150,11 +150,27 @@ class Stop(msgspec.Struct, frozen=True, kw_only=True):
     before: tuple[Variant, ...] = ()
 
 
+class Act(msgspec.Struct, frozen=True, kw_only=True):
+    """What a person, a file or the API did to a deployment, kept with the generation that it made: its events can be told from here after a crash.
+
+    id: of its event, and the cause of its generation. verb: `changed` gave other variants or routing (or began a rollout), `overrode` ended a
+    rollout by a person's word. differences: what changed, a sentence each.
+    """
+
+    id: EventId
+    verb: Literal["changed", "rolled_back", "stopped", "resumed", "overrode"]
+    actor: str
+    reason: str
+    differences: tuple[str, ...] = ()
+
+
 class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     """What answers under a name. generation rises by one with each change; workers report which one they serve.
 
     sticky_by: what keeps a caller with its variant: `request` (nothing does: each request is drawn), `header:NAME`, or `input:NAME`.
     fallback: the version that answers while it is stopped (`champion`, a number, a semantic version, `stable`, or `none`).
+    alias: the alias of the model that follows this deployment's champion; empty: none does.
+    act: the last thing that was done by hand; it made this generation only if its id is the generation's cause.
     """
 
     name: str
@@ -167,6 +183,8 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     cause: EventId | None = None
     fallback: str = "stable"
     stopped: Stop | None = None
+    alias: str = "champion"
+    act: Act | None = None
 
     def variant(self, name: VariantRole) -> Variant | None:
         """The variant of this role, if there is one."""
