@@ -8,6 +8,8 @@ from datetime import datetime
 import msgspec
 
 from noria.domain.alert import DriftReport
+from noria.domain.deployment import Judged
+from noria.domain.interval import Interval
 
 
 class LabelState(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,3 +52,19 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
     labels: LabelState | None = None
     findings: dict[str, int] = {}
     """Things wrong with the data, by their kind."""
+
+
+class RolloutLook(msgspec.Struct, frozen=True, kw_only=True):
+    """What the evidence of a running rollout said at one moment: the points of the pages' curves. What came of it stands in the ledger.
+
+    difference: challenger minus champion, log loss, as in the verdict. share: the challenger's part of the traffic then.
+    """
+
+    at: datetime
+    outcome: str
+    champion_labels: int
+    challenger_labels: int
+    difference: Interval | None = None
+    objectives: tuple[Judged, ...] = ()
+    step: int = 0
+    share: float = 0.0

@@ -21,7 +21,7 @@ from noria.loop.held import columns_of
 from noria.loop.training import as_sent
 from noria.packaging.bundle import open_bundle
 from noria.registry.packaged import bundle_of
-from noria.serving import desired
+from noria.serving import desired, looks
 from noria.serving.verdict import judge_rollout
 from noria.stats.metrics import row_log_loss
 from noria.wire.tables import open_table
@@ -86,6 +86,7 @@ def judge(context: Context) -> Sequence[Timed]:
                 timed.append(Timed(key=key, event=_closing(current, rollout, rollout.verdict), cause=rollout.cause))
             continue
         verdict = _verdict(context, recipe, current, rollout)
+        looks.keep(context.blobs, current, rollout, verdict, at=context.clock.now())
         if verdict.outcome == "wait":
             continue
         won = verdict.outcome == "promote"
