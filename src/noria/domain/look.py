@@ -57,11 +57,13 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
 class RolloutLook(msgspec.Struct, frozen=True, kw_only=True):
     """What the evidence of a running rollout said at one moment: the points of the pages' curves. What came of it stands in the ledger.
 
-    difference: challenger minus champion, log loss, as in the verdict. share: the challenger's part of the traffic then.
+    difference: challenger minus champion, log loss, as in the verdict. share: the challenger's part of the traffic then. Reasons are those of the
+    newest look only.
     """
 
     at: datetime
     outcome: str
+    reason: str = ""
     champion_labels: int
     challenger_labels: int
     difference: Interval | None = None

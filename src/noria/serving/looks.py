@@ -34,15 +34,22 @@ def keep(blobs: BlobStore, deployment: Deployment, rollout: Rollout, verdict: Ve
     look = RolloutLook(
         at=at,
         outcome=verdict.outcome,
+        reason=verdict.reason,
         champion_labels=verdict.champion_labels,
         challenger_labels=verdict.challenger_labels,
         difference=verdict.difference,
-        objectives=tuple(msgspec.structs.replace(judged, reason="") for judged in verdict.objectives),
+        objectives=verdict.objectives,
         step=rollout.step,
         share=challenger.weight if challenger else 0.0,
     )
-    blobs.publish(_name(rollout.id), msgspec.msgpack.encode(_Looks((*known, look)), enc_hook=float))
+    former = (*known[:-1], _without_words(known[-1])) if known else ()
+    blobs.publish(_name(rollout.id), msgspec.msgpack.encode(_Looks((*former, look)), enc_hook=float))
     return True
+
+
+def _without_words(look: RolloutLook) -> RolloutLook:
+    objectives = tuple(msgspec.structs.replace(judged, reason="") for judged in look.objectives)
+    return msgspec.structs.replace(look, reason="", objectives=objectives)
 
 
 def kept(blobs: BlobStore, rollout: RolloutId) -> tuple[RolloutLook, ...]:

@@ -1,0 +1,225 @@
+"""Deliveries: each rollout and each act of a person is one story, with who, why, the evidence, and what was told before."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import pytest
+
+import noria
+from noria.app.deliveries import deliveries, delivery
+from noria.domain import events as e
+from noria.domain.deployment import CanaryPlan, Deployment, Judged, Outlook, Rollout, Variant, Verdict
+from noria.domain.ids import Digest, EventId, RolloutId
+from noria.domain.interval import Interval
+from noria.domain.ledger import Draft, Entry
+from noria.domain.policy import Bound
+from noria.errors import NotFound
+from noria.serving import looks
+from tests.loop.small import BEGIN, DEPLOYMENT, World, open_life
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+NAME, MODEL = "churn", "churn"
+
+
+def a_variant(name: str, number: int, weight: float) -> Variant:
+    return Variant(name=name, model=MODEL, number=number, version=f"{number}.0.0", bundle=Digest("b"), weight=weight)
+
+
+SPLIT = (a_variant("champion", 1, 0.9), a_variant("challenger", 2, 0.1))
+ROLLOUT = Rollout(
+    id=RolloutId("r1"),
+    challenger=2,
+    champion=1,
+    plan=CanaryPlan(),
+    started_at=NOW,
+    cause=EventId("e0"),
+    outlook=Outlook(effect=0.01, power=0.8, labels=2400, days=3.1, labels_per_day=770),
+)
+
+
+def a_verdict(outcome: str = "promote", high: float = 0.004) -> Verdict:
+    found = Interval(value=-0.01, low=-0.02, high=high, n=900)
+    judged = Judged(measure="quality", outcome="kept", reason="surely not worse", value=found, limit=0.005)
+    return Verdict(
+        outcome=outcome,  # type: ignore[arg-type]
+        reason="surely not worse",
+        difference=found,
+        champion_labels=1800,
+        challenger_labels=600,
+        objectives=(judged,),
+    )
+
+
+class Book:
+    """A workspace in whose ledger a test writes."""
+
+    def __init__(self, workspace: noria.Workspace) -> None:
+        self.workspace = workspace
+        self.count = 0
+        workspace.deployments.put(
+            Deployment(name=NAME, model=MODEL, generation=1, variants=(a_variant("champion", 1, 1.0),), updated_at=NOW)
+        )
+
+    def tell(self, event: e.AnyEvent, *, cause: Entry | None = None, actor: str = "noria", hours: float = 0) -> Entry:
+        self.count += 1
+        at = NOW + timedelta(hours=hours)
+        draft = Draft(id=EventId(f"e{self.count}"), at=at, actor=actor, event=event, cause=cause.id if cause else None)
+        return self.workspace.ledger.append([draft])[0]
+
+    def asked(self) -> Entry:
+        bounds = (Bound(name="budget_per_year", limit=8, found=2, kept=True),)
+        return self.tell(
+            e.RetrainRequested(
+                deployment=NAME, model=MODEL, reason="it decayed", trigger="decay", data_until=NOW, bounds=bounds
+            )
+        )
+
+    def started(self) -> Entry:
+        approved = e.ModelVersionApproved(deployment=NAME, model=MODEL, number=2, by="anna", reason="looks fine")
+        cause = self.tell(approved, cause=self.asked())
+        return self.tell(e.RolloutStarted(deployment=NAME, rollout=ROLLOUT, variants=SPLIT, generation=2), cause=cause)
+
+
+@pytest.fixture
+def book() -> Book:
+    return Book(noria.Workspace.ephemeral("told"))
+
+
+def test_a_rollout_is_one_story_from_what_asked_for_it_to_its_verdict(book: Book) -> None:
+    started = book.started()
+    moved = (a_variant("champion", 1, 0.5), a_variant("challenger", 2, 0.5))
+    book.tell(
+        e.RolloutAdvanced(
+            deployment=NAME, rollout_id=ROLLOUT.id, step=1, variants=moved, generation=3, reason="step 1 of 2 is done"
+        ),
+        cause=started,
+        hours=24,
+    )
+    book.tell(
+        e.RolloutPromoted(
+            deployment=NAME,
+            model=MODEL,
+            number=2,
+            previous=1,
+            generation=4,
+            rollout_id=ROLLOUT.id,
+            verdict=a_verdict(),
+        ),
+        cause=started,
+        hours=60,
+    )
+
+    (told,) = deliveries(book.workspace, NAME)
+
+    assert (told.id, told.outcome, told.tone) == ("r1", "promoted", "ok")
+    assert told.headline == "version 2 became champion after 1 (canary)"
+    assert (told.asked, told.trigger, told.approved_by) == ("it decayed", "decay", "anna")
+    assert told.bounds[0].kept
+    assert [(move.share, move.step) for move in told.moves] == [(0.1, 0), (0.5, 1)]
+    assert told.moves[1].reason == "step 1 of 2 is done"
+    assert told.objectives[0].outcome == "kept"
+    assert told.expected.startswith("about 2,400 labels in 3.1 days, 80% sure")
+    assert told.took == "600 labels of the challenger, 1,800 of the champion, 2.5 days"
+
+
+def test_the_same_story_is_found_by_the_rollout_and_by_each_of_its_events(book: Book) -> None:
+    started = book.started()
+
+    by_rollout = delivery(book.workspace, ROLLOUT.id)
+    by_event = delivery(book.workspace, started.id)
+
+    assert by_rollout == by_event
+    assert [x.kind for x in by_rollout.led] == ["RetrainRequested", "ModelVersionApproved"]
+    assert by_rollout.followed[0].kind == "RolloutStarted"
+    with pytest.raises(NotFound, match="nothing"):
+        delivery(book.workspace, "nothing")
+
+
+def test_a_running_rollout_tells_what_its_newest_look_saw_and_how_the_evidence_grew(book: Book) -> None:
+    book.started()
+    standing = Deployment(name=NAME, model=MODEL, generation=2, variants=SPLIT, updated_at=NOW, rollout=ROLLOUT)
+    for hours, high in ((10, float("inf")), (20, 0.03), (30, 0.01)):
+        looks.keep(book.workspace.blobs, standing, ROLLOUT, a_verdict("wait", high), at=NOW + timedelta(hours=hours))
+
+    story = delivery(book.workspace, "r1")
+
+    assert (story.delivery.outcome, story.delivery.reason) == ("running", "surely not worse")
+    assert story.delivery.took.endswith("1.2 days so far")
+    (curve,) = story.curves
+    assert (curve.measure, curve.limit) == ("quality", 0.005)
+    assert [point.high for point in curve.points] == [None, 0.03, 0.01]
+
+
+def test_a_verdict_of_one_difference_is_told_as_quality(book: Book) -> None:
+    started = book.started()
+    old = msgspec.structs.replace(a_verdict("roll_back", high=0.03), objectives=())
+    book.tell(
+        e.RolloutRolledBack(
+            deployment=NAME, model=MODEL, number=2, champion=1, generation=3, rollout_id=ROLLOUT.id, verdict=old
+        ),
+        cause=started,
+        hours=9,
+    )
+
+    (told,) = deliveries(book.workspace, NAME)
+
+    assert told.headline == "version 2 was rolled back, 1 answers (canary)"
+    assert [(x.measure, x.outcome, x.limit) for x in told.objectives] == [("quality", "open", 0.005)]
+
+
+def test_what_a_person_did_is_told_with_who_and_why(book: Book) -> None:
+    back = e.DeploymentRolledBack(deployment=NAME, model=MODEL, number=1, previous=2, generation=5, reason="hurts")
+    stopped = e.DeploymentStopped(deployment=NAME, number=None, generation=6, reason="fire")
+    resumed = e.DeploymentResumed(deployment=NAME, number=1, generation=7, reason="")
+    for hours, event in enumerate((back, stopped, resumed)):
+        book.tell(event, actor="anna", hours=hours)
+
+    told = deliveries(book.workspace, NAME)
+
+    assert [(x.kind, x.actor, x.reason) for x in told] == [
+        ("resumed", "anna", ""),
+        ("stopped", "anna", "fire"),
+        ("rolled_back", "anna", "hurts"),
+    ]
+    assert told[1].headline == "stopped: nobody answers, and the loop leaves it alone"
+    assert told[2].headline == "version 2 was taken back by hand, 1 answers alone"
+
+
+def test_an_act_that_begins_a_rollout_is_its_first_page(book: Book) -> None:
+    changed = book.tell(
+        e.DeploymentChanged(
+            deployment=NAME, model=MODEL, variants=SPLIT, generation=2, differences=("2 is tried",), reason="try it"
+        ),
+        actor="anna",
+    )
+    book.tell(
+        e.RolloutStarted(deployment=NAME, rollout=ROLLOUT, variants=SPLIT, generation=2), cause=changed, actor="anna"
+    )
+
+    (told,) = deliveries(book.workspace, NAME)
+
+    assert (told.id, told.kind, told.outcome) == ("r1", "rollout", "running")
+    assert (told.asked, told.trigger, told.approved_by) == ("try it", "hand", "anna")
+    assert delivery(book.workspace, changed.id).delivery == told
+
+
+def test_a_loop_that_turned_is_told_by_itself() -> None:
+    by_hand = {"on": (), "recent_days": 6}
+    with open_life(
+        world=World(turns=24),
+        change=lambda recipe: replace(recipe, policy=msgspec.structs.replace(recipe.policy, **by_hand)),
+    ) as life:
+        life.declare().live(range(BEGIN + 2, 32))
+        life.request()
+        life.live(range(32, 36))
+        second, first = deliveries(life.workspace, DEPLOYMENT)
+        story = delivery(life.workspace, second.id)
+
+    assert (first.kind, first.headline) == ("first", "version 1 is the first that answers")
+    assert (second.outcome, second.trigger, second.approved_by) == ("promoted", "hand", "policy")
+    assert second.verdict is not None and second.reason == second.verdict.reason
+    assert second.gates is not None
+    assert story.curves[0].points[-1].value is not None
+    assert "RetrainRequested" in [x.kind for x in story.led]
+    assert [x.kind for x in story.followed][-1] == "AliasMoved"
