@@ -70,6 +70,7 @@ class RetrainSuppressed(Event, frozen=True, kw_only=True, tag=True):
     reason: str
     trigger: Trigger
     evidence: dict[str, float | str] = {}
+    bounds: tuple[Bound, ...] = ()
 
 
 class RunFinished(Event, frozen=True, kw_only=True, tag=True):

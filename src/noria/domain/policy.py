@@ -19,6 +19,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     windows: training windows among which the time-ordered back-test chooses. backtest_days: length of the most recent labelled stretch it scores on.
     season_days: a drift that stood one season ago as well is the season coming back, and no reason to retrain (0: no season is known).
     quiet_hours: alerts of one cause within so many hours ask for one training, not for several.
+    mend_days: inputs that are broken are not learnt from, and no challenger is trained, for so long; what lasts longer is how the data are now.
+    doubt_days: the same for labels that look wrong in themselves (flipped, constant, contradicting those known before).
     """
 
     cooldown_days: float = 21.0
@@ -29,11 +31,13 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     recent_days: int = 60
     half_life_days: float = 90.0
     backtest_days: int = 14
-    windows: tuple[WindowChoice, ...] = ("recent", "all", "weighted")
+    windows: tuple[WindowChoice, ...] = ("recent", "all", "weighted", "since_change")
     candidates: tuple[str, ...] = ("logistic", "boosting")
     on: tuple[str, ...] = ("decay", "input_drift", "growth", "schedule", "new_data", "event", "webhook")
     season_days: float = 0.0
     quiet_hours: float = 24.0
+    mend_days: float = 14.0
+    doubt_days: float = 7.0
 
 
 class WindowEvidence(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,6 +64,15 @@ class TrainingWindow(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
 
 
+class Unsound(msgspec.Struct, frozen=True, kw_only=True):
+    """A stretch of time that is nothing to learn from: rows `asked` for, or labels `known`, in it (by). until: None while it lasts."""
+
+    since: datetime
+    until: datetime | None
+    by: Literal["asked", "known"]
+    what: str
+
+
 class RetrainHistory(msgspec.Struct, frozen=True, kw_only=True):
     """What `decide` may know of the past: when retrainings were asked for, and what is under way."""
 
@@ -74,6 +87,16 @@ class RetrainHistory(msgspec.Struct, frozen=True, kw_only=True):
     rollout_running: bool = False
     changed_at: datetime | None = None
     """When the world last changed for this model, by the evidence of its realised loss; None: not that anybody knows."""
+    labels_since_change: int | None = None
+    """Labels of predictions that were asked for since then."""
+    asked_for: dict[str, datetime] = {}
+    """When a training was last asked for because of a cause (the group of alerts that tells of it)."""
+    season_alert: str = ""
+    """Id of the alert that told of the same drift one season ago."""
+    waiting: str = ""
+    """What the training under way waits for, if that is a person."""
+    unsound: tuple[Unsound, ...] = ()
+    """What is wrong with inputs or labels now, as far as the policy still waits for it to pass."""
 
 
 class Bound(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,6 +1,6 @@
 """Decide whether a trigger becomes a retraining, and say why in words that stand in the ledger. Pure: no clock, no store.
 
-Detecting drift is monitoring/; choosing the rows is retraining/pool; running is pipeline/. Called by loop/stages/decide.
+Detecting drift is monitoring/; the policy's limits are retraining/bounds; choosing the rows is retraining/pool. Called by loop/stages/decide.
 """
 
 from datetime import datetime, timedelta
@@ -9,13 +9,16 @@ from noria.domain.alert import Alert
 from noria.domain.interval import Interval
 from noria.domain.policy import Decision, Policy, RetrainHistory
 from noria.errors import InputInvalid
+from noria.retraining.bounds import YEAR, bounds_of, refusal
 from noria.retraining.review import evidence_for_review
 
-TRIGGERS = ("declared", "decay", "input_drift", "growth", "schedule", "hand")
 ALERTS = ("decay", "input_drift")
+FIRED = ("new_data", "event", "webhook")
+"""What a declared trigger of these kinds asks for; one by the calendar asks as 'schedule'."""
+TRIGGERS = ("declared", *ALERTS, "growth", "schedule", "hand", *FIRED)
 BROKEN = ("data_quality", "skew")
 """Kinds of alerts that tell of inputs which are wrong, not of a world that has changed."""
-YEAR = timedelta(days=365)
+DECAYS = ("decay", "concept_drift")
 
 
 def decide(
@@ -26,12 +29,15 @@ def decide(
     *,
     now: datetime,
     gain: Interval | None = None,
+    because: str = "",
 ) -> Decision:
-    """To retrain or not. The first rule that speaks against it decides; the evidence of a yes names what the rules saw.
+    """To retrain or not. The first rule that speaks against it decides; every decision carries the policy's limits beside what was found.
 
-    A person ('hand') and a declaration are held back only by a training under way; everything else keeps cool-down, budget and minimum of labels.
-    A drift without harm is no reason: a challenger would learn the same world again, and broken inputs must be repaired, not learnt.
-    gain: challenger minus champion in a cheap back-test, if one was made for a scheduled review. Raises InputInvalid for an unknown trigger.
+    In this order: a person has stopped the deployment; a rollout or a training is under way; the trigger itself says no (a drift without harm: a
+    challenger would learn the same world again; answers that got better; a season that comes back; too little growth); one cause has asked before;
+    inputs or labels look wrong, which is to be repaired and not learnt; the policy's limits. A person ('hand') and a declaration are held back
+    only by the first two. gain: challenger minus champion in a cheap back-test, if one was made for a scheduled review. because: what a declared
+    trigger says of why it fired. Raises InputInvalid for an unknown trigger.
 
     >>> decide("decay", None, Policy(), RetrainHistory(in_progress=True), now=datetime(2026, 1, 1)).reason
     'a retraining is already under way'
@@ -39,20 +45,45 @@ def decide(
     if trigger not in TRIGGERS:
         raise InputInvalid(f"unknown trigger {trigger!r}", remedy=f"use one of {', '.join(TRIGGERS)}")
     evidence = _evidence(alert, history, now)
+    bounds = bounds_of(trigger, policy, history, now=now, harm=_harm(alert))
+
+    def said(retrain: bool, reason: str) -> Decision:
+        return Decision(retrain=retrain, reason=reason, evidence=evidence, bounds=bounds)
+
+    if busy := _under_way(history):
+        return said(False, busy)
+    if trigger == "hand":
+        return said(True, f"asked for by hand: {because}" if because else "asked for by hand")
+    if trigger == "declared":
+        return said(True, "a first version is needed: nothing answers under this name yet")
+    judged = _by_trigger(trigger, alert, policy, history, gain=gain, evidence=evidence, because=because)
+    evidence |= judged.evidence
+    if not judged.retrain:
+        return said(False, judged.reason)
+    for against in (
+        _asked_before(alert, policy, history, now),
+        _unsound(policy, history),
+        refusal(trigger, policy, history, bounds, now=now),
+    ):
+        if against:
+            return said(False, against)
+    return said(True, judged.reason)
+
+
+def is_harmless(alert: Alert) -> bool:
+    """Whether an alert of drift or decay tells of something that costs no quality, or of answers that even got better."""
+    return alert.severity == "info"
+
+
+def _under_way(history: RetrainHistory) -> str:
+    if history.stopped:
+        return "the deployment is stopped: the loop leaves it alone until a person lets it go on"
+    if history.rollout_running:
+        return "a rollout is running: its verdict comes before another challenger"
     if history.in_progress:
-        return Decision(retrain=False, reason="a retraining is already under way", evidence=evidence)
-    if trigger in ("hand", "declared"):
-        reason = (
-            "asked for by hand"
-            if trigger == "hand"
-            else "a first version is needed: nothing answers under this name yet"
-        )
-        return Decision(retrain=True, reason=reason, evidence=evidence)
-    judged = _by_trigger(trigger, alert, policy, history, gain=gain, evidence=evidence)
-    if trigger in ALERTS and not judged.retrain:
-        return judged  # a drift that does no harm is no reason at any time; that says more than a cool-down
-    refusal = _bounds(trigger, policy, history, now=now)
-    return Decision(retrain=False, reason=refusal, evidence=evidence) if refusal else judged
+        waits = f", and waits: {history.waiting}" if history.waiting else ""
+        return f"a retraining is already under way{waits}"
+    return ""
 
 
 def _by_trigger(
@@ -63,43 +94,65 @@ def _by_trigger(
     *,
     gain: Interval | None,
     evidence: dict[str, float | str],
+    because: str,
 ) -> Decision:
     """What the trigger itself says, before the policy's bounds."""
     if trigger in ALERTS:
-        return _after_alert(alert, history, evidence)
+        return _after_alert(alert, policy, history, evidence)
     if trigger == "growth":
         return _after_growth(policy, history, evidence)
+    if trigger in FIRED or because:
+        fired = because or f"a trigger of kind {trigger!r} fired"
+        reason = f"{fired}; {history.labels_since_last} labels have arrived since the last retraining"
+        return Decision(retrain=True, reason=reason, evidence=evidence)
     return _after_review(gain, history, evidence)
 
 
-def _bounds(trigger: str, policy: Policy, history: RetrainHistory, *, now: datetime) -> str:
-    """What the policy forbids, in words; empty when nothing does."""
-    if trigger not in policy.on:
-        return f"the policy does not retrain on {trigger!r} (it does on {', '.join(policy.on) or 'nothing'})"
-    last = max(history.requested_at, default=None)
-    if last is not None and now < last + timedelta(days=policy.cooldown_days):
-        until = last + timedelta(days=policy.cooldown_days)
-        return f"cooling down until {until:%Y-%m-%d %H:%M} UTC: the last retraining was asked for on {last:%Y-%m-%d}"
-    spent = sum(1 for at in history.requested_at if at > now - YEAR)
-    if spent >= policy.budget_per_year:
-        oldest = min(at for at in history.requested_at if at > now - YEAR)
-        return f"the budget of {policy.budget_per_year} retrainings in 365 days is spent; the next is free on {oldest + YEAR:%Y-%m-%d}"
-    if history.labels_since_last < policy.minimum_labels:
-        return f"too few new labels: {history.labels_since_last} have arrived since the last retraining, {policy.minimum_labels} are needed"
-    return ""
+def _after_alert(
+    alert: Alert | None, policy: Policy, history: RetrainHistory, evidence: dict[str, float | str]
+) -> Decision:
+    def no(reason: str) -> Decision:
+        return Decision(retrain=False, reason=reason, evidence=evidence)
 
-
-def _after_alert(alert: Alert | None, history: RetrainHistory, evidence: dict[str, float | str]) -> Decision:
     if alert is None:
-        return Decision(retrain=False, reason="there is no alert to act on", evidence=evidence)
+        return no("there is no alert to act on")
     if alert.kind in BROKEN:
-        reason = f"an input is broken, which a retraining would only learn; repair it first ({alert.summary})"
-        return Decision(retrain=False, reason=reason, evidence=evidence)
-    if alert.kind != "decay" and alert.severity == "info":
-        reason = f"the drift does not hurt: {alert.summary}"
-        return Decision(retrain=False, reason=reason, evidence=evidence)
+        return no(f"an input is broken, which a retraining would only learn; repair it first ({alert.summary})")
+    if is_harmless(alert):
+        if alert.kind in DECAYS:
+            return no(f"answers did not get worse, so there is nothing to mend: {alert.summary}")
+        return no(f"the drift does not hurt: {alert.summary}")
+    if alert.kind not in DECAYS and history.season_alert:
+        evidence["season_alert"] = history.season_alert
+        return no(
+            f"the season comes back: the same drift stood {policy.season_days:g} days ago (alert {history.season_alert[:8]}); "
+            f"should answers decay with it, that is an alert of its own ({alert.summary})"
+        )
     reason = f"{alert.summary}; {history.labels_since_last} labels have arrived since the last retraining"
     return Decision(retrain=True, reason=reason, evidence=evidence)
+
+
+def _asked_before(alert: Alert | None, policy: Policy, history: RetrainHistory, now: datetime) -> str:
+    """Whether another alert of the same cause has asked a short while ago."""
+    asked = history.asked_for.get(alert.cause) if alert is not None else None
+    if asked is None or now - asked >= timedelta(hours=policy.quiet_hours):
+        return ""
+    hours = (now - asked).total_seconds() / 3600
+    return f"a training was asked for {hours:.1f} hours ago because of the same cause, which asks once in {policy.quiet_hours:g} hours"
+
+
+def _unsound(policy: Policy, history: RetrainHistory) -> str:
+    """What is wrong with the data now, and until when the policy waits for it to pass."""
+    if not history.unsound:
+        return ""
+    worst = max(history.unsound, key=lambda each: (each.by == "known", each.since))
+    days = policy.mend_days if worst.by == "asked" else policy.doubt_days
+    until = worst.since + timedelta(days=days)
+    held = "an input is broken" if worst.by == "asked" else "labels look poisoned"
+    return (
+        f"{held}, which a challenger would only learn: {worst.what} (since {worst.since:%Y-%m-%d %H:%M} UTC). Held back until it has passed, "
+        f"a person asks (noria retrain), or {until:%Y-%m-%d %H:%M} UTC, from when on it counts as how the world is"
+    )
 
 
 def _after_growth(policy: Policy, history: RetrainHistory, evidence: dict[str, float | str]) -> Decision:
@@ -130,6 +183,12 @@ def _after_review(gain: Interval | None, history: RetrainHistory, evidence: dict
     return Decision(retrain=True, reason=reason, evidence=evidence)
 
 
+def _harm(alert: Alert | None) -> float:
+    """Loss beyond expectation that an alert tells of, in nats."""
+    value = alert.evidence.get("recent_excess_loss", 0.0) if alert is not None else 0.0
+    return value if isinstance(value, float) else 0.0
+
+
 def _evidence(alert: Alert | None, history: RetrainHistory, now: datetime) -> dict[str, float | str]:
     found: dict[str, float | str] = {
         "labels_since_last": float(history.labels_since_last),
@@ -137,8 +196,12 @@ def _evidence(alert: Alert | None, history: RetrainHistory, now: datetime) -> di
     }
     if history.requested_at:
         found["days_since_last"] = round((now - max(history.requested_at)).total_seconds() / 86400, 3)
+    if history.changed_at is not None:
+        found["changed_at"] = history.changed_at.isoformat()
+        if history.labels_since_change is not None:
+            found["labels_since_change"] = float(history.labels_since_change)
     if alert is not None:
-        found |= {"alert": alert.id, "alert_kind": alert.kind, "alert_severity": alert.severity}
+        found |= {"alert": alert.id, "alert_kind": alert.kind, "alert_severity": alert.severity, "cause": alert.cause}
         found |= {
             name: alert.evidence[name]
             for name in ("log10_evidence", "log10_threshold", "recent_excess_loss")
