@@ -39,6 +39,8 @@ KINDS = (
 )
 MOST = 5000
 """Entries that are looked through."""
+SHORTEST_PREFIX = 8
+"""An id may be given by so many of its first characters."""
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):
@@ -134,9 +136,10 @@ def deliveries(workspace: Workspace, deployment: str, *, limit: int = 50) -> lis
 
 
 def delivery(workspace: Workspace, identity: str) -> DeliveryStory:
-    """The delivery that a rollout's id, or the id of one of its events, belongs to. Raises NotFound."""
+    """The delivery that a rollout's id, or the id of one of its events, or the beginning of either, belongs to. Raises NotFound."""
     for chapter in reversed(_chapters(_entries(workspace, None))):
-        if identity in (_name(chapter), *(entry.id for entry in chapter)):
+        names = (_name(chapter), *(entry.id for entry in chapter))
+        if identity in names or (len(identity) >= SHORTEST_PREFIX and any(name.startswith(identity) for name in names)):
             return _whole(workspace, chapter)
     raise NotFound.of("rollout or act", identity, remedy="noria status")
 

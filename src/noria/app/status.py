@@ -1,21 +1,27 @@
 """Status: the loop at a glance, six stations, folded from the ledger and the stores. Reads only. Called by SDK, `noria status` and the pages."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 import msgspec
 
 from noria.app.alerting_acts import book_of
+from noria.app.alerting_receivers import DEFAULT
+from noria.app.deployed import waiting
 from noria.app.error_groups import RECENT, read
 from noria.app.sentences import sentence
 from noria.app.workspace import Workspace
 from noria.domain import events as e
 from noria.domain.alert import Alert
+from noria.domain.deployment import Deployment
 from noria.domain.events import kind_of
 from noria.domain.ledger import Entry
 from noria.ports.ledger import Ledger
 
 State = Literal["ok", "warn", "bad", "busy", "empty"]
+REFUSED_DAYS = timedelta(days=7)
+"""So long a receiver that refused a notice for good needs somebody."""
+MODES = {"canary": "canary", "ab": "A/B test", "shadow": "shadow", "bandit": "bandit"}
 
 
 class Station(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,12 +45,13 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Need(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that waits for a person."""
+    """Something that waits for a person. command: what to do next; deployment: whose page tells more, '' if it is about none."""
 
     summary: str
     severity: str
     since: datetime
     command: str
+    deployment: str = ""
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,7 +89,13 @@ def status(workspace: Workspace, *, changes: int = 12) -> Status:
         what_changed=tuple(
             Change(seq=x.seq, at=x.at, kind=kind_of(x.event), sentence=sentence(x.event)) for x in newest[:changes]
         ),
-        needs_you=(*_needs(alerts, last), *_errors(workspace)),
+        needs_you=(
+            *_needs(alerts, last),
+            *_approvals(workspace),
+            *_stopped(workspace),
+            *_undelivered(workspace),
+            *_errors(workspace),
+        ),
     )
 
 
@@ -93,7 +106,13 @@ def open_alerts(ledger: Ledger) -> list[Alert]:
 
 def _needs(alerts: list[Alert], last: dict[type, Entry]) -> list[Need]:
     needs = [
-        Need(summary=a.summary, severity=a.severity, since=a.opened_at, command=a.next_command)
+        Need(
+            summary=a.summary,
+            severity=a.severity,
+            since=a.opened_at,
+            command=a.next_command,
+            deployment=a.deployment,
+        )
         for a in alerts
         if a.severity != "info" and a.state == "open"
     ]
@@ -101,6 +120,52 @@ def _needs(alerts: list[Alert], last: dict[type, Entry]) -> list[Need]:
     if failed is not None and isinstance(failed.event, e.StageFailed):
         needs.append(Need(summary=sentence(failed.event), severity="warn", since=failed.at, command="noria doctor"))
     return needs
+
+
+def _approvals(workspace: Workspace) -> list[Need]:
+    """Versions that a person is to let meet traffic."""
+    return [
+        Need(
+            summary=f"version {w.number} of {w.model} ({w.version}) waits for your approval: {w.gates}",
+            severity="warn",
+            since=w.since,
+            command=f'noria models {w.model}/{w.number} --approve --because "..."',
+            deployment=w.deployment,
+        )
+        for w in waiting(workspace)
+    ]
+
+
+def _stopped(workspace: Workspace) -> list[Need]:
+    """Deployments whose stop switch is pulled: nothing is trained or rolled out for them until somebody lets them go on."""
+    needs = []
+    for deployment in workspace.deployments.all():
+        stop = deployment.stopped
+        if stop is not None:
+            answers = "nobody answers" if stop.number is None else f"version {stop.number} answers"
+            text = f"{deployment.name} is stopped by {stop.actor}, {answers}: {stop.reason}"
+            severity = "page" if stop.number is None else "warn"
+            command = f"noria resume {deployment.name}"
+            needs.append(
+                Need(summary=text, severity=severity, since=stop.at, command=command, deployment=deployment.name)
+            )
+    return needs
+
+
+def _undelivered(workspace: Workspace) -> list[Need]:
+    """Receivers that still stand in the settings and refused a notice for good in the last days: somebody does not hear of alerts."""
+    known = {DEFAULT, *workspace.settings.notify.receivers}
+    newest: dict[str, Entry] = {}
+    refused = workspace.ledger.latest(limit=200, kinds=("AlertUndelivered",))
+    now = workspace.ledger.latest(limit=1)
+    for entry in refused:
+        event = entry.event
+        if isinstance(event, e.AlertUndelivered) and event.receiver in known and now[0].at - entry.at < REFUSED_DAYS:
+            newest.setdefault(event.receiver, entry)
+    return [
+        Need(summary=sentence(x.event), severity="warn", since=x.at, command=f"noria alerts test {receiver}")
+        for receiver, x in newest.items()
+    ]
 
 
 def _errors(workspace: Workspace) -> list[Need]:
@@ -178,17 +243,27 @@ def _deploy(workspace: Workspace) -> Station:
     deployments = workspace.deployments.all()
     if not deployments:
         return _empty("deploy", "noria demo")
-    shown = deployments[0]
-    split = ", ".join(f"v{v.number} {v.weight:.0%}" for v in shown.variants)
-    busy = shown.rollout is not None and shown.rollout.outcome == "running"
+    shown = max(deployments, key=lambda d: (d.stopped is not None, _is_busy(d), -deployments.index(d)))
+    split = ", ".join(f"v{v.number} {v.weight:.0%}" + (" in the shadow" if v.shadow else "") for v in shown.variants)
+    more = f" and {len(deployments) - 1} more" if len(deployments) > 1 else ""
+    detail = f"{shown.name}, generation {shown.generation}{more}"
+    state: State = "ok"
+    if shown.stopped is not None:
+        state, detail = "bad", f"{shown.name} is stopped: {shown.stopped.reason}"
+    elif _is_busy(shown) and shown.rollout is not None:
+        state, detail = "busy", f"{detail}, {MODES[shown.rollout.plan.mode]} running"
     return Station(
         name="deploy",
-        state="busy" if busy else "ok",
-        headline=split,
-        detail=f"{shown.name}, generation {shown.generation}" + (", canary running" if busy else ""),
+        state=state,
+        headline=split or "nobody answers",
+        detail=detail,
         at=shown.updated_at,
-        command="noria status",
+        command=f"noria status {shown.name}",
     )
+
+
+def _is_busy(deployment: Deployment) -> bool:
+    return deployment.rollout is not None and deployment.rollout.outcome == "running"
 
 
 def _monitor(workspace: Workspace, alerts: list[Alert]) -> Station:

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from noria.app.deliveries import DeliveryStory, Told, delivery
 from noria.app.workspace import Workspace
 from noria.domain.bundle import Bundle
 from noria.domain.dataset import DatasetVersion
@@ -96,23 +97,35 @@ def why(workspace: Workspace, prediction_id: str) -> Why:
 
 
 class Led(msgspec.Struct, frozen=True, kw_only=True):
-    """One event or alert: what led to it, oldest first, and what followed from it."""
+    """One event, alert or rollout: what led to it, oldest first, and what followed from it.
+
+    delivery: the story that it belongs to, if it is one of a rollout or of what a person did to a deployment.
+    """
 
     id: str
     events: list[LedEvent]
     followed: list[LedEvent]
     evidence: dict[str, float | str] = {}
     budget: str = ""
+    delivery: DeliveryStory | None = None
 
 
 def why_event(workspace: Workspace, identity: str) -> Led:
-    """Explain an event by its id, or the alert of this id. Raises NotFound."""
+    """Explain an event by its id, the alert or the rollout of this id. Raises NotFound."""
+    story = _story(workspace, identity)
+    if story is not None:
+        return Led(
+            id=identity,
+            events=[_of_told(told) for told in story.led],
+            followed=[_of_told(told) for told in story.followed],
+            delivery=story,
+        )
     entries = workspace.ledger.read(limit=1_000_000)
     found = next(
         (x for x in entries if identity in (x.id, x.event.alert.id if isinstance(x.event, AlertOpened) else "")), None
     )
     if found is None:
-        raise NotFound.of("prediction, event or alert", identity, remedy="noria status")
+        raise NotFound.of("prediction, event, alert or rollout", identity, remedy="noria status")
     followed: set[str] = {found.id}
     after = []
     for entry in entries:
@@ -127,6 +140,17 @@ def why_event(workspace: Workspace, identity: str) -> Led:
         evidence=alert.evidence if alert else {},
         budget=alert.budget if alert else "",
     )
+
+
+def _story(workspace: Workspace, identity: str) -> DeliveryStory | None:
+    try:
+        return delivery(workspace, identity)
+    except NotFound:
+        return None
+
+
+def _of_told(told: Told) -> LedEvent:
+    return LedEvent(seq=told.seq, id=told.id, kind=told.kind, at=told.at, sentence=told.sentence)
 
 
 def _datasets(workspace: Workspace, run: Run) -> list[DatasetVersion]:

@@ -1,4 +1,4 @@
-"""`noria why`: explain one prediction, one event or one alert."""
+"""`noria why`: explain one prediction, one event, one alert or one rollout."""
 
 import argparse
 import re
@@ -6,14 +6,17 @@ import re
 from noria.app.why import Led, Why, why, why_event
 from noria.app.workspace import Workspace
 from noria.cli.show import as_json, console, table
+from noria.cli.told import print_delivery
 from noria.domain.model import ModelVersion
 
 PREDICTION = re.compile(r"r[0-9a-f]{32}\.\d+")
 
 
 def configure(command: argparse.ArgumentParser) -> None:
-    """Which prediction, event or alert."""
-    command.add_argument("id", help="the id that came with an answer (r0a1….0), or the id of an event or an alert")
+    """Which prediction, event, alert or rollout."""
+    command.add_argument(
+        "id", help="the id that came with an answer (r0a1….0), or the id of an event, an alert or a rollout"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -33,6 +36,8 @@ def _print_led(led: Led, *, as_object: bool) -> int:
     if as_object:
         as_json(led)
         return 0
+    if led.delivery is not None:
+        print_delivery(led.delivery.delivery, led.delivery.curves)
     table(["#", "when", "what led here"], [[str(x.seq), f"{x.at:%Y-%m-%d %H:%M}", x.sentence] for x in led.events])
     if led.followed:
         table(
