@@ -10,7 +10,6 @@ from pathlib import Path
 import msgspec
 
 from noria.app.workspace import Workspace
-from noria.data.source import read_source
 from noria.domain.bundle import Bundle
 from noria.domain.deployment import Variant
 from noria.domain.finding import Finding
@@ -22,7 +21,6 @@ from noria.monitoring.profile import SCORE
 from noria.monitoring.sketch import quantiles
 from noria.monitoring.skew import ColumnSkew, compare_rows, match_rows, skew_findings
 from noria.monitoring.tiers import DAY
-from noria.wire.tables import open_table
 
 SHARES = (0.05, 0.5, 0.95)
 
@@ -84,7 +82,8 @@ def inputs_of(workspace: Workspace, deployment: str, *, names: Sequence[str] = (
         if name not in known:
             raise NotFound.of("input", name, known, remedy=f"noria inputs {deployment}")
     now = workspace.clock.now()
-    since = now - timedelta(days=days)
+    # Days are counted back from the newest that was seen: a replayed year has its own last days.
+    since = min(now, workspace.counts.latest(deployment) or now) - timedelta(days=days)
     windows = workspace.counts.windows(deployment, champion.number, since=since, step=DAY)
     sketched = {s.since: s for s in workspace.counts.sketches(deployment, champion.number, since=since, step=DAY)}
     before = windows[-2] if len(windows) > 1 else None
@@ -157,6 +156,9 @@ def skew_of(
 
     Raises NotFound, SourceUnreadable, InputInvalid without the column, EmptySample when no row is found in the log.
     """
+    from noria.data.source import read_source  # both bring polars, which telling of days does not need
+    from noria.wire.tables import open_table
+
     workspace.deployments.get(deployment)
     given = read_source(table)
     if on not in given.columns:

@@ -17,8 +17,12 @@ def sentence(event: e.AnyEvent) -> str:
 
 
 def _canary(event: e.RolloutStarted) -> str:
-    rollout = event.rollout
-    return f"canary: version {rollout.challenger} gets {rollout.plan.weight:.0%} of the traffic beside champion {rollout.champion}"
+    rollout, mode = event.rollout, event.rollout.plan.mode
+    share = next((v.weight for v in event.variants if v.name == "challenger"), rollout.plan.weight)
+    if mode == "shadow":
+        return f"shadow: version {rollout.challenger} gets copies of {share:.0%} of the requests, {rollout.champion} answers them all"
+    how = {"canary": "canary", "ab": "A/B test", "bandit": "bandit"}[mode]
+    return f"{how}: version {rollout.challenger} gets {share:.0%} of the traffic beside champion {rollout.champion}"
 
 
 def _promoted(event: e.RolloutPromoted) -> str:
@@ -62,6 +66,11 @@ def _fired(event: e.TriggerFired) -> str:
     return f"trigger {event.firing.trigger!r} ({event.kind_of_trigger}) was due at {event.firing.due:%Y-%m-%d %H:%M} UTC{missed}"
 
 
+def _triggers(event: e.TriggersDeclared) -> str:
+    named = ", ".join(f"{rule.name!r} ({rule.kind})" for rule in event.rules)
+    return f"triggers of {event.deployment}: {named or 'none any more'}"
+
+
 def _because(reason: str) -> str:
     return f": {reason}" if reason else ""
 
@@ -85,6 +94,7 @@ _TOLD: dict[type, Callable[..., str]] = {
     e.DeploymentRolledBack: lambda x: f"rolled back by hand from version {x.previous} to {x.number}: {x.reason}",
     e.DeploymentStopped: _stopped,
     e.DeploymentResumed: lambda x: f"deployment {x.deployment} goes on with version {x.number}: {x.reason}",
+    e.TriggersDeclared: _triggers,
     e.TriggerFired: _fired,
     e.LeaderElected: lambda x: f"{x.holder} turns the wheel since: {x.reason}",
     e.AliasMoved: _moved,

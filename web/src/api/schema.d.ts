@@ -207,6 +207,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/deliveries/{delivery_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * ReadDelivery
+         * @description One of them, by the id of its rollout or of one of its events: how the evidence grew, what led to it, what followed.
+         */
+        get: operations["ApiV1DeliveriesDeliveryIdReadDelivery"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/deployments": {
         parameters: {
             query?: never;
@@ -287,6 +307,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/deployments/{name}/deliveries": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * ListDeliveries
+         * @description Every rollout and every act of a person on a deployment, newest first, each as one story.
+         */
+        get: operations["ApiV1DeploymentsNameDeliveriesListDeliveries"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/deployments/{name}/errors": {
         parameters: {
             query?: never;
@@ -343,6 +383,26 @@ export interface paths {
          * @description How the groups of an input are treated: rates with intervals, and the gaps between each group and all others.
          */
         get: operations["ApiV1DeploymentsNameGroupsReadGroups"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/deployments/{name}/inputs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * ReadInputs
+         * @description The newest days of every input of the champion: quantiles, means, shares that are missing, out of range or unseen; and what is wrong.
+         */
+        get: operations["ApiV1DeploymentsNameInputsReadInputs"];
         put?: never;
         post?: never;
         delete?: never;
@@ -445,6 +505,26 @@ export interface paths {
          *     with how earlier estimates turned out, and how labels come. Kept for half a minute.
          */
         get: operations["ApiV1DeploymentsNameQualityWindowsReadWindows"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/deployments/{name}/standing": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * ReadStanding
+         * @description How a deployment stands: what is being tried, what its policy still allows, what waits for a person.
+         */
+        get: operations["ApiV1DeploymentsNameStandingReadStanding"];
         put?: never;
         post?: never;
         delete?: never;
@@ -607,6 +687,26 @@ export interface paths {
         get: operations["ApiV1ModelsNameVersionsNumberReadVersion"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/models/{name}/versions/{number}/approve": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Approve
+         * @description Let a version that waits for a person meet traffic; the loop rolls it out on its next stroke. Approved before, that approval is given.
+         */
+        post: operations["ApiV1ModelsNameVersionsNumberApproveApprove"];
         delete?: never;
         options?: never;
         head?: never;
@@ -833,6 +933,16 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** Act */
+        Act: {
+            actor: string;
+            /** @default [] */
+            differences: string[];
+            id: string;
+            reason: string;
+            /** @enum {string} */
+            verb: "changed" | "rolled_back" | "stopped" | "resumed" | "overrode";
+        };
         /** Alert */
         Alert: {
             /** @default  */
@@ -850,7 +960,7 @@ export interface components {
             group: string;
             id: string;
             /** @enum {string} */
-            kind: "input_drift" | "prediction_drift" | "decay" | "concept_drift" | "data_quality" | "skew" | "slice" | "fairness" | "no_predictions" | "no_look";
+            kind: "input_drift" | "prediction_drift" | "decay" | "concept_drift" | "data_quality" | "skew" | "slice" | "fairness" | "text_drift" | "no_predictions" | "no_look";
             /** @default  */
             next_command: string;
             number: number;
@@ -896,6 +1006,12 @@ export interface components {
             model: string;
             number: number | null;
             previous: number | null;
+            reason: string;
+        };
+        /** ApprovalIn */
+        ApprovalIn: {
+            /** @default  */
+            by: string;
             reason: string;
         };
         /** ArmFigures */
@@ -946,6 +1062,13 @@ export interface components {
             now: number;
             reference: number;
         };
+        /** Bound */
+        Bound: {
+            found: number;
+            kept: boolean;
+            limit: number;
+            name: string;
+        };
         /** Break */
         Break: {
             problem: string;
@@ -966,17 +1089,38 @@ export interface components {
         CanaryPlan: {
             /** @default 0.05 */
             error_rate: number;
+            /** @default 0.2 */
+            floor: number;
             /** @default 7 */
             maximum_days: number;
             /** @default 0.01 */
             maximum_error_share: number;
             /** @default 500 */
             minimum_labels: number;
+            /**
+             * @default canary
+             * @enum {string}
+             */
+            mode: "canary" | "ab" | "shadow" | "bandit";
+            /** @default [] */
+            objectives: components["schemas"]["Objective"][];
             /** @default false */
             paired: boolean;
+            /** @default [] */
+            steps: components["schemas"]["CanaryStep"][];
             /** @default 0.005 */
             tolerance: number;
             /** @default 0.2 */
+            weight: number;
+        };
+        /** CanaryStep */
+        CanaryStep: {
+            /** @default 0 */
+            hours: number;
+            /** @default 0 */
+            labels: number;
+            /** @default 0 */
+            requests: number;
             weight: number;
         };
         /** Cause */
@@ -1066,6 +1210,14 @@ export interface components {
             rows_now: number;
             threshold: number;
         };
+        /** Curve */
+        Curve: {
+            limit: number;
+            /** @enum {string} */
+            measure: "errors" | "latency" | "disagreement" | "quality" | "business";
+            name: string;
+            points: components["schemas"]["Point"][];
+        };
         /** DatasetName */
         DatasetName: {
             digest: string;
@@ -1106,6 +1258,77 @@ export interface components {
             tags: {
                 [key: string]: string;
             };
+        };
+        /** Delivery */
+        Delivery: {
+            actor: string;
+            /** @default  */
+            approved_by: string;
+            /** @default  */
+            asked: string;
+            /** Format: date-time */
+            began: string;
+            /** @default [] */
+            bounds: components["schemas"]["Bound"][];
+            deployment: string;
+            /** @default [] */
+            differences: string[];
+            ended: string | null;
+            /** @default  */
+            expected: string;
+            gates: components["schemas"]["GateReport"] | null;
+            generation: number;
+            headline: string;
+            id: string;
+            /** @enum {string} */
+            kind: "first" | "rollout" | "changed" | "rolled_back" | "stopped" | "resumed";
+            /** @default  */
+            model: string;
+            /** @default [] */
+            moves: components["schemas"]["Move"][];
+            number: number | null;
+            /** @default [] */
+            objectives: components["schemas"]["Judged"][];
+            /** @enum {string} */
+            outcome: "running" | "promoted" | "rolled_back" | "done";
+            previous: number | null;
+            reason: string;
+            rollout: components["schemas"]["Rollout"] | null;
+            /** @enum {string} */
+            tone: "ok" | "warn" | "bad" | "busy" | "empty";
+            /** @default  */
+            took: string;
+            /** @default  */
+            trigger: string;
+            /** @default [] */
+            variants: components["schemas"]["Variant"][];
+            verdict: components["schemas"]["Verdict"] | null;
+        };
+        /** DeliveryStory */
+        DeliveryStory: {
+            curves: components["schemas"]["Curve"][];
+            delivery: components["schemas"]["Delivery"];
+            followed: components["schemas"]["Told"][];
+            led: components["schemas"]["Told"][];
+        };
+        /** Deployment */
+        Deployment: {
+            act: components["schemas"]["Act"] | null;
+            /** @default champion */
+            alias: string;
+            cause: string | null;
+            /** @default stable */
+            fallback: string;
+            generation: number;
+            model: string;
+            name: string;
+            rollout: components["schemas"]["Rollout"] | null;
+            /** @default request */
+            sticky_by: string;
+            stopped: components["schemas"]["Stop"] | null;
+            /** Format: date-time */
+            updated_at: string;
+            variants: components["schemas"]["Variant"][];
         };
         /** DeploymentPage */
         DeploymentPage: {
@@ -1391,6 +1614,37 @@ export interface components {
             /** @default 1 */
             width: number;
         };
+        /** Finding */
+        Finding: {
+            /** @default  */
+            about: string;
+            /** @default 0 */
+            allowed: number;
+            /** @default  */
+            deployment: string;
+            evidence: number | null;
+            /** @enum {string} */
+            kind: "schema" | "type" | "missing" | "infinite" | "range" | "unseen" | "constant" | "stale" | "duplicate" | "volume" | "silence" | "skew" | "damaged" | "clock" | "slice" | "group";
+            /** @default 0 */
+            number: number;
+            /** @default  */
+            remedy: string;
+            /** @default 0 */
+            rows: number;
+            /**
+             * @default warn
+             * @enum {string}
+             */
+            severity: "info" | "warn" | "page";
+            since: string | null;
+            summary: string;
+            /** @default share of rows */
+            unit: string;
+            until: string | null;
+            /** @default 0 */
+            usual: number;
+            value: number;
+        };
         /** Gap */
         Gap: {
             allowed: number;
@@ -1476,6 +1730,37 @@ export interface components {
             status: "ok";
             version: string;
         };
+        /** InputDay */
+        InputDay: {
+            mean: number | null;
+            missing: number;
+            out_of_range: number | null;
+            quantiles: number[] | null;
+            rows: number;
+            /** Format: date-time */
+            since: string;
+            unseen: number | null;
+        };
+        /** InputStory */
+        InputStory: {
+            days: components["schemas"]["InputDay"][];
+            high: number | null;
+            importance: number | null;
+            kind: string;
+            low: number | null;
+            mean: number | null;
+            missing: number;
+            name: string;
+        };
+        /** InputsReport */
+        InputsReport: {
+            /** Format: date-time */
+            as_of: string;
+            deployment: string;
+            findings: components["schemas"]["Finding"][];
+            inputs: components["schemas"]["InputStory"][];
+            number: number;
+        };
         /** Interval */
         Interval: {
             high: number;
@@ -1486,6 +1771,19 @@ export interface components {
             method: string;
             n: number;
             value: number;
+        };
+        /** Judged */
+        Judged: {
+            /** @default 0 */
+            limit: number;
+            /** @enum {string} */
+            measure: "errors" | "latency" | "disagreement" | "quality" | "business";
+            /** @default  */
+            name: string;
+            /** @enum {string} */
+            outcome: "kept" | "broken" | "open";
+            reason: string;
+            value: components["schemas"]["Interval"] | null;
         };
         /** KeyedTruth */
         KeyedTruth: {
@@ -1657,13 +1955,37 @@ export interface components {
             month: string;
             predictions: number;
         };
+        /** Move */
+        Move: {
+            /** Format: date-time */
+            at: string;
+            reason: string;
+            /** @default false */
+            shadow: boolean;
+            share: number;
+            step: number;
+        };
         /** Need */
         Need: {
             command: string;
+            /** @default  */
+            deployment: string;
             severity: string;
             /** Format: date-time */
             since: string;
             summary: string;
+        };
+        /** Objective */
+        Objective: {
+            /** @default true */
+            larger_is_better: boolean;
+            limit: number;
+            /** @enum {string} */
+            measure: "errors" | "latency" | "disagreement" | "quality" | "business";
+            /** @default  */
+            name: string;
+            /** @default 0 */
+            threshold_ms: number;
         };
         /** OddAnalysis */
         OddAnalysis: {
@@ -1693,6 +2015,16 @@ export interface components {
             prediction_id: string;
             reasons: components["schemas"]["Reason"][];
         };
+        /** Outlook */
+        Outlook: {
+            days: number;
+            effect: number;
+            labels: number;
+            labels_per_day: number;
+            /** @default  */
+            note: string;
+            power: number;
+        };
         /** Parity */
         Parity: {
             /** @default [] */
@@ -1716,6 +2048,33 @@ export interface components {
             deployment: string;
             role: string;
             weight: number;
+        };
+        /** Point */
+        Point: {
+            /** Format: date-time */
+            at: string;
+            high: number | null;
+            low: number | null;
+            value: number | null;
+        };
+        /** PolicyState */
+        PolicyState: {
+            /** Format: date-time */
+            as_of: string;
+            at: string | null;
+            /** @default [] */
+            bounds: components["schemas"]["Bound"][];
+            budget: number | null;
+            cooling_until: string | null;
+            free_at: string | null;
+            /** @default  */
+            reason: string;
+            /** @default false */
+            retrained: boolean;
+            /** @default 0 */
+            spent: number;
+            /** @default  */
+            trigger: string;
         };
         /** PredictionRow */
         PredictionRow: {
@@ -1872,9 +2231,13 @@ export interface components {
              * @enum {string}
              */
             outcome: "running" | "promoted" | "rolled_back";
+            outlook: components["schemas"]["Outlook"] | null;
             plan: components["schemas"]["CanaryPlan"];
             /** Format: date-time */
             started_at: string;
+            /** @default 0 */
+            step: number;
+            step_since: string | null;
             verdict: components["schemas"]["Verdict"] | null;
         };
         /** RunName */
@@ -2035,24 +2398,6 @@ export interface components {
             version: string;
             why: string;
         };
-        /** Standing */
-        Standing: {
-            actor: string;
-            alias: string;
-            events: components["schemas"]["Evidence"][];
-            gates: components["schemas"]["GateReport"] | null;
-            model: string;
-            number: number;
-            /** Format: date-time */
-            on: string;
-            previous: number | null;
-            reason: string;
-            /** Format: date-time */
-            since: string;
-            until: string | null;
-            version: string | null;
-            version_reason: string;
-        };
         /** Station */
         Station: {
             at: string | null;
@@ -2077,6 +2422,16 @@ export interface components {
             turns: number;
             what_changed: components["schemas"]["EventView"][];
         };
+        /** Stop */
+        Stop: {
+            actor: string;
+            /** Format: date-time */
+            at: string;
+            /** @default [] */
+            before: components["schemas"]["Variant"][];
+            number: number | null;
+            reason: string;
+        };
         /** TextAnalysis */
         TextAnalysis: {
             before: components["schemas"]["Span"];
@@ -2084,6 +2439,16 @@ export interface components {
             /** @default [] */
             notes: string[];
             now: components["schemas"]["Span"];
+        };
+        /** Told */
+        Told: {
+            actor: string;
+            /** Format: date-time */
+            at: string;
+            id: string;
+            kind: string;
+            sentence: string;
+            seq: number;
         };
         /** TrackRecord */
         TrackRecord: {
@@ -2099,9 +2464,10 @@ export interface components {
         Variant: {
             bundle: string;
             model: string;
-            /** @enum {string} */
-            name: "champion" | "challenger";
+            name: string;
             number: number;
+            /** @default false */
+            shadow: boolean;
             version: string;
             weight: number;
         };
@@ -2114,6 +2480,8 @@ export interface components {
             difference: components["schemas"]["Interval"] | null;
             /** @default 0 */
             looks: number;
+            /** @default [] */
+            objectives: components["schemas"]["Judged"][];
             /** @enum {string} */
             outcome: "wait" | "promote" | "roll_back";
             reason: string;
@@ -2169,6 +2537,17 @@ export interface components {
             run_id: string | null;
             version: string;
             version_reason: string;
+        };
+        /** Waiting */
+        Waiting: {
+            deployment: string;
+            event: string;
+            gates: string;
+            model: string;
+            number: number;
+            /** Format: date-time */
+            since: string;
+            version: string;
         };
         /** WatchStory */
         WatchStory: {
@@ -2299,6 +2678,34 @@ export interface components {
             comment: string;
             good?: boolean | null;
             value?: number | null;
+        };
+        /** Standing */
+        deployed_Standing: {
+            champion_since: string | null;
+            deployment: components["schemas"]["Deployment"];
+            last: components["schemas"]["Delivery"] | null;
+            open_alerts: number;
+            policy: components["schemas"]["PolicyState"];
+            running: components["schemas"]["Delivery"] | null;
+            waiting: components["schemas"]["Waiting"][];
+        };
+        /** Standing */
+        standing_Standing: {
+            actor: string;
+            alias: string;
+            events: components["schemas"]["Evidence"][];
+            gates: components["schemas"]["GateReport"] | null;
+            model: string;
+            number: number;
+            /** Format: date-time */
+            on: string;
+            previous: number | null;
+            reason: string;
+            /** Format: date-time */
+            since: string;
+            until: string | null;
+            version: string | null;
+            version_reason: string;
         };
     };
     responses: never;
@@ -2666,6 +3073,43 @@ export interface operations {
             };
         };
     };
+    ApiV1DeliveriesDeliveryIdReadDelivery: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                delivery_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeliveryStory"];
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
     ApiV1DeploymentsListDeployments: {
         parameters: {
             query?: never;
@@ -2804,6 +3248,45 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["CauseAnalysis"];
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
+    ApiV1DeploymentsNameDeliveriesListDeliveries: {
+        parameters: {
+            query?: {
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Delivery"][];
                 };
             };
             /** @description Bad request syntax or unsupported method */
@@ -3006,6 +3489,45 @@ export interface operations {
             };
         };
     };
+    ApiV1DeploymentsNameInputsReadInputs: {
+        parameters: {
+            query?: {
+                days?: number;
+            };
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InputsReport"];
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
     ApiV1DeploymentsNameLabelsAddLabels: {
         parameters: {
             query?: never;
@@ -3180,6 +3702,43 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["QualityPage"];
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
+    ApiV1DeploymentsNameStandingReadStanding: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["deployed_Standing"];
                 };
             };
             /** @description Bad request syntax or unsupported method */
@@ -3422,7 +3981,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Standing"];
+                    "application/json": components["schemas"]["standing_Standing"];
                 };
             };
             /** @description Bad request syntax or unsupported method */
@@ -3461,6 +4020,48 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["VersionPage"];
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
+    ApiV1ModelsNameVersionsNumberApproveApprove: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ApprovalIn"];
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EventView"];
                 };
             };
             /** @description Bad request syntax or unsupported method */

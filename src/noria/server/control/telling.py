@@ -7,6 +7,7 @@ import msgspec
 from noria.app.sentences import sentence
 from noria.app.status import State
 from noria.domain import events as e
+from noria.domain.ids import RolloutId
 from noria.domain.ledger import Entry
 from noria.server.control.views import EventView
 
@@ -22,7 +23,7 @@ def view(entry: Entry) -> EventView:
         kind=e.kind_of(entry.event),
         sentence=sentence(entry.event),
         tone=tone(entry.event),
-        link=link(entry.event),
+        link=link(entry),
         cause=entry.cause,
         body=body,
     )
@@ -35,24 +36,27 @@ def tone(event: e.AnyEvent) -> State:
     'ok'
     """
     match event:
-        case e.RunFailed() | e.StageFailed():
+        case e.RunFailed() | e.StageFailed() | e.DeploymentStopped():
             return "bad"
         case e.AlertOpened():
             return "bad" if event.alert.severity == "page" else "warn"
-        case e.GatesFailed() | e.RolloutRolledBack() | e.AlertReopened() | e.AlertUndelivered():
+        case (
+            e.GatesFailed()
+            | e.RolloutRolledBack()
+            | e.DeploymentRolledBack()
+            | e.AlertReopened()
+            | e.AlertUndelivered()
+        ):
             return "warn"
-        case e.RetrainRequested() | e.RolloutStarted():
+        case e.RetrainRequested() | e.RolloutStarted() | e.RolloutAdvanced():
             return "busy"
         case _:
             return "ok"
 
 
-def link(event: e.AnyEvent) -> str:
-    """The page that shows what the event is about, '' if there is none.
-
-    >>> link(e.AliasMoved(model="churn", alias="champion", number=3, previous=2, reason="won"))
-    '/models/churn/versions/3'
-    """
+def link(entry: Entry) -> str:
+    """The page that shows what the entry is about, '' if there is none: that of a run, of a version, of what was done to a deployment, of it."""
+    event = entry.event
     match event:
         case e.RunFinished() | e.RunFailed() | e.BundleBuilt() | e.GatesPassed() | e.GatesFailed():
             return f"/runs/{quote(event.run_id, safe='')}"
@@ -61,5 +65,19 @@ def link(event: e.AnyEvent) -> str:
         case e.AliasRemoved():
             return f"/models/{quote(event.model, safe='')}/versions/{event.previous}"
         case _:
-            deployment = getattr(event, "deployment", "")
-            return f"/deployments/{quote(deployment, safe='')}" if deployment else ""
+            return _of_deployment(entry)
+
+
+def _of_deployment(entry: Entry) -> str:
+    event = entry.event
+    deployment = quote(getattr(event, "deployment", ""), safe="")
+    match event:
+        case e.RolloutStarted():
+            told = event.rollout.id
+        case e.RolloutAdvanced() | e.RolloutPromoted() | e.RolloutRolledBack():
+            told = event.rollout_id or RolloutId(entry.id)
+        case e.DeploymentChanged() | e.DeploymentRolledBack() | e.DeploymentStopped() | e.DeploymentResumed():
+            told = RolloutId(entry.id)
+        case _:
+            return f"/deployments/{deployment}" if deployment else ""
+    return f"/deployments/{deployment}/deliveries/{quote(told, safe='')}"
