@@ -55,7 +55,7 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
     event: EventId
 
 
-class Standing(msgspec.Struct, frozen=True, kw_only=True):
+class DeploymentStanding(msgspec.Struct, frozen=True, kw_only=True):
     """One deployment now. running: the rollout under way; last: the newest thing that was done. open_alerts: how many stand."""
 
     deployment: Deployment
@@ -67,7 +67,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     open_alerts: int
 
 
-def deployed(workspace: Workspace, name: str) -> Standing:
+def deployed(workspace: Workspace, name: str) -> DeploymentStanding:
     """How a deployment stands now. Raises NotFound."""
     deployment = workspace.deployments.get(name)
     told = deliveries(workspace, name)
@@ -77,7 +77,7 @@ def deployed(workspace: Workspace, name: str) -> Standing:
         for d in told
         if champion is not None and d.number == champion.number and d.outcome in ("promoted", "done")
     )
-    return Standing(
+    return DeploymentStanding(
         deployment=deployment,
         champion_since=next(brought, None),
         running=next((d for d in told if d.outcome == "running"), None),

@@ -3,7 +3,7 @@
 import argparse
 
 from noria.app.deliveries import deliveries
-from noria.app.deployed import PolicyState, Standing, deployed
+from noria.app.deployed import DeploymentStanding, PolicyState, deployed
 from noria.app.status import status
 from noria.app.workspace import Workspace
 from noria.cli.show import as_json, console, table
@@ -63,7 +63,7 @@ def _deployment(workspace: Workspace, options: argparse.Namespace) -> int:
     return 0
 
 
-def _print_standing(standing: Standing) -> None:
+def _print_standing(standing: DeploymentStanding) -> None:
     deployment = standing.deployment
     rows = [
         [v.name, f"v{v.number} ({v.version})", f"{v.weight:.0%}{' of the requests, copied' if v.shadow else ''}"]

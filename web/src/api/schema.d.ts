@@ -553,6 +553,48 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/deployments/{name}/triggers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * ListTriggers
+         * @description What besides alarms may ask for a training of this deployment: when each is due next, when it fired last, and what came of that.
+         */
+        get: operations["ApiV1DeploymentsNameTriggersListTriggers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/deployments/{name}/triggers/{trigger}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * CallTrigger
+         * @description Fire a webhook trigger. Signed as Standard Webhooks has it (webhook-id, webhook-timestamp, webhook-signature) instead of the server's key.
+         *
+         *     A call that is sent again under its id fires once. What is decided stands in the ledger, and in the list of triggers.
+         */
+        post: operations["ApiV1DeploymentsNameTriggersCallTrigger"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/deployments/{name}/watch": {
         parameters: {
             query?: never;
@@ -1085,6 +1127,11 @@ export interface components {
             profile: string | null;
             size: number;
         };
+        /** Called */
+        Called: {
+            event_id: string;
+            is_new: boolean;
+        };
         /** CanaryPlan */
         CanaryPlan: {
             /** @default 0.05 */
@@ -1357,6 +1404,16 @@ export interface components {
             /** Format: date-time */
             updated_at: string;
             variants: components["schemas"]["Variant"][];
+        };
+        /** DeploymentStanding */
+        DeploymentStanding: {
+            champion_since: string | null;
+            deployment: components["schemas"]["Deployment"];
+            last: components["schemas"]["Delivery"] | null;
+            open_alerts: number;
+            policy: components["schemas"]["PolicyState"];
+            running: components["schemas"]["Delivery"] | null;
+            waiting: components["schemas"]["Waiting"][];
         };
         /** Diagnosis */
         Diagnosis: {
@@ -1857,6 +1914,16 @@ export interface components {
         /** LabelsIn */
         LabelsIn: {
             labels: components["schemas"]["LabelIn"][];
+        };
+        /** LastFiring */
+        LastFiring: {
+            /** Format: date-time */
+            at: string;
+            /** Format: date-time */
+            due: string;
+            event_id: string;
+            missed: number;
+            outcome: string;
         };
         /** Look */
         Look: {
@@ -2398,6 +2465,24 @@ export interface components {
             version: string;
             why: string;
         };
+        /** Standing */
+        Standing: {
+            actor: string;
+            alias: string;
+            events: components["schemas"]["Evidence"][];
+            gates: components["schemas"]["GateReport"] | null;
+            model: string;
+            number: number;
+            /** Format: date-time */
+            on: string;
+            previous: number | null;
+            reason: string;
+            /** Format: date-time */
+            since: string;
+            until: string | null;
+            version: string | null;
+            version_reason: string;
+        };
         /** Station */
         Station: {
             at: string | null;
@@ -2459,6 +2544,40 @@ export interface components {
             metric: string;
             naive: number | null;
             windows: number;
+        };
+        /** TriggerRule */
+        TriggerRule: {
+            /**
+             * @default one
+             * @enum {string}
+             */
+            catch_up: "one" | "none" | "all";
+            /** @default  */
+            cron: string;
+            /** @default  */
+            dataset: string;
+            /** @default  */
+            event: string;
+            /** @enum {string} */
+            kind: "cron" | "new_data" | "event" | "webhook";
+            /** @default 1 */
+            minimum_rows: number;
+            name: string;
+            /** @default  */
+            secret: string;
+            /** @default UTC */
+            zone: string;
+        };
+        /** TriggerStory */
+        TriggerStory: {
+            deployment: string;
+            last: components["schemas"]["LastFiring"] | null;
+            name: string;
+            next_due: string | null;
+            rule: components["schemas"]["TriggerRule"];
+            says: string;
+            /** Format: date-time */
+            since: string;
         };
         /** Variant */
         Variant: {
@@ -2678,34 +2797,6 @@ export interface components {
             comment: string;
             good?: boolean | null;
             value?: number | null;
-        };
-        /** Standing */
-        deployed_Standing: {
-            champion_since: string | null;
-            deployment: components["schemas"]["Deployment"];
-            last: components["schemas"]["Delivery"] | null;
-            open_alerts: number;
-            policy: components["schemas"]["PolicyState"];
-            running: components["schemas"]["Delivery"] | null;
-            waiting: components["schemas"]["Waiting"][];
-        };
-        /** Standing */
-        standing_Standing: {
-            actor: string;
-            alias: string;
-            events: components["schemas"]["Evidence"][];
-            gates: components["schemas"]["GateReport"] | null;
-            model: string;
-            number: number;
-            /** Format: date-time */
-            on: string;
-            previous: number | null;
-            reason: string;
-            /** Format: date-time */
-            since: string;
-            until: string | null;
-            version: string | null;
-            version_reason: string;
         };
     };
     responses: never;
@@ -3738,7 +3829,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["deployed_Standing"];
+                    "application/json": components["schemas"]["DeploymentStanding"];
                 };
             };
             /** @description Bad request syntax or unsupported method */
@@ -3787,6 +3878,81 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["TextAnalysis"];
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
+    ApiV1DeploymentsNameTriggersListTriggers: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TriggerStory"][];
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
+    ApiV1DeploymentsNameTriggersCallTrigger: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+                trigger: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request accepted, processing continues off-line */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Called"];
                 };
             };
             /** @description Bad request syntax or unsupported method */
@@ -3981,7 +4147,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["standing_Standing"];
+                    "application/json": components["schemas"]["Standing"];
                 };
             };
             /** @description Bad request syntax or unsupported method */

@@ -9,7 +9,7 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 
 from noria.app.approving import approve_version
 from noria.app.deliveries import Delivery, DeliveryStory, deliveries, delivery
-from noria.app.deployed import Standing, deployed
+from noria.app.deployed import DeploymentStanding, deployed
 from noria.app.workspace import Workspace
 from noria.server.control import telling
 from noria.server.control.deployments import find
@@ -24,7 +24,7 @@ class ApprovalIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 @get("/api/v1/deployments/{name:str}/standing", sync_to_thread=True, tags=["deployments"])
-def read_standing(workspace: NamedDependency[Workspace], name: FromPath[str]) -> Standing:
+def read_standing(workspace: NamedDependency[Workspace], name: FromPath[str]) -> DeploymentStanding:
     """How a deployment stands: what is being tried, what its policy still allows, what waits for a person."""
     find(workspace, name)
     return deployed(workspace, name)
