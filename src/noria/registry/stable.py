@@ -1,6 +1,6 @@
 """Which version of a model is the latest stable one, by rule, and why others are not. Reads only. Called by the faces."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
 import msgspec
@@ -40,7 +40,9 @@ class Fact(msgspec.Struct, frozen=True, kw_only=True):
     what: str
 
 
-def latest_stable(models: ModelStore, model: str, *, rollouts: Iterable[Rollout] = ()) -> Stable:
+def latest_stable(
+    models: ModelStore, model: str, *, rollouts: Iterable[Rollout] = (), without: Collection[int] = ()
+) -> Stable:
     """The stable version with the highest semantic version; of equal ones the higher number.
 
     A version is stable if all of this holds:
@@ -48,7 +50,8 @@ def latest_stable(models: ModelStore, model: str, *, rollouts: Iterable[Rollout]
     2. It proved itself: every gate passed, or it was champion, or its tag `noria.stable` is 'true'.
     3. It was not taken back: the last thing that happened to it is not that it lost a rollout, and not that the alias champion went from it back to
        an older version. Becoming champion later makes it stable again. A tag 'true' that a person sets does not: take the version forward instead.
-    Deleted versions do not exist. rollouts: those of the deployments that serve the model (`rollouts_of`), in any order.
+    Deleted versions do not exist. rollouts: those of the deployments that serve the model (`rollouts_of`), in any order. without: numbers that are
+    not asked about, as if they were deleted.
 
     A higher semantic version is newer by what it is, not by when it was registered; so a fix of an old line (1.0.1 after 2.0.0) is not the latest.
     """
@@ -56,7 +59,8 @@ def latest_stable(models: ModelStore, model: str, *, rollouts: Iterable[Rollout]
         [*_of_rollouts(rollouts), *_of_aliases(models.alias_history(model, CHAMPION))], key=lambda fact: fact.at
     )
     passed_over: list[PassedOver] = []
-    ordered = sorted(models.versions(model), key=lambda v: (v.version, v.number), reverse=True)
+    asked = [v for v in models.versions(model) if v.number not in without]
+    ordered = sorted(asked, key=lambda v: (v.version, v.number), reverse=True)
     for version in ordered:
         stable, why = judge(version, [fact for fact in facts if fact.number == version.number])
         if stable:

@@ -1,0 +1,281 @@
+"""Declare what shall answer: compare it with what stands, apply it. One way for noria.toml, `noria deploy`, `noria.deploy` and REST.
+
+What can be declared is serving/declared, comparing serving/plan, generations serving/acts; what a person does in a hurry is deploying_acts.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from msgspec import structs
+
+from noria.app import deploying_acts as acting
+from noria.app.deploying_record import InForce, in_force, put_in_force
+from noria.app.workspace import Workspace
+from noria.domain import events as e
+from noria.domain.declaration import Declaration, DeclaredVariant, DeploymentPlan
+from noria.domain.deployment import Deployment, Variant
+from noria.domain.ledger import Entry
+from noria.errors import Conflict, GateNotPassed, InputInvalid, NotFound, StaleWrite
+from noria.serving import acts
+from noria.serving import plan as comparing
+from noria.serving.declared import check
+
+HISTORY = ("RolloutRolledBack", "DeploymentRolledBack", "RolloutPromoted", "RolloutStarted", "DeploymentChanged")
+MOST = 100_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Options:
+    """How a declaration is taken: rolled-back versions once more, failed gates overridden, no canary first."""
+
+    again: bool = False
+    override: bool = False
+    at_once: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Prepared:
+    """One declaration beside what stands."""
+
+    name: str
+    wanted: Declaration
+    standing: Deployment | None
+    before: InForce | None
+    compared: comparing.Compared
+
+    @property
+    def generation(self) -> int:
+        return self.standing.generation if self.standing else 0
+
+
+def plan(workspace: Workspace, declarations: Mapping[str, Declaration], *, again: bool = False) -> DeploymentPlan:
+    """What applying these declarations would change; nothing is written. Deployments that are not among them are left alone.
+
+    again: versions that were rolled back, or beaten, are let in once more. Raises InputInvalid for a declaration that cannot be, NotFound for a
+    version or alias that is not there, Conflict for a version that is not packaged, GateNotPassed for one whose gates failed.
+
+    >>> with Workspace.ephemeral("sketch") as workspace:
+    ...     plan(workspace, {"prod": Declaration(model="churn")}).differences[0].field
+    'declaration'
+    """
+    return _plan_of(
+        [_prepare(workspace, name, wanted, _Options(again=again)) for name, wanted in sorted(declarations.items())]
+    )
+
+
+def apply(
+    workspace: Workspace,
+    declarations: Mapping[str, Declaration],
+    *,
+    actor: str,
+    reason: str = "",
+    expected: DeploymentPlan | None = None,
+    again: bool = False,
+) -> DeploymentPlan:
+    """Make what is declared stand, each deployment at once and whole; gives what was changed. Applying the same again changes nothing.
+
+    expected: the plan that was looked at. Raises Conflict if a generation has moved since, or if other things would change; what `plan` raises.
+    """
+    prepared = [
+        _prepare(workspace, name, wanted, _Options(again=again)) for name, wanted in sorted(declarations.items())
+    ]
+    planned = _plan_of(prepared)
+    if expected is not None:
+        _still(expected, planned)
+    for each in prepared:
+        if each.compared.differences:
+            _apply(workspace, each, actor=actor, reason=reason)
+    return planned
+
+
+def deploy(
+    workspace: Workspace,
+    name: str,
+    *,
+    model: str,
+    version: str = "stable",
+    beside: Sequence[DeclaredVariant] = (),
+    changes: Mapping[str, Any] | None = None,
+    at_once: bool = False,
+    override: bool = False,
+    actor: str = "noria",
+    reason: str = "",
+    dry_run: bool = False,
+) -> DeploymentPlan:
+    """Let one version answer under a name. Gives what was changed; dry_run: what would be.
+
+    version: a number, a semantic version, `@alias`, or `stable`. beside: arms with shares of their own; the champion gets the rest. changes: other
+    fields of the Declaration; what is not said stays as it is declared. Where a canary is declared, it lets the version in, unless `at_once`; so a
+    version that is being tried wins by a person's word. override: also a version whose gates failed, for a stated reason.
+    Raises what `plan` raises; InputInvalid for an override without a reason.
+    """
+    if override and not reason.strip():
+        raise InputInvalid("why the gates are overridden is not said", remedy="add --because '...'")
+    known = in_force(workspace).get(name)
+    wanted = known.declaration if known else _as_it_stands(workspace, name, model)
+    rest = round(1.0 - sum(each.weight for each in beside if not each.shadow and each.name != acts.CHALLENGER), 12)
+    champion = DeclaredVariant(name=acts.CHAMPION, version=version, weight=rest)
+    wanted = structs.replace(wanted, model=model, variants=(champion, *beside), **(changes or {}))
+    options = _Options(again=True, override=override, at_once=at_once)
+    prepared = _prepare(workspace, name, wanted, options)
+    if dry_run:
+        return _plan_of([prepared])
+    standing = prepared.standing
+    wins = at_once or wanted.canary is None
+    if wins and standing is not None and standing.stopped is None:
+        number = acting.find(workspace, model, version).number
+        if _running(standing) == number:
+            why = reason or f"version {number} was deployed without waiting for its verdict"
+            acting.overrule(workspace, name, "promote", reason=why, actor=actor)
+            prepared = _prepare(workspace, name, wanted, options)
+    planned = _plan_of([prepared])
+    if prepared.compared.differences:
+        _apply(workspace, prepared, actor=actor, reason=reason)
+    return planned
+
+
+def _prepare(workspace: Workspace, name: str, wanted: Declaration, options: _Options) -> _Prepared:
+    check(name, wanted)
+    standing = standing_of(workspace, name)
+    before = in_force(workspace).get(name)
+    variants = tuple(_variant(workspace, wanted, each, override=options.override) for each in wanted.variants)
+    facts = comparing.Facts(
+        variants=variants,
+        standing=standing,
+        declared=before.declaration if before else None,
+        at_once=options.at_once,
+        held={} if options.again or standing is None or not variants else held(workspace, name),
+    )
+    compared = comparing.compare(name, wanted, facts)
+    return _Prepared(name=name, wanted=wanted, standing=standing, before=before, compared=compared)
+
+
+def _apply(workspace: Workspace, prepared: _Prepared, *, actor: str, reason: str) -> None:
+    """The generation first: a declaration that waits for its first version finds it, and asks for no training."""
+    name, wanted, target, standing = prepared.name, prepared.wanted, prepared.compared.target, prepared.standing
+    said = tuple(comparing.sentence(d) for d in prepared.compared.differences)
+    if target is not None and target.moves:
+        try:
+            if target.challenger is not None and _running(standing) is not None:
+                standing = _make_room(workspace, name, target.challenger.number, actor=actor)
+            after = acts.change(
+                standing,
+                name=name,
+                model=wanted.model,
+                variants=target.variants,
+                act=acting.new_act("changed", actor, reason, differences=said),
+                at=workspace.clock.now(),
+                challenger=target.challenger,
+                plan=target.plan,
+                sticky_by=wanted.sticky_by,
+                fallback=wanted.fallback,
+                alias=wanted.alias,
+            )
+            acting.write(workspace, standing, after)
+        except StaleWrite as exc:
+            raise _moved(name) from exc
+    put_in_force(workspace, name, wanted, before=prepared.before, actor=actor)
+
+
+def _make_room(workspace: Workspace, name: str, number: int, *, actor: str) -> Deployment:
+    """A rollout has a generation of its own in which it ended."""
+    reason = f"version {number} is to be tried instead"
+    return acting.overrule(workspace, name, "roll_back", reason=reason, actor=actor)
+
+
+def _variant(workspace: Workspace, wanted: Declaration, declared: DeclaredVariant, *, override: bool) -> Variant:
+    """A declared variant with its version found."""
+    version = acting.find(workspace, wanted.model, declared.version)
+    if version.gates is not None and not version.gates.passed and not override:
+        failed = "; ".join(result.evidence or result.gate.name for result in version.gates.failures())
+        raise GateNotPassed(
+            f"version {version.ref} cannot be deployed: it did not pass its gates",
+            cause=failed,
+            remedy=f"noria deploy {version.ref} --to NAME --override --because '...'",
+        )
+    return acting.variant(declared.name, version, weight=declared.weight, shadow=declared.shadow)
+
+
+def held(workspace: Workspace, name: str) -> dict[int, str]:
+    """Versions that no file lets in again, and why: they were rolled back here, or beaten by the rollout of another. `noria deploy` lets them in."""
+    found: dict[int, str] = {}
+    seen: set[int] = set()
+    for entry in workspace.ledger.latest(limit=MOST, kinds=HISTORY):
+        if getattr(entry.event, "deployment", None) != name:
+            continue
+        for number, why in _said_of(entry):
+            if number not in seen:
+                seen.add(number)
+                if why:
+                    found[number] = why
+    return found
+
+
+def _said_of(entry: Entry) -> list[tuple[int, str]]:
+    """What an event says of versions: why one is held back, or '' where it was let in."""
+    event, day = entry.event, f"{entry.at:%Y-%m-%d}"
+    match event:
+        case e.RolloutRolledBack():
+            return [(event.number, f"it was rolled back on {day}: {event.verdict.reason}"), (event.champion, "")]
+        case e.DeploymentRolledBack():
+            back = f"{entry.actor} took it back on {day}: {event.reason}"
+            return [(event.number, ""), *([(event.previous, back)] if event.previous != event.number else [])]
+        case e.RolloutPromoted(previous=previous) if previous is not None and event.rollout_id is not None:
+            return [(event.number, ""), (previous, f"version {event.number} was promoted over it on {day}")]
+        case e.RolloutStarted():
+            return [(event.rollout.challenger, "")]
+        case e.DeploymentChanged():
+            return [(v.number, "") for v in event.variants]
+        case _:
+            return []
+
+
+def standing_of(workspace: Workspace, name: str) -> Deployment | None:
+    """What stands under a name, after anything that a crash left undone."""
+    try:
+        acting.complete(workspace, name)
+        return workspace.deployments.get(name)
+    except NotFound:
+        return None
+
+
+def _as_it_stands(workspace: Workspace, name: str, model: str) -> Declaration:
+    """Where nothing was declared, what stands is what is declared."""
+    standing = standing_of(workspace, name)
+    if standing is None:
+        return Declaration(model=model)
+    return Declaration(model=model, sticky_by=standing.sticky_by, fallback=standing.fallback, alias=standing.alias)
+
+
+def _running(standing: Deployment | None) -> int | None:
+    rollout = standing.rollout if standing else None
+    return rollout.challenger if rollout is not None and rollout.outcome == "running" else None
+
+
+def _plan_of(prepared: list[_Prepared]) -> DeploymentPlan:
+    return DeploymentPlan(
+        differences=tuple(d for each in prepared for d in each.compared.differences),
+        generations={each.name: each.generation for each in prepared},
+        notes=tuple(note for each in prepared for note in each.compared.notes),
+    )
+
+
+def _still(expected: DeploymentPlan, planned: DeploymentPlan) -> None:
+    for name, generation in planned.generations.items():
+        if expected.generations.get(name, generation) != generation:
+            raise _moved(name)
+    if expected.generations.keys() != planned.generations.keys() or expected.differences != planned.differences:
+        raise Conflict(
+            "what would change is not what was planned",
+            cause="the declarations, an alias, or what is stable changed since",
+            remedy="noria plan, look at it, and apply again",
+        )
+
+
+def _moved(name: str) -> Conflict:
+    return Conflict(
+        f"deployment {name!r} has changed since the plan",
+        cause="the loop, or somebody else, moved it meanwhile",
+        remedy="noria plan, look at it, and apply again",
+    )
