@@ -13,6 +13,10 @@ Column = list[Scalar] | memoryview
 """One value a row: a list, or numbers side by side in memory (format 'd', 'f', 'q' or '?'), which are the same values without an object for each."""
 
 
+RecordKind = Literal["answer", "shadow", "failure"]
+"""What a record is: an answer that a caller got; what a shadow said to a copy of the same request; a request that a variant could not answer."""
+
+
 class PredictionRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One answered request: as many rows as it had. Columns run over the rows, so a request is one frame in the log.
 
@@ -40,6 +44,14 @@ class PredictionRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One business key a row, if the caller gave them (parameter `keys`): labels may be joined by it."""
     sampled: float = 1.0
     redacted: tuple[str, ...] = ()
+    kind: RecordKind = "answer"
+    """A shadow's record has no inputs: they stand in the answer with the same request_id. A failure's has no outputs."""
+    weight: float | None = None
+    """The chance with which this request fell to this variant at that moment (of a shadow: was copied to it); None: it is not known."""
+    asked: bool = False
+    """The caller named the variant or its version: nobody drew it, so it is no part of any comparison."""
+    error: str = ""
+    """Of a failure: what went wrong, in a line."""
 
     def prediction_id(self, row: int) -> PredictionId:
         """The id of one row's prediction."""
@@ -97,6 +109,8 @@ class Feedback(msgspec.Struct, frozen=True, kw_only=True):
 
     good: whether the answer was right or of use; value: what it should have been; at least one of good, value and comment is there. by: who said it,
     as the caller names them; of one person's words on one prediction the newest count, and all are kept.
+    metric: of a number that a business counts (revenue, minutes saved): its name, and `value` is then how much of it the prediction brought, not what
+    the answer should have been. Of one source's values of a metric on one prediction the newest counts.
     """
 
     prediction_id: PredictionId
@@ -105,6 +119,7 @@ class Feedback(msgspec.Struct, frozen=True, kw_only=True):
     value: float | None = None
     comment: str = ""
     by: str = ""
+    metric: str = ""
 
 
 class FeedbackReceipt(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,6 +15,7 @@ from noria.domain.prediction import (
     LabelReceipt,
     LoggedPrediction,
     PredictionRecord,
+    RecordKind,
 )
 
 
@@ -22,7 +23,10 @@ class PredictionWriter(Protocol):
     """The hot half, used inside a worker: no tables, no SQL."""
 
     def write(self, records: Sequence[PredictionRecord]) -> None:
-        """Append a batch as one unit. After a kill -9 a unit is there whole or not at all. Raises DiskFull; nothing of the unit was kept then."""
+        """Append a batch as one unit. After a kill -9 a unit is there whole or not at all. Raises DiskFull; nothing of the unit was kept then.
+
+        Records of several kinds, or of several shadows, are as many units.
+        """
         ...
 
     def close(self) -> None:
@@ -47,8 +51,12 @@ class PredictionLog(PredictionParts, Protocol):
 
     The same request_id twice is one request: the first record counts. Tables have one row a prediction with the columns
     prediction_id, request_id, row, key, deployment, variant, model, number, generation, rollout, at, latency_us, protocol, sampled (a row stands for
-    1 / sampled rows), redacted (JSON of the inputs that are not there as they were sent, or null), then `in.<name>` for each input and `out.<name>`
-    for each output; `joined` adds label, label_at.
+    1 / sampled rows), redacted (JSON of the inputs that are not there as they were sent, or null), weight (the chance with which the draw gave it this
+    variant, or null), asked (whether the caller named the variant), error, then `in.<name>` for each input and `out.<name>` for each output; `joined`
+    adds label, label_at.
+
+    A record's kind decides where it is kept: what shadows said and what failed are never among the answers. `scan` and `joined` give one kind; of
+    shadows and failures the first record of a request counts for each variant. Everything else here is about answers.
     """
 
     def writer(self, deployment: str, *, name: str, durable: bool = False) -> PredictionWriter:
@@ -62,6 +70,7 @@ class PredictionLog(PredictionParts, Protocol):
         since: datetime | None = None,
         until: datetime | None = None,
         columns: Sequence[str] | None = None,
+        kind: RecordKind = "answer",
     ) -> ArrowTable:
         """Predictions with since <= at < until, ordered by (at, request_id, row), complete up to the last finished `write`.
 
@@ -77,8 +86,12 @@ class PredictionLog(PredictionParts, Protocol):
         since: datetime | None = None,
         until: datetime | None = None,
         columns: Sequence[str] | None = None,
+        kind: RecordKind = "answer",
     ) -> ArrowTable:
-        """As `scan`, with label and label_at where a label was known by `known_by`, else null. A label that became known later is never shown."""
+        """As `scan`, with label and label_at where a label was known by `known_by`, else null. A label that became known later is never shown.
+
+        What a shadow said has the label of the answer to the same request.
+        """
         ...
 
     def get(self, prediction_id: PredictionId) -> LoggedPrediction:

@@ -35,7 +35,7 @@ WHICH = [
     "generation",
     "rollout",
 ]
-META = [*WHICH, "at", "latency_us", "protocol", "sampled", "redacted"]
+META = [*WHICH, "at", "latency_us", "protocol", "sampled", "redacted", "weight", "asked", "error"]
 Stage = Literal["live", "closed", "compacted"]
 STAGES: tuple[Stage, ...] = ("live", "closed", "compacted")
 
@@ -125,7 +125,7 @@ class PredictionLogSuite:
         assert table.columns == [*META, "in.distance", "in.hour", "in.carrier", "out.probability"]
         name = f"r{3:032x}"
         identity = (f"{name}.0", name, 0, "k", "flights", "challenger", "delay", 1, 4, "ro")
-        assert table.rows() == [(*identity, NOON, 153, "oip", 1.0, None, 3.5, 3, "UA", 0.25)]
+        assert table.rows() == [(*identity, NOON, 153, "oip", 1.0, None, None, False, "", 3.5, 3, "UA", 0.25)]
         assert table.schema["in.hour"] == pl.Int64
         assert table.schema["at"] == pl.Datetime("us", "UTC")
 

@@ -47,6 +47,9 @@ class Block(msgspec.Struct, array_like=True):
     keys: list[list[str] | None]
     sampled: float = 1.0
     redacted: tuple[str, ...] = ()
+    weight: float | None = None
+    asked: bool = False
+    error: str = ""
 
 
 class Batch(msgspec.Struct, array_like=True):
@@ -116,6 +119,9 @@ def kind_of(record: PredictionRecord | Block) -> tuple[Any, ...]:
         record.rollout,
         record.sampled,
         record.redacted,
+        record.weight,
+        record.asked,
+        record.error,
     )
 
 
@@ -165,6 +171,9 @@ def _begun(record: PredictionRecord, inputs: tuple[str, ...], outputs: tuple[str
         keys=[],
         sampled=record.sampled,
         redacted=record.redacted,
+        weight=record.weight,
+        asked=record.asked,
+        error=record.error,
     )
 
 

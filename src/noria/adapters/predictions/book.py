@@ -99,7 +99,7 @@ class Book:
                 return self._index.table().drop("h").sort(WRITTEN)
             while True:
                 try:
-                    stored = [self._segments.read(segment) for segment in self._segments.segments()]
+                    stored = [self._stored(segment) for segment in self._segments.segments()]
                     moved = {segment.stem for segment in self._segments.segments()}
                     fresh = [self._whole(path) for path in self._journals() if path.stem not in moved]
                 except FileNotFoundError:  # compacted by another process meanwhile
@@ -144,7 +144,15 @@ class Book:
 
     def _load(self, segments: Sequence[Segment]) -> None:
         """Take up all segments at once; of a slim book one text column at a time is in memory, not all of them."""
-        self._index.load(self._noted(self._held(self._segments.read(segment))) for segment in segments)
+        self._index.load(self._noted(self._held(self._stored(segment))) for segment in segments)
+
+    def _stored(self, segment: Segment) -> pl.DataFrame:
+        """A segment's rows, with columns that the schema got later as null."""
+        rows = self._segments.read(segment)
+        later = [
+            pl.lit(None, dtype=dtype).alias(name) for name, dtype in self._schema.items() if name not in rows.columns
+        ]
+        return rows.with_columns(later).select(list(self._schema)) if later else rows
 
     def _noted(self, rows: pl.DataFrame) -> pl.DataFrame:
         self._last = max(self._last, rows[WRITTEN].max() or 0)  # type: ignore[assignment]
@@ -201,14 +209,18 @@ class Book:
         return [self._folder / name for name in listing(self._folder) if name.endswith(".open")]
 
     def _table(self, batches: Sequence[Sequence[Any]]) -> pl.DataFrame:
-        """Frames as one table. Each is [written, column, ...]."""
+        """Frames as one table. Each is [written, column, ...]; columns that a schema got later are missing in frames of before, and null."""
         columns = {
             name: pl.Series(
                 name,
-                [value for batch in batches for value in batch[place]],
+                [value for batch in batches for value in _column(batch, place)],
                 dtype=pl.Int64 if dtype == TIME else dtype,
             ).cast(dtype)
             for place, (name, dtype) in enumerate(self._columns.items(), start=1)
         }
         written = [batch[0] + place for batch in batches for place in range(len(batch[1]))]
         return pl.DataFrame({**columns, WRITTEN: pl.Series(written, dtype=pl.Int64)})
+
+
+def _column(batch: Sequence[Any], place: int) -> Sequence[Any]:
+    return batch[place] if place < len(batch) else [None] * len(batch[1])

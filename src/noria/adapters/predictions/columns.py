@@ -35,6 +35,9 @@ META: dict[str, Any] = {
     "protocol": pl.String,
     "sampled": pl.Float64,
     "redacted": pl.String,
+    "weight": pl.Float64,
+    "asked": pl.Boolean,
+    "error": pl.String,
 }
 OWN: dict[str, Any] = {"_bundle": pl.String, "_written": pl.Int64, "_layout": pl.String, "_exact": pl.Binary}
 STORED = {name: dtype for name, dtype in META.items() if name != "prediction_id"} | OWN
@@ -82,10 +85,21 @@ def presented(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
     whole = pl.concat(_in_order([pl.DataFrame(schema=STORED), *_alike(frames)]), how="diagonal_relaxed")
     inputs = [name for name in whole.columns if name.startswith("in.")]
     outputs = [name for name in whole.columns if name.startswith("out.")]
-    sampled = pl.col("sampled").fill_null(1.0)  # a segment of before there were samples has every request
+    # What a segment of before does not say: every request is there, nobody named a variant, nothing failed.
+    since = {"sampled": pl.col("sampled").fill_null(1.0), "asked": pl.col("asked").fill_null(False)}
+    since["error"] = pl.col("error").fill_null("")
     identity = pl.concat_str("request_id", pl.lit("."), "row").alias("prediction_id")
-    meta = [sampled if name == "sampled" else name for name in META if name != "prediction_id"]
+    meta = [since.get(name, name) for name in META if name != "prediction_id"]
     return whole.select(identity, *meta, *inputs, *outputs)
+
+
+def together(tables: Sequence[pl.DataFrame], columns: Sequence[str] | None) -> pl.DataFrame:
+    """Presented tables of several logs as one, ordered by (at, request_id, row, variant); each must have these four columns."""
+    if not tables:
+        return projected(presented([]), columns)
+    whole = pl.concat(_alike(tables), how="diagonal_relaxed").sort([*ORDER, "variant"])
+    outputs = [name for name in whole.columns if name.startswith("out.")]
+    return projected(whole.select(pl.exclude(outputs), *outputs), columns)
 
 
 def projected(table: pl.DataFrame, columns: Sequence[str] | None) -> pl.DataFrame:
@@ -157,6 +171,9 @@ def record_of(rows: pl.DataFrame) -> PredictionRecord:
         keys=keys if keys[0] is not None else None,
         sampled=1.0 if first.get("sampled") is None else first["sampled"],
         redacted=tuple(json.loads(first.get("redacted") or "[]")),
+        weight=first.get("weight"),
+        asked=bool(first.get("asked")),
+        error=first.get("error") or "",
     )
 
 
@@ -219,6 +236,9 @@ def _frame(group: _Group, kinds: dict[str, set[type]], deployment: str) -> pl.Da
         "protocol": block.protocol,
         "sampled": block.sampled,
         "redacted": json.dumps(block.redacted, ensure_ascii=False) if block.redacted else None,
+        "weight": block.weight,
+        "asked": block.asked,
+        "error": block.error,
         "_bundle": block.bundle,
         "_layout": json.dumps([block.inputs, block.outputs], ensure_ascii=False),
     }

@@ -125,6 +125,10 @@ class DeploymentLog:
     ) -> pl.DataFrame:
         """See ports/predictions."""
         predictions = self.scan(since, until, columns=None if columns is None else ["prediction_id", *columns])
+        return self.labelled(predictions, columns, known_by=known_by)
+
+    def labelled(self, predictions: pl.DataFrame, columns: Sequence[str] | None, *, known_by: datetime) -> pl.DataFrame:
+        """These rows, with the labels of this log known by then; columns: only these of them."""
         labels = self._labels.known_by(known_by, ids=predictions["prediction_id"])
         return projected(predictions.with_columns(labels), columns)
 

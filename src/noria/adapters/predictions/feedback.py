@@ -28,6 +28,7 @@ SCHEMA: dict[str, Any] = {
     "value": pl.Float64,
     "comment": pl.String,
     "by": pl.String,
+    "metric": pl.String,
 }
 
 
@@ -41,7 +42,9 @@ def checked_feedback(feedback: Sequence[Feedback]) -> list[Feedback]:
             fault = f"its value is {word.value}"
         elif word.at.tzinfo is None:
             fault = f"its time {word.at} has no zone"
-        elif len(word.comment) > LONGEST or len(word.by) > LONGEST:
+        elif word.metric and word.value is None:
+            fault = f"it names the metric {word.metric[:80]!r} and no value of it"
+        elif max(len(word.comment), len(word.by), len(word.metric)) > LONGEST:
             fault = f"a text of it is longer than {LONGEST} characters"
         if fault:
             raise LabelInvalid(
@@ -61,17 +64,20 @@ def checked_feedback(feedback: Sequence[Feedback]) -> list[Feedback]:
 
 def judged(earlier: Sequence[Feedback], word: Feedback) -> tuple[bool, bool]:
     """Whether a word is new, and whether it takes the place of an earlier one of the same person. earlier: on the same prediction."""
-    return word not in earlier, any(other.by == word.by and other.at <= word.at for other in earlier)
+    return word not in earlier, any(
+        (other.by, other.metric) == (word.by, word.metric) and other.at <= word.at for other in earlier
+    )
 
 
 def newest(words: Sequence[Feedback]) -> list[Feedback]:
     """Of each person's words on each prediction the newest, of equally new ones the last written; ordered by (at, prediction, person)."""
-    latest: dict[tuple[str, str], Feedback] = {}
+    latest: dict[tuple[str, str, str], Feedback] = {}
     for word in words:
-        held = latest.get((word.prediction_id, word.by))
+        place = (word.prediction_id, word.by, word.metric)
+        held = latest.get(place)
         if held is None or word.at >= held.at:
-            latest[word.prediction_id, word.by] = word
-    return sorted(latest.values(), key=lambda word: (word.at, word.prediction_id, word.by))
+            latest[place] = word
+    return sorted(latest.values(), key=lambda word: (word.at, word.prediction_id, word.by, word.metric))
 
 
 def summed(deeds: Sequence[tuple[PredictionId, bool, bool, bool]]) -> FeedbackReceipt:
@@ -145,8 +151,9 @@ def _words(table: pl.DataFrame) -> list[Feedback]:
             value=value,
             comment=comment,
             by=by,
+            metric=metric or "",
         )
-        for name, at, good, value, comment, by in table.select(
-            "prediction_id", pl.col("at").dt.timestamp("us"), "good", "value", "comment", "by"
+        for name, at, good, value, comment, by, metric in table.select(
+            "prediction_id", pl.col("at").dt.timestamp("us"), "good", "value", "comment", "by", "metric"
         ).iter_rows()
     ]

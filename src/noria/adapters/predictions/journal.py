@@ -12,7 +12,8 @@ from threading import Lock
 
 from noria.adapters.predictions.batches import pack
 from noria.adapters.predictions.frames import Appender, checked_name, make_folder, sync_folder, translated
-from noria.domain.prediction import PredictionRecord
+from noria.adapters.predictions.kinds import aside_folder, sorted_out
+from noria.domain.prediction import PredictionRecord, RecordKind
 from noria.errors import StoreUnavailable
 
 KIND = b"PRED"
@@ -71,24 +72,53 @@ class JournalWriter:
         self._file: Appender | None = None
         self._opened = 0.0
         self._closed = False
+        self._aside: dict[tuple[RecordKind, str], JournalWriter] = {}
         self._lock = Lock()
         make_folder(folder)
 
     def write(self, records: Sequence[PredictionRecord]) -> None:
         """See ports/predictions. Raises InputInvalid for a record of another deployment or with columns of unequal length."""
-        if not records:
-            return
-        body = pack(records, deployment=self._deployment)
-        with self._lock:
-            if self._closed:
-                raise StoreUnavailable(f"writer {self._name!r} is closed", remedy="open a new one")
-            self._current().append(body)
+        answers, aside = sorted_out(records)
+        if answers:
+            self._append(answers)
+        for (kind, variant), some in aside.items():
+            self._beside(kind, variant)._append(some)
 
     def close(self) -> None:
         """See ports/predictions. Twice is no error."""
         with self._lock:
             self._closed = True
+            aside = list(self._aside.values())
             self._finish()
+        for writer in aside:
+            writer.close()
+
+    def _append(self, records: Sequence[PredictionRecord]) -> None:
+        """Write records of one kind as one unit."""
+        body = pack(records, deployment=self._deployment)
+        with self._lock:
+            self._check_open()
+            self._current().append(body)
+
+    def _beside(self, kind: RecordKind, variant: str) -> "JournalWriter":
+        """The writer of one variant's records of a kind, opened when the first comes."""
+        with self._lock:
+            self._check_open()
+            writer = self._aside.get((kind, variant))
+            if writer is None:
+                writer = self._aside[kind, variant] = JournalWriter(
+                    aside_folder(self._folder.parent, kind, variant) / "journal",
+                    deployment=self._deployment,
+                    name=self._name,
+                    durable=self._durable,
+                    rotate_bytes=self._rotate_bytes,
+                    rotate_s=self._rotate_s,
+                )
+            return writer
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StoreUnavailable(f"writer {self._name!r} is closed", remedy="open a new one")
 
     def _current(self) -> Appender:
         """The file to append to; a full, old or broken one is finished first."""

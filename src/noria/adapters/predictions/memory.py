@@ -8,10 +8,11 @@ import msgspec
 import polars as pl
 
 from noria.adapters.predictions.batches import microseconds, pack, unpack
-from noria.adapters.predictions.columns import ORDER, presented, projected, table_of
+from noria.adapters.predictions.columns import ORDER, presented, projected, table_of, together
 from noria.adapters.predictions.feedback import checked_feedback, judged, newest, summed, within
 from noria.adapters.predictions.frames import checked_name
 from noria.adapters.predictions.keyed import checked_keys, identity, nearest, truths
+from noria.adapters.predictions.kinds import sorted_out
 from noria.adapters.predictions.labels import Kept, checked, judge, logged, receipt
 from noria.domain.ids import PredictionId
 from noria.domain.log_part import LogPart
@@ -23,6 +24,7 @@ from noria.domain.prediction import (
     LabelReceipt,
     LoggedPrediction,
     PredictionRecord,
+    RecordKind,
 )
 from noria.errors import NotFound, StoreUnavailable
 
@@ -42,6 +44,7 @@ class MemoryPredictionLog:
     def __init__(self) -> None:
         self._lock = RLock()
         self._requests: dict[str, dict[str, PredictionRecord]] = {}
+        self._aside: dict[tuple[str, RecordKind, str], dict[str, PredictionRecord]] = {}
         self._labels: dict[str, dict[str, list[Kept]]] = {}
         self._settled: dict[str, dict[str, list[PredictionId]]] = {}
         self._waiting: dict[str, list[KeyedTruth]] = {}
@@ -55,15 +58,12 @@ class MemoryPredictionLog:
     def write(self, deployment: str, records: Sequence[PredictionRecord]) -> None:
         """Take up a batch; packing refuses what a journal could not keep, and unpacking copies."""
         pack(records, deployment=deployment)
+        answers, aside = sorted_out(records)
         with self._lock:
-            held = self._requests.setdefault(deployment, {})
-            for record in records:
-                columns = [
-                    {name: list(values) for name, values in part.items()} for part in (record.inputs, record.outputs)
-                ]
-                held.setdefault(
-                    record.request_id, msgspec.structs.replace(record, inputs=columns[0], outputs=columns[1])
-                )
+            _keep(self._requests.setdefault(deployment, {}), answers)
+            for (kind, variant), some in aside.items():
+                checked_name(variant, "variant")
+                _keep(self._aside.setdefault((deployment, kind, variant), {}), some)
 
     def scan(
         self,
@@ -72,18 +72,18 @@ class MemoryPredictionLog:
         since: datetime | None = None,
         until: datetime | None = None,
         columns: Sequence[str] | None = None,
+        kind: RecordKind = "answer",
     ) -> pl.DataFrame:
         """See ports/predictions."""
         low = None if since is None else microseconds(since)
         high = None if until is None else microseconds(until)
+        checked_name(deployment, "deployment")
         with self._lock:
-            records = list(self._requests.get(checked_name(deployment, "deployment"), {}).values())
-        packed = unpack(pack(records, deployment=deployment))
-        table = table_of([packed], deployment).sort(ORDER)
-        at = pl.col("at").dt.timestamp("us")
-        inside = [at >= low] if low is not None else []
-        inside += [at < high] if high is not None else []
-        return projected(presented([table.filter(*inside) if inside else table]), columns)
+            books = [list(book.values()) for key, book in self._aside.items() if key[:2] == (deployment, kind)]
+            answers = list(self._requests.get(deployment, {}).values())
+        if kind == "answer":
+            return projected(_table(answers, deployment, low, high), columns)
+        return together([_table(records, deployment, low, high) for records in books], columns)
 
     def joined(
         self,
@@ -93,6 +93,7 @@ class MemoryPredictionLog:
         since: datetime | None = None,
         until: datetime | None = None,
         columns: Sequence[str] | None = None,
+        kind: RecordKind = "answer",
     ) -> pl.DataFrame:
         """See ports/predictions."""
         moment = microseconds(known_by)
@@ -103,7 +104,7 @@ class MemoryPredictionLog:
                 )
                 for name, labels in self._labels.get(deployment, {}).items()
             }
-        predictions = self.scan(deployment, since=since, until=until)
+        predictions = self.scan(deployment, since=since, until=until, kind=kind)
         truths = [seen.get(name) for name in predictions["prediction_id"]]
         whole = predictions.with_columns(
             pl.Series("label", [None if truth is None else truth.value for truth in truths], dtype=pl.Float64),
@@ -254,3 +255,21 @@ class MemoryWriter:
     def close(self) -> None:
         """See ports/predictions."""
         self._closed = True
+
+
+def _keep(book: dict[str, PredictionRecord], records: Sequence[PredictionRecord]) -> None:
+    """Take up copies of records; of a request the first counts."""
+    for record in records:
+        inputs, outputs = [
+            {name: list(values) for name, values in part.items()} for part in (record.inputs, record.outputs)
+        ]
+        book.setdefault(record.request_id, msgspec.structs.replace(record, inputs=inputs, outputs=outputs))
+
+
+def _table(records: Sequence[PredictionRecord], deployment: str, low: int | None, high: int | None) -> pl.DataFrame:
+    """Records of one kind as the port's table, those in the span."""
+    table = table_of([unpack(pack(records, deployment=deployment))], deployment).sort(ORDER)
+    at = pl.col("at").dt.timestamp("us")
+    inside = [at >= low] if low is not None else []
+    inside += [at < high] if high is not None else []
+    return presented([table.filter(*inside) if inside else table])

@@ -10,9 +10,11 @@ from threading import Lock
 
 import polars as pl
 
+from noria.adapters.predictions.columns import ORDER, together
 from noria.adapters.predictions.deployment_log import DeploymentLog
 from noria.adapters.predictions.frames import checked_name, listing, make_folder
 from noria.adapters.predictions.journal import open_writer
+from noria.adapters.predictions.kinds import ASIDE, aside_folder, aside_variants
 from noria.adapters.predictions.labels import logged
 from noria.domain.ids import PredictionId
 from noria.domain.log_part import LogPart
@@ -23,6 +25,7 @@ from noria.domain.prediction import (
     KeyedTruth,
     LabelReceipt,
     LoggedPrediction,
+    RecordKind,
 )
 from noria.errors import NotFound
 from noria.ports.predictions import PredictionWriter
@@ -44,7 +47,7 @@ class ParquetPredictionLog:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._lock = Lock()
-        self._logs: dict[str, DeploymentLog] = {}
+        self._logs: dict[Path, DeploymentLog] = {}
         make_folder(folder)
 
     def writer(self, deployment: str, *, name: str, durable: bool = False) -> PredictionWriter:
@@ -58,9 +61,14 @@ class ParquetPredictionLog:
         since: datetime | None = None,
         until: datetime | None = None,
         columns: Sequence[str] | None = None,
+        kind: RecordKind = "answer",
     ) -> pl.DataFrame:
         """See ports/predictions. Reads only segments that reach into the span, and of those only the columns."""
-        return self._log(deployment).scan(since, until, columns=columns)
+        if kind == "answer":
+            return self._log(deployment).scan(since, until, columns=columns)
+        needed = None if columns is None else [*ORDER, "variant", *columns]
+        tables = [log.scan(since, until, columns=needed) for log in self._aside(deployment, kind)]
+        return together(tables, columns)
 
     def joined(
         self,
@@ -70,9 +78,16 @@ class ParquetPredictionLog:
         since: datetime | None = None,
         until: datetime | None = None,
         columns: Sequence[str] | None = None,
+        kind: RecordKind = "answer",
     ) -> pl.DataFrame:
         """See ports/predictions."""
-        return self._log(deployment).joined(since, until, known_by=known_by, columns=columns)
+        log = self._log(deployment)
+        if kind == "answer":
+            return log.joined(since, until, known_by=known_by, columns=columns)
+        needed = None if columns is None else ["prediction_id", *columns]
+        return log.labelled(
+            self.scan(deployment, since=since, until=until, columns=needed, kind=kind), columns, known_by=known_by
+        )
 
     def get(self, prediction_id: PredictionId) -> LoggedPrediction:
         """See ports/predictions."""
@@ -116,7 +131,9 @@ class ParquetPredictionLog:
 
     def compact(self, deployment: str) -> int:
         """See ports/predictions. Also merges small segments and moves labels to Parquet."""
-        return self._log(deployment).compact()
+        return self._log(deployment).compact() + sum(
+            log.compact() for kind in ASIDE for log in self._aside(deployment, kind)
+        )
 
     def parts(self, deployment: str) -> list[LogPart]:
         """See ports/predictions. Segments by their names, journals as far as they are read."""
@@ -124,7 +141,8 @@ class ParquetPredictionLog:
 
     def set_aside(self, deployment: str) -> list[LogPart]:
         """See ports/predictions. A damaged file gets the suffix `.damaged`; journals of live writers are left alone."""
-        return self._log(deployment).set_aside()
+        damaged = self._log(deployment).set_aside()
+        return damaged + [part for kind in ASIDE for log in self._aside(deployment, kind) for part in log.set_aside()]
 
     def deployments(self) -> list[str]:
         """See ports/predictions."""
@@ -134,9 +152,18 @@ class ParquetPredictionLog:
         return [name for name in listing(self._folder) if (self._folder / name / "journal").is_dir()]
 
     def _log(self, deployment: str) -> DeploymentLog:
+        return self._opened(self._folder / checked_name(deployment, "deployment"), deployment)
+
+    def _aside(self, deployment: str, kind: RecordKind) -> list[DeploymentLog]:
+        """The logs of a kind that is kept apart, one for each variant that has any."""
+        folder = self._folder / checked_name(deployment, "deployment")
+        return [
+            self._opened(aside_folder(folder, kind, variant), deployment) for variant in aside_variants(folder, kind)
+        ]
+
+    def _opened(self, folder: Path, deployment: str) -> DeploymentLog:
         with self._lock:
-            log = self._logs.get(deployment)
+            log = self._logs.get(folder)
             if log is None:
-                folder = self._folder / checked_name(deployment, "deployment")
-                log = self._logs[deployment] = DeploymentLog(folder, deployment)
+                log = self._logs[folder] = DeploymentLog(folder, deployment)
             return log
