@@ -10,7 +10,9 @@ from pathlib import Path
 import msgspec
 
 from noria.domain.alert import AlertKind, Severity
+from noria.domain.declaration import Declaration
 from noria.errors import SettingInvalid
+from noria.serving.declared import unknown_settings
 from noria.serving.recording import Recording
 
 FILE = "noria.toml"
@@ -141,6 +143,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     webhooks: Webhooks = Webhooks()
     packaging: Packaging = Packaging()
     logs: Logs = Logs()
+    deployments: dict[str, Declaration] = {}
+    """What shall answer under which name: `[deployments.NAME]`. It stands once it is applied: `noria plan`, `noria apply`."""
 
 
 def code_is_allowed() -> bool:
@@ -156,13 +160,20 @@ def find(start: Path) -> Path | None:
 def read(path: Path) -> Settings:
     """Read a noria.toml. Raises SettingInvalid naming the file and the key."""
     try:
-        return msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), Settings)
+        said = tomllib.loads(path.read_text(encoding="utf-8"))
+        settings = msgspec.convert(said, Settings)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
         raise SettingInvalid(f"{path.name} is not valid TOML", cause=str(exc), remedy=f"correct {path}") from exc
     except msgspec.ValidationError as exc:
         raise SettingInvalid(
             f"{path.name} has a setting that cannot be", cause=str(exc), remedy=f"correct {path}"
         ) from exc
+    strange = unknown_settings(said.get("deployments", {}), dict[str, Declaration], path="deployments")
+    if strange:
+        raise SettingInvalid(
+            f"{path.name} declares what a deployment does not have", cause=", ".join(strange), remedy=f"correct {path}"
+        )
+    return settings
 
 
 def resolve(start: Path | None = None) -> tuple[Settings, Path]:
