@@ -31,6 +31,7 @@ COMMANDS: dict[str, str] = {
     "dashboards": "write Grafana's dashboards and Prometheus's rules as files",
     "alerts": "list what stands, acknowledge, snooze, resolve; who is told",
     "why": "explain one prediction, event or alert, back to the data",
+    "replay": "what another retraining policy would have done over recorded history",
     "errors": "find where a deployment's answers are wrong, and examples to look at",
     "inputs": "show what a model was asked, day by day, and whether inputs are computed as in training",
     "audit": "verify or export the ledger",
