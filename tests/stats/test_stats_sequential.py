@@ -7,7 +7,6 @@ import pytest
 
 from noria.domain.profile import FeatureBins, Wobble
 from noria.errors import BinMismatch, InputInvalid
-from noria.stats.anytime import boundary, difference_sequence, mean_sequence
 from noria.stats.blame import e_benjamini_hochberg, log_e_values
 from noria.stats.decay import decay_by_statistic, decay_evidence, start_decay, step_decay
 from noria.stats.gamma import log_gamma
@@ -137,32 +136,6 @@ def test_log_gamma_is_that_of_the_standard_library() -> None:
     exact = np.array([lgamma(v) for v in values])
 
     assert (np.abs(log_gamma(values) - exact) <= 1e-9 * np.maximum(1, np.abs(exact))).all()
-
-
-def test_looking_every_day_at_equal_arms_errs_no_more_often_than_promised() -> None:
-    rng = np.random.default_rng(7)
-    wrong = 0
-    for _ in range(300):
-        hard = np.repeat(rng.exponential(size=20), 150)
-        loss = hard + rng.exponential(size=3000)
-        arm = rng.uniform(size=3000) < 0.3
-        looks = [
-            difference_sequence(loss[:n][arm[:n]], loss[:n][~arm[:n]], error_rate=0.1, tightest_at=1500)
-            for n in range(300, 3001, 150)
-        ]
-        wrong += any(not i.low <= 0 <= i.high for i in looks)
-
-    assert wrong / 300 <= 0.1
-
-
-def test_a_confidence_sequence_is_wider_than_one_look_and_closes_with_rows() -> None:
-    values = np.random.default_rng(8).normal(size=4000)
-
-    few = mean_sequence(values[:500], error_rate=0.05, tightest_at=1000)
-    many = mean_sequence(values, error_rate=0.05, tightest_at=1000)
-
-    assert many.high - many.low < few.high - few.low
-    assert boundary(1000, error_rate=0.05, tightest_at=1000) > 1.96
 
 
 def test_an_error_share_above_the_limit_is_found_and_one_below_is_not() -> None:

@@ -16,7 +16,12 @@ def configure(command: argparse.ArgumentParser) -> None:
         "--good", action="store_const", const=True, dest="good", help="the answer was right, or of use"
     )
     verdict.add_argument("--bad", action="store_const", const=False, dest="good", help="it was wrong, or of no use")
-    command.add_argument("--value", type=float, help="what the answer should have been")
+    command.add_argument(
+        "--value", type=float, help="what the answer should have been; with --metric, how much of it came"
+    )
+    command.add_argument(
+        "--metric", default="", help="a number that the business counts, which this prediction brought"
+    )
     command.add_argument("--comment", default="", help="in words")
     command.add_argument("--by", default="", help="who says so; of one person's words on a prediction the newest count")
 
@@ -36,6 +41,7 @@ def run(options: argparse.Namespace) -> int:
             value=options.value,
             comment=options.comment,
             by=options.by,
+            metric=options.metric,
         )
         receipt = workspace.predictions.add_feedback(deployment, [word])
     if options.json:
@@ -71,10 +77,10 @@ def _show(logged: LoggedPrediction, words: list[Feedback], *, as_object: bool) -
             f"{word.at:%Y-%m-%d %H:%M}",
             word.by or "–",
             {True: "good", False: "bad", None: "–"}[word.good],
-            "–" if word.value is None else f"{word.value:g}",
+            "–" if word.value is None else f"{word.value:g} {word.metric}".rstrip(),
             word.comment,
         ]
         for word in words
     ]
-    table(["when", "who", "said", "should have been", "comment"], rows)
+    table(["when", "who", "said", "value", "comment"], rows)
     return 0

@@ -10,10 +10,12 @@ from noria.domain.deployment import CanaryPlan
 from noria.domain.events import AnyEvent
 from noria.domain.gate import Gate
 from noria.domain.ids import Digest, EventId
+from noria.domain.ledger import Cursor
 from noria.domain.look import Look
 from noria.domain.pipeline import StepResult
 from noria.domain.policy import Policy
 from noria.domain.run import ParamValue
+from noria.domain.trigger import TriggerRule
 from noria.errors import NotFound
 from noria.ports.blobs import BlobStore
 from noria.ports.clock import Clock
@@ -38,6 +40,15 @@ class Estimator(Protocol):
 
     def predict_proba(self, x: Any, /) -> Any:
         """Probabilities, shape (n, 2); column 1 is the positive class."""
+        ...
+
+
+class Featured(Protocol):
+    """What names the inputs of a model, in order: a recipe does."""
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Names of columns."""
         ...
 
 
@@ -86,6 +97,8 @@ class Recipe:
     seed: int = 0
     false_page_days: float = 365.0
     """At most one false page in this many days, on average."""
+    triggers: tuple[TriggerRule, ...] = ()
+    """What besides alarms may ask for a training."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,8 +138,12 @@ class Context:
 
 @dataclass(frozen=True, kw_only=True)
 class Timed:
-    """An event that the clock brought. key: the same key is the same event, however often the clock strikes."""
+    """An event that the clock brought. key: the same key is the same event, however often the clock strikes.
+
+    advance: a cursor that moves in the transaction that writes this event and those before it.
+    """
 
     key: str
     event: AnyEvent
     cause: EventId | None = None
+    advance: Cursor | None = None

@@ -16,7 +16,7 @@ import polars as pl
 from noria.domain.model import Field, Signature
 from noria.domain.run import Run
 from noria.errors import NotFound
-from noria.loop.context import Context, Recipe
+from noria.loop.context import Context, Featured, Recipe
 from noria.pipeline.cache import Codec, Codecs
 from noria.ports.flavor import Columns, Flavor, Reopened
 
@@ -66,7 +66,7 @@ def held_back(run: Run, context: Context) -> pl.DataFrame:
     return cast(pl.DataFrame, left_by(run, HELD_BACK, context))
 
 
-def columns_of(frame: pl.DataFrame, recipe: Recipe) -> Columns:
+def columns_of(frame: pl.DataFrame, recipe: Featured) -> Columns:
     """Features as a served model gets them: float32 with NaN for missing, text as objects."""
     return {
         name: np.array(frame[name].to_list(), dtype=object)

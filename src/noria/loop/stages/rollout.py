@@ -1,177 +1,213 @@
-"""Let a version meet traffic: the first at once, later ones as a canary that the clock judges. Follows ModelVersionApproved, and ticks.
+"""Let a version meet traffic: the first at once, later ones by a rollout that the clock judges. Follows ModelVersionApproved, and ticks.
 
 A generation is written under the id of its cause, then published for the workers; a repeated stage finds its generation and publishes it again.
+What a rollout does to a deployment is serving/rollout, what the evidence says serving/verdict, the evidence itself rollout_facts.
 """
 
+import logging
 from collections.abc import Sequence
-from datetime import datetime
-from typing import Any, TypeAlias
+from datetime import timedelta
 
-import numpy as np
-import polars as pl
+from msgspec.structs import replace
 
 from noria.domain import events as e
-from noria.domain.deployment import Deployment, Rollout, Variant, VariantRole, Verdict
-from noria.domain.ids import EventId, RolloutId, derive
+from noria.domain.deployment import Deployment, Rollout, Variant, Verdict
+from noria.domain.ids import EventId, derive
 from noria.domain.ledger import Entry
 from noria.domain.model import ModelVersion
-from noria.errors import NotFound
+from noria.errors import NoriaError, NotFound
 from noria.loop.context import Context, Recipe, Timed
-from noria.loop.held import columns_of
-from noria.loop.training import as_sent
+from noria.loop.stages.rollout_facts import evidence_of
+from noria.loop.stages.rollout_outlook import outlook_of
 from noria.packaging.bundle import open_bundle
 from noria.registry.packaged import bundle_of
-from noria.serving import desired, looks
+from noria.serving import bandit, desired, looks, steps
+from noria.serving import rollout as rolling
+from noria.serving.evidence import Evidence
 from noria.serving.verdict import judge_rollout
-from noria.stats.metrics import row_log_loss
-from noria.wire.tables import open_table
 
-Losses: TypeAlias = "np.ndarray[Any, np.dtype[np.float64]]"
-ROLES: tuple[VariantRole, VariantRole] = ("champion", "challenger")
+log = logging.getLogger(__name__)
 
 
 def roll_out(entry: Entry, context: Context) -> Sequence[e.AnyEvent]:
-    """ModelVersionApproved -> RolloutPromoted (no champion yet) or RolloutStarted (a canary beside the champion)."""
+    """ModelVersionApproved -> RolloutPromoted (no champion yet) or RolloutStarted (a challenger beside the champion).
+
+    A rollout that still runs is over then: its challenger is older than the one that was approved. A stopped deployment is left alone.
+    """
     event = entry.event
     assert isinstance(event, e.ModelVersionApproved)
     recipe = context.recipe(event.deployment)
     version = context.models.get(event.model, event.number)
     current = _current(context, event.deployment)
+    if current is not None and current.stopped is not None:
+        return []
     if current is None or (current.cause == entry.id and len(current.variants) == 1):
-        deployment = _put(context, current, entry.id, recipe, [_variant("champion", version, 1.0)], rollout=None)
-        promoted = e.RolloutPromoted(
-            deployment=event.deployment,
-            model=event.model,
-            number=event.number,
-            previous=None,
-            generation=deployment.generation,
-        )
-        return [promoted]
-    champion = current.variant("champion")
-    assert champion is not None
-    rollout = Rollout(
-        id=RolloutId(derive("rollout", entry.id)),
-        challenger=event.number,
-        champion=champion.number,
-        plan=recipe.canary,
-        started_at=context.clock.now(),
-        cause=entry.id,
-    )
-    weight = recipe.canary.weight
-    champion_version = context.models.get(champion.model, champion.number)
-    variants = [_variant("champion", champion_version, 1.0 - weight), _variant("challenger", version, weight)]
-    deployment = _put(context, current, entry.id, recipe, variants, rollout=rollout)
-    assert deployment.rollout is not None
+        deployment = _put(context, current, current or _first(context, recipe, version, entry.id))
+        return [_promoted(deployment, event.number, previous=None)]
+    ended = _superseded(context, current, entry.id, by=version)
+    standing = ended or current
+    if current.cause != entry.id:
+        now = context.clock.now()
+        begun = rolling.begin(standing, _variant("challenger", version, 0.0), recipe.canary, cause=entry.id, now=now)
+        assert begun.rollout is not None
+        told = replace(begun.rollout, outlook=outlook_of(context, begun, now=now))
+        standing = _put(context, standing, replace(begun, rollout=told))
+    else:
+        desired.publish(context.blobs, current)
+        standing = current
+    assert standing.rollout is not None
     started = e.RolloutStarted(
-        deployment=event.deployment,
-        rollout=deployment.rollout,
-        variants=deployment.variants,
-        generation=deployment.generation,
+        deployment=standing.name,
+        rollout=standing.rollout,
+        variants=standing.variants,
+        generation=standing.generation,
     )
-    return [started]
+    return [*_closed(ended), started]
 
 
 def judge(context: Context) -> Sequence[Timed]:
-    """Look at every running rollout; promote or roll back when the evidence says so."""
-    timed = []
-    for name, recipe in context.recipes.items():
-        current = _current(context, name)
-        if current is None or current.rollout is None:
-            continue
+    """Look at every running rollout: promote, roll back, move its split, or wait."""
+    timed: list[Timed] = []
+    for current in context.deployments.all():
         rollout = current.rollout
-        key = f"{rollout.id}-verdict"
-        cause = EventId(derive("verdict", rollout.id))
+        if rollout is None or current.stopped is not None:
+            continue
         if rollout.outcome != "running":
-            if current.cause == cause and rollout.verdict is not None:
-                timed.append(Timed(key=key, event=_closing(current, rollout, rollout.verdict), cause=rollout.cause))
+            if current.cause == rolling.verdict_cause(rollout):
+                timed += _once(context, f"{rollout.id}-verdict", _closed(current), rollout)
             continue
-        verdict = _verdict(context, recipe, current, rollout)
-        looks.keep(context.blobs, current, rollout, verdict, at=context.clock.now())
-        if verdict.outcome == "wait":
-            continue
-        won = verdict.outcome == "promote"
-        staying = current.variant("challenger" if won else "champion")
-        assert staying is not None
-        version = context.models.get(staying.model, staying.number)
-        ended = Rollout(
-            id=rollout.id,
-            challenger=rollout.challenger,
-            champion=rollout.champion,
-            plan=rollout.plan,
-            started_at=rollout.started_at,
-            cause=rollout.cause,
-            ended_at=context.clock.now(),
-            outcome="promoted" if won else "rolled_back",
-            verdict=verdict,
-        )
-        deployment = _put(context, current, cause, recipe, [_variant("champion", version, 1.0)], rollout=ended)
-        timed.append(Timed(key=key, event=_closing(deployment, ended, verdict), cause=rollout.cause))
+        if rollout.step and current.cause == rolling.advance_cause(rollout):
+            timed += _once(context, f"{rollout.id}-step-{rollout.step}", [_advanced(current, rollout)], rollout)
+        timed += _look(context, current, rollout)
     return timed
 
 
-def _closing(deployment: Deployment, rollout: Rollout, verdict: Verdict) -> e.AnyEvent:
+def _look(context: Context, current: Deployment, rollout: Rollout) -> list[Timed]:
+    """One look at one rollout, and what follows from it."""
+    now = context.clock.now()
+    try:
+        evidence: Evidence | None = evidence_of(context, current, rollout, now=now)
+        assert evidence is not None
+        verdict = judge_rollout(rollout, evidence, now=now, looks=len(looks.kept(context.blobs, rollout.id)))
+    except NoriaError as error:
+        if error.retryable:
+            raise
+        evidence, verdict = None, _unjudged(context, current, rollout, error)
+    looks.keep(context.blobs, current, rollout, verdict, at=now)
+    if verdict.outcome != "wait":
+        ended = _put(context, current, rolling.end(current, verdict, now=now))
+        return _once(context, f"{rollout.id}-verdict", _closed(ended), rollout)
+    share = None if evidence is None else _next_share(current, rollout, evidence, context=context)
+    if share is None:
+        return []
+    moved = _put(context, current, rolling.advance(current, share=share, now=now))
+    assert moved.rollout is not None
+    return _once(context, f"{rollout.id}-step-{moved.rollout.step}", [_advanced(moved, moved.rollout)], rollout)
+
+
+def _next_share(current: Deployment, rollout: Rollout, evidence: Evidence, *, context: Context) -> float | None:
+    """The share that the challenger gets next, if it is time for another."""
+    plan = rollout.plan
+    if plan.mode == "bandit":
+        challenger = current.variant("challenger")
+        return bandit.follow(rollout, evidence, share=challenger.weight) if challenger else None
+    if rollout.step + 1 < len(plan.steps) and steps.passed(rollout, evidence, now=context.clock.now()):
+        return plan.steps[rollout.step + 1].weight
+    return None
+
+
+def _unjudged(context: Context, current: Deployment, rollout: Rollout, error: NoriaError) -> Verdict:
+    """What follows when the evidence cannot be had: a challenger that cannot even be opened is taken out, all else waits until its days are over."""
+    log.error("rollout %s of %s cannot be judged", rollout.id, current.name, exc_info=error)
+    challenger = current.variant("challenger")
+    if challenger is not None:
+        try:
+            open_bundle(challenger.bundle, blobs=context.blobs, cache=context.home / "cache", flavors=context.flavors)
+        except NoriaError as unusable:
+            if unusable.retryable:
+                raise
+            return Verdict(
+                outcome="roll_back", reason=f"version {challenger.number} cannot be opened: {unusable.headline()}"
+            )
+    reason = f"it could not be judged: {error.headline()}"
+    if context.clock.now() - rollout.started_at >= timedelta(days=rollout.plan.maximum_days):
+        return Verdict(outcome="roll_back", reason=f"{reason}; its days are over, the champion stays")
+    return Verdict(outcome="wait", reason=reason)
+
+
+def _superseded(context: Context, current: Deployment, cause: EventId, *, by: ModelVersion) -> Deployment | None:
+    """The generation that ended the rollout which still ran when another version was approved; None if none did."""
+    own = EventId(derive("superseded", cause))
+    if current.cause == cause and current.generation > 1:
+        before = context.deployments.at_generation(current.name, current.generation - 1)
+        return before if before.cause == own else None
+    if current.cause == own:
+        return current
+    if current.rollout is None or current.rollout.outcome != "running":
+        return None
+    tried = current.rollout.challenger
+    reason = (
+        f"version {by.number} was approved meanwhile and is tried in its place; of version {tried} nothing was decided"
+    )
+    verdict = Verdict(outcome="roll_back", reason=reason)
+    return _put(context, current, rolling.end(current, verdict, now=context.clock.now(), cause=own))
+
+
+def _closed(ended: Deployment | None) -> list[e.AnyEvent]:
+    """The event that tells the end of a generation's rollout."""
+    rollout = ended.rollout if ended is not None else None
+    if ended is None or rollout is None or rollout.verdict is None:
+        return []
     if rollout.outcome == "promoted":
-        return e.RolloutPromoted(
-            deployment=deployment.name,
-            model=deployment.model,
-            number=rollout.challenger,
-            previous=rollout.champion,
-            generation=deployment.generation,
-            rollout_id=rollout.id,
-            verdict=verdict,
-        )
-    return e.RolloutRolledBack(
-        deployment=deployment.name,
-        model=deployment.model,
+        return [_promoted(ended, rollout.challenger, previous=rollout.champion)]
+    rolled_back = e.RolloutRolledBack(
+        deployment=ended.name,
+        model=ended.model,
         number=rollout.challenger,
         champion=rollout.champion,
-        generation=deployment.generation,
+        generation=ended.generation,
         rollout_id=rollout.id,
-        verdict=verdict,
+        verdict=rollout.verdict,
+    )
+    return [rolled_back]
+
+
+def _promoted(deployment: Deployment, number: int, *, previous: int | None) -> e.RolloutPromoted:
+    rollout = deployment.rollout if previous is not None else None
+    return e.RolloutPromoted(
+        deployment=deployment.name,
+        model=deployment.model,
+        number=number,
+        previous=previous,
+        generation=deployment.generation,
+        rollout_id=rollout.id if rollout else None,
+        verdict=rollout.verdict if rollout else None,
     )
 
 
-def _verdict(context: Context, recipe: Recipe, current: Deployment, rollout: Rollout) -> Verdict:
-    now = context.clock.now()
-    own = ["at", "label", "rollout", "variant", "redacted", f"out.{recipe.output}"]
-    wanted = [*own, *(f"in.{name}" for name in recipe.features)]
-    joined = open_table(
-        context.predictions.joined(recipe.deployment, known_by=now, since=rollout.started_at, until=now, columns=wanted)
-    )
-    frame = joined.filter(pl.col("label").is_not_null() & (pl.col("rollout") == rollout.id)).sort(
-        "at", maintain_order=True
-    )
-    return judge_rollout(
-        rollout.plan,
-        champion_losses=_losses(frame, recipe, "champion"),
-        challenger_losses=_losses(frame, recipe, "challenger"),
-        started_at=rollout.started_at,
-        now=now,
-        paired_losses=_paired(context, recipe, current, frame) if rollout.plan.paired else None,
+def _advanced(deployment: Deployment, rollout: Rollout) -> e.RolloutAdvanced:
+    """The event of a step, the same however often it is told: everything in it stands in the generation."""
+    challenger = deployment.variant("challenger")
+    share = f"version {rollout.challenger} gets {challenger.weight if challenger else 0:.0%}"
+    total = len(rollout.plan.steps)
+    reason = f"step {rollout.step + 1} of {total}: {share}" if total else f"the split follows the evidence: {share}"
+    return e.RolloutAdvanced(
+        deployment=deployment.name,
+        rollout_id=rollout.id,
+        step=rollout.step,
+        variants=deployment.variants,
+        generation=deployment.generation,
+        reason=reason,
     )
 
 
-def _losses(frame: pl.DataFrame, recipe: Recipe, variant: str) -> Losses:
-    rows = frame.filter(pl.col("variant") == variant)
-    return (
-        row_log_loss(rows["label"].to_numpy(), rows[f"out.{recipe.output}"].to_numpy()) if rows.height else np.zeros(0)
-    )
-
-
-def _paired(context: Context, recipe: Recipe, current: Deployment, frame: pl.DataFrame) -> Losses:
-    """Challenger minus champion on every labelled row, each answering what the other did as well; in the order of time."""
-    frame = as_sent(frame, recipe)
-    if frame.height == 0:
-        return np.zeros(0)
-    rows = frame.select([pl.col(f"in.{name}").alias(name) for name in recipe.features])
-    losses = []
-    for role in ROLES:
-        variant = current.variant(role)
-        assert variant is not None
-        opened = open_bundle(variant.bundle, blobs=context.blobs, cache=context.home / "cache", flavors=context.flavors)
-        p = np.asarray(opened.predictor.predict(columns_of(rows, recipe))[recipe.output], dtype=np.float64).reshape(-1)
-        losses.append(row_log_loss(frame["label"].to_numpy(), p))
-    return np.asarray(losses[1] - losses[0])
+def _once(context: Context, key: str, events: Sequence[e.AnyEvent], rollout: Rollout) -> list[Timed]:
+    """What the clock brings, unless it stands in the ledger already: a generation may have been written and its event lost to a crash."""
+    try:
+        context.ledger.get(EventId(derive("tick", "judge", key)))
+    except NotFound:
+        return [Timed(key=key, event=event, cause=rollout.cause) for event in events]
+    return []
 
 
 def _current(context: Context, name: str) -> Deployment | None:
@@ -181,7 +217,18 @@ def _current(context: Context, name: str) -> Deployment | None:
         return None
 
 
-def _variant(role: VariantRole, version: ModelVersion, weight: float) -> Variant:
+def _first(context: Context, recipe: Recipe, version: ModelVersion, cause: EventId) -> Deployment:
+    return Deployment(
+        name=recipe.deployment,
+        model=recipe.model,
+        generation=1,
+        variants=(_variant("champion", version, 1.0),),
+        updated_at=context.clock.now(),
+        cause=cause,
+    )
+
+
+def _variant(role: str, version: ModelVersion, weight: float) -> Variant:
     return Variant(
         name=role,
         model=version.model,
@@ -192,30 +239,11 @@ def _variant(role: VariantRole, version: ModelVersion, weight: float) -> Variant
     )
 
 
-def _put(
-    context: Context,
-    current: Deployment | None,
-    cause: EventId,
-    recipe: Recipe,
-    variants: Sequence[Variant],
-    *,
-    rollout: Rollout | None,
-) -> Deployment:
+def _put(context: Context, current: Deployment | None, wanted: Deployment) -> Deployment:
     """Write the next generation once for its cause, and publish it."""
-    if current is not None and current.cause == cause:
+    if current is not None and current.cause == wanted.cause:
         desired.publish(context.blobs, current)
         return current
-    at: datetime = context.clock.now()
-    deployment = context.deployments.put(
-        Deployment(
-            name=recipe.deployment,
-            model=recipe.model,
-            generation=(current.generation if current else 0) + 1,
-            variants=tuple(variants),
-            updated_at=at,
-            rollout=rollout,
-            cause=cause,
-        )
-    )
+    deployment = context.deployments.put(wanted)
     desired.publish(context.blobs, deployment)
     return deployment

@@ -67,4 +67,5 @@ def _feedback(prediction_id: str, word: WordIn, now: datetime) -> Feedback:
         value=word.value,
         comment=word.comment,
         by=word.by,
+        metric=word.metric,
     )

@@ -39,13 +39,17 @@ class LabelsAside(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WordIn(msgspec.Struct, frozen=True, kw_only=True):
-    """What somebody says of one prediction: good or bad, what it should have been, a comment. at: now, if it is not given."""
+    """What somebody says of one prediction: good or bad, what it should have been, a comment. at: now, if it is not given.
+
+    metric: the name of a number that a business counts; `value` is then how much of it the prediction brought.
+    """
 
     good: bool | None = None
     value: float | None = None
     comment: str = ""
     by: str = ""
     at: datetime | None = None
+    metric: str = ""
 
 
 class FeedbackIn(WordIn, frozen=True, kw_only=True):
