@@ -13,7 +13,7 @@ from noria.domain.deployment import Rollout, Variant, Verdict
 from noria.domain.gate import GateReport
 from noria.domain.ids import AlertId, Digest, RolloutId, RunId
 from noria.domain.policy import Bound, TrainingWindow, WindowEvidence
-from noria.domain.trigger import Firing, TriggerKind
+from noria.domain.trigger import Firing, TriggerKind, TriggerRule
 
 Trigger = Literal["declared", "decay", "input_drift", "growth", "schedule", "hand", "new_data", "event", "webhook"]
 
@@ -238,6 +238,14 @@ class DeploymentResumed(Event, frozen=True, kw_only=True, tag=True):
     reason: str
 
 
+class TriggersDeclared(Event, frozen=True, kw_only=True, tag=True):
+    """The triggers of a deployment are these since. data: the newest version, by now, of each dataset that one of them waits for."""
+
+    deployment: str
+    rules: tuple[TriggerRule, ...]
+    data: dict[str, int] = {}
+
+
 class TriggerFired(Event, frozen=True, kw_only=True, tag=True):
     """A declared trigger was due: the loop decides whether to train."""
 
@@ -380,6 +388,7 @@ AnyEvent = (
     | DeploymentRolledBack
     | DeploymentStopped
     | DeploymentResumed
+    | TriggersDeclared
     | TriggerFired
     | LeaderElected
     | AliasMoved
