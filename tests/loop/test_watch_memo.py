@@ -4,7 +4,8 @@ from datetime import timedelta
 from pathlib import Path
 
 from noria.domain.deployment import Variant
-from noria.loop.stages.watch_counts import budget_of, drift_of, judged_windows
+from noria.loop.champion import judged_windows
+from noria.loop.stages.watch_counts import budget_of, drift_of
 from noria.monitoring.drift import detect
 from tests.loop.counted import MONDAY, Asked
 
@@ -43,6 +44,8 @@ def test_days_that_come_are_bet_on_where_the_fold_stood_and_the_verdict_is_that_
 
     told = drift_of(asked.context, asked.recipe, champion, asked.profile, since=MONDAY)
 
-    windows = judged_windows(asked.context, asked.recipe, champion, asked.profile, since=MONDAY)
+    windows = judged_windows(
+        asked.context.counts, asked.recipe.deployment, champion.number, asked.profile, since=MONDAY
+    )
     assert told == detect(asked.profile, windows, budget=budget_of(asked.recipe, asked.profile))
     assert told.windows == 4

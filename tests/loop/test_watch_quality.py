@@ -47,14 +47,17 @@ def test_a_decay_is_dated_and_its_group_named(asked: Asked) -> None:
     profile = structs.replace(
         asked.profile, expected_excess=0.0, expected_excess_sd=0.01, expected_bias=0.0, expected_bias_sd=0.01
     )
-    quiet, _ = quality_of(asked.context, recipe, champion, profile, since=MONDAY, now=MONDAY + timedelta(days=19))
-    found, labels = quality_of(
+    quiet = quality_of(asked.context, recipe, champion, profile, since=MONDAY, now=MONDAY + timedelta(days=19))
+    look = quality_of(
         asked.context, recipe, champion, profile, since=MONDAY, now=MONDAY + timedelta(days=DAYS)
     )
 
-    assert (quiet.alarm, quiet.began) == (False, "")
+    found, labels = look.decay, look.labels
+    assert (quiet.decay.alarm, quiet.decay.began) == (False, "")
+    assert look.concept.alert is None, "decay tells of the same answers"
     assert found.alarm
     assert "2026-01-22" <= found.began <= "2026-01-28", "day 20 is January 25th"
+    assert found.changed_at.startswith(found.began)
     assert found.where == "shop=north"
     assert labels.answers == 30 * ROWS
     assert 0.85 < labels.labelled / labels.answers < 0.9

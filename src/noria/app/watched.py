@@ -4,7 +4,7 @@ Nothing is decided here: it is the fold of loop/stages/watch over the same count
 """
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import pairwise
 
 import msgspec
@@ -13,10 +13,9 @@ from noria.app.workspace import Workspace
 from noria.domain.alert import DriftReport, FeatureDrift
 from noria.domain.bundle import Bundle
 from noria.domain.deployment import Deployment
-from noria.domain.events import RolloutPromoted
 from noria.domain.look import Look
 from noria.domain.profile import FeatureBins, ReferenceProfile, WindowCounts
-from noria.monitoring import tiers
+from noria.loop.champion import champion_since, judged_windows
 from noria.monitoring.drift import SHOWN_WINDOWS, Budget, Watch, WatchState, complete_windows, report, watch
 from noria.monitoring.profile import SCORE, merge
 
@@ -89,8 +88,9 @@ def story(workspace: Workspace, deployment: Deployment) -> WatchStory:
         return msgspec.structs.replace(told, note="the champion carries no reference to watch against")
     profile = msgspec.json.decode(workspace.blobs.get(manifest.profile), type=ReferenceProfile)
     look = next((each for each in workspace.looks.all() if each.deployment == deployment.name), None)
-    since = _champion_since(workspace, deployment, champion.number)
-    complete = complete_windows(profile, _windows(workspace, deployment.name, champion.number, profile, since=since))
+    since = champion_since(workspace.ledger, deployment, champion.number)
+    windows = judged_windows(workspace.counts, deployment.name, champion.number, profile, since=since)
+    complete = complete_windows(profile, windows)
     eyes = watch(profile, budget=_budget(look, profile))
     moments, state = _fold(eyes, complete)
     judged = report(eyes, state, complete)
@@ -112,27 +112,6 @@ def story(workspace: Workspace, deployment: Deployment) -> WatchStory:
         features=_features(profile, judged.inputs, judged.prediction, recent),
         look=look,
     )
-
-
-def _windows(
-    workspace: Workspace, name: str, number: int, profile: ReferenceProfile, *, since: datetime
-) -> list[WindowCounts]:
-    """Those in which drift is judged, and those of a Noria that knew no tiers."""
-    base = tiers.base_step(profile)
-    first = datetime.fromtimestamp(int(since.timestamp()) // base * base, UTC)
-    counts = workspace.counts
-    return [
-        *counts.windows(name, number, since=since, step=0),
-        *counts.windows(name, number, since=first, step=base),
-    ]
-
-
-def _champion_since(workspace: Workspace, deployment: Deployment, number: int) -> datetime:
-    for entry in workspace.ledger.latest(limit=10_000, kinds=("RolloutPromoted",)):
-        event = entry.event
-        if isinstance(event, RolloutPromoted) and event.deployment == deployment.name and event.number == number:
-            return entry.at
-    return deployment.updated_at
 
 
 def _budget(look: Look | None, profile: ReferenceProfile) -> Budget:

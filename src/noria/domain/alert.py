@@ -16,6 +16,7 @@ AlertKind = Literal[
     "skew",
     "slice",
     "fairness",
+    "text_drift",
     "no_predictions",
     "no_look",
 ]

@@ -26,7 +26,7 @@ from noria.monitoring.alert import RESOLVE_BELOW
 from noria.monitoring.data_quality import check_window
 from noria.monitoring.drift import Budget, Watch, WatchState, report, watch
 from noria.monitoring.drift_report import report_of
-from noria.monitoring.profile import SCORE, describe, merge, windows
+from noria.monitoring.profile import SCORE, Values, describe, merge, windows
 from noria.monitoring.repeats import repeated_rows
 from noria.stats.checks import Ints
 
@@ -75,7 +75,7 @@ def profile_of(
 ) -> ReferenceProfile:
     """The reference in bins. A label is counted where it is known only: that it is late is no drift."""
     length = seconds or 1.0
-    whole = {key_of(p): p.reference.values for p in pairs if p.role != "label"}
+    whole = {key_of(p): _values(p.reference) for p in pairs if p.role != "label"}
     bins = {f.name: f for f in describe(whole, blocks=blocks, window_seconds=length)}
     for each in pairs:
         if each.role == "label":
@@ -88,7 +88,7 @@ def profile_of(
         for p in pairs
         if key_of(p) in bins
     ]
-    inputs = {key_of(p): _coded(p.reference) for p in pairs if p.role == "input"}
+    inputs = {key_of(p): _values(p.reference) for p in pairs if p.role == "input"}
     repeated = repeated_rows(inputs, np.unique(blocks, return_inverse=True)[1].astype(np.int64))
     return ReferenceProfile(
         features=tuple(features),
@@ -106,7 +106,7 @@ def profile_of(
 def _known(column: Column) -> NDArray[np.bool_]:
     if column.kind == "number":
         return np.asarray(~np.isnan(column.values))
-    return np.array([v is not None for v in column.values.tolist()], dtype=bool)
+    return np.array([v is not None for v in column.coded.values], dtype=bool)[column.coded.codes]
 
 
 def pieces_of(
@@ -114,17 +114,25 @@ def pieces_of(
 ) -> list[WindowCounts]:
     """Count each piece of the current table, in order. codes: shape (rows,), the piece of each row."""
     order = np.argsort(codes, kind="stable")
-    held = {key_of(p): p.current.values[order] for p in pairs}
+    held: dict[str, Values] = {}
+    answers = None
+    for each in pairs:
+        if key_of(each) == SCORE:
+            answers = each.current.values[order]
+        else:
+            texts = each.current.kind == "text"
+            held[key_of(each)] = each.current.coded.take(order) if texts else each.current.values[order]
     found = windows(
         profile,
-        {name: values for name, values in held.items() if name != SCORE},
-        held.get(SCORE),
+        held,
+        answers,
         at=codes[order] * 1_000_000,
         step=1,
         until=_LATEST,
         deployment="",
         number=0,
         profile_digest=_NOWHERE,
+        repeats=False,
     )
     labels = [key_of(p) for p in pairs if p.role == "label"]
     return [
@@ -139,13 +147,9 @@ def pieces_of(
     ]
 
 
-def _coded(column: Column) -> NDArray[Any]:
-    """Values in which equal rows stay equal, texts as whole numbers."""
-    if column.kind != "text":
-        return column.values
-    items = column.values.tolist()
-    code = {value: i for i, value in enumerate(set(items))}
-    return np.fromiter(map(code.__getitem__, items), dtype=np.int64, count=len(items))
+def _values(column: Column) -> Values:
+    """What is counted of a column: texts are read once."""
+    return column.coded if column.kind == "text" else column.values
 
 
 def findings_of(
@@ -154,7 +158,7 @@ def findings_of(
     """What is wrong with the current table's values, by monitoring/data_quality. A label is late, or wrong, but no input."""
     inputs = {key_of(p): p for p in pairs if p.role != "label"}
     rows = sum(p.rows for p in pieces)
-    compared = {name: _coded(p.current) for name, p in inputs.items() if p.role == "input"}
+    compared = {name: _values(p.current) for name, p in inputs.items() if p.role == "input"}
     repeated = repeated_rows(compared, np.zeros(rows, dtype=np.int64))
     judged = msgspec.structs.replace(profile, features=tuple(f for f in profile.features if f.name in inputs))
     whole = msgspec.structs.replace(

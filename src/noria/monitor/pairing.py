@@ -181,8 +181,9 @@ def _is_row_number(column: Column) -> bool:
 def _is_free(column: Column) -> bool:
     if column.kind != "text":
         return False
-    known = [v for v in column.values.tolist() if v is not None]
-    return len(known) >= _ROW_NUMBER_ROWS and len(set(known)) >= _FREE_SHARE * len(known)
+    missing = [i for i, value in enumerate(column.coded.values) if value is None]
+    known = column.values.size - sum(int((column.coded.codes == i).sum()) for i in missing)
+    return known >= _ROW_NUMBER_ROWS and len(column.coded.values) - len(missing) >= _FREE_SHARE * known
 
 
 def is_sorted_by(pairs: Sequence[Pair]) -> str | None:
@@ -195,10 +196,11 @@ def is_sorted_by(pairs: Sequence[Pair]) -> str | None:
         if each.reference.kind != "number" or values.size < _ROW_NUMBER_ROWS:
             continue
         known = values[np.isfinite(values)]
-        if known.size < values.size / 2 or np.unique(known).size < 3:
+        in_order = bool((known[1:] >= known[:-1]).all() or (known[1:] <= known[:-1]).all())
+        if known.size < values.size / 2 or not in_order or np.unique(known).size < 3:
             continue
         now = each.current.values[np.isfinite(each.current.values)]
         overlaps = now.size > 0 and now.min() < known.max() and now.max() > known.min()
-        if overlaps and ((known[1:] >= known[:-1]).all() or (known[1:] <= known[:-1]).all()):
+        if overlaps:
             return each.name
     return None

@@ -6,6 +6,7 @@ Neither pandas nor polars is imported here unless the table is theirs; what the 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cached_property
 from math import isnan
 from numbers import Real
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from noria.errors import EmptyTable, ExtraMissing, InputInvalid, SourceUnreadable
+from noria.monitoring.profile import Coded
 
 Kind = Literal["number", "text", "time", "empty", "other"]
 """What can be compared is a number or a text. empty: not one value, so it fits either. other: lists, bytes and the like."""
@@ -31,6 +33,11 @@ class Column:
     kind: Kind
     dtype: str
     values: NDArray[Any]
+
+    @cached_property
+    def coded(self) -> Coded:
+        """A column of texts, read once for all that ask."""
+        return Coded.of(self.values.tolist())
 
     def as_kind(self, kind: Kind) -> "Column":
         """An empty column seen as one of another kind: all of it missing."""
@@ -217,7 +224,7 @@ def _column(name: str, array: NDArray[Any], dtype: str) -> Column:
     kind: Kind
     code = array.dtype.kind
     if code in "biuf":
-        values = array.astype(np.float64)
+        values = array.astype(np.float64, copy=False)
         kind = "empty" if code == "f" and np.isnan(values).all() else "number"
     elif code == "M":
         kind, values = "time", array.astype("datetime64[us]")
@@ -234,9 +241,14 @@ def _column(name: str, array: NDArray[Any], dtype: str) -> Column:
 
 def _from_objects(array: NDArray[Any]) -> tuple[Kind, NDArray[Any]]:
     items = array.tolist()
-    kinds = set(map(type, items))
+    try:
+        distinct = set(items)
+    except TypeError:  # lists and the like
+        distinct = set()
+    kinds = set(map(type, distinct))
     if kinds <= {str, type(None)} and str in kinds:
-        return "text", array if _is_writable(items) else _texts(items)
+        return "text", array if _is_writable(distinct) else _texts(items)
+    kinds = set(map(type, items))
     kinds = {k for k in kinds if k.__name__ not in _MISSING_TYPES}
     if not kinds or (all(issubclass(k, float) for k in kinds) and all(_is_missing(v) for v in items)):
         return "empty", array

@@ -138,6 +138,8 @@ def decay_alert(decay: "Decay", *, false_page_days: float | None = None) -> Aler
         }
     if decay.began:
         evidence["began"] = decay.began
+    if decay.changed_at:
+        evidence["changed_at"] = decay.changed_at
     if decay.where:
         evidence["where"] = decay.where
     what = (

@@ -16,6 +16,7 @@ UPSTREAM = {
     "data_quality": 0,
     "skew": 0,
     "input_drift": 1,
+    "text_drift": 1,
     "prediction_drift": 2,
     "decay": 3,
     "concept_drift": 3,

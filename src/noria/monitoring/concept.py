@@ -7,10 +7,10 @@ Days differ, and rows of a day resemble each other: evidence is divided by how m
 independent rows would (their design effect, Kish 1965).
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
-from math import log, log10
+from math import log, log2, log10
 from typing import Any
 
 import numpy as np
@@ -38,6 +38,7 @@ FIRST = 0.25
 """Share of the labels that the largest loss is learnt from, without a reference."""
 
 SMALLEST_BLOCKS = 8
+LEARNT_DAYS = 10
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -96,25 +97,138 @@ def concept(
     """
     before = vector([] if reference is None else reference, "reference", empty=True)
     if not losses.loss.size:
-        return _report((), losses, 1.0, budget_labels, ("all",), ())
+        return _report((), 0, 1.0, budget_labels, ("all",), ())
     first = before if before.size >= LEAST_LABELS else losses.loss[: max(LEAST_LABELS, int(FIRST * losses.loss.size))]
-    largest = float(np.quantile(first, LARGEST_SHARE)) or float(losses.loss.max()) or 1.0
-    inflation = _effect(np.minimum(losses.loss, largest), losses.at)
+    usual = learn(losses, first=first)
     if reference_at is not None:
-        inflation = max(inflation, _effect(np.minimum(before, largest), moments(reference_at)))
+        days = _effect(np.minimum(before, usual.largest), moments(reference_at))
+        usual = replace(usual, inflation=max(usual.inflation, days))
+    fold = ConceptFold(usual, budget_labels=budget_labels, reference=before)
+    fold.feed(losses)
+    return fold.report(since=since, smallest=smallest)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Usual:
+    """What must be known of losses before a change can be told: the largest that counts, how much more days differ than rows, the groups to watch.
+
+    watched: (column, value) of groups, the largest first; left_out: groups with too few labels, or beyond MOST_GROUPS.
+    """
+
+    largest: float
+    inflation: float
+    watched: tuple[tuple[str, str], ...] = ()
+    left_out: tuple[str, ...] = ()
+
+
+def learn(losses: Losses, *, first: ArrayLike | None = None) -> Usual:
+    """Learn what is usual. first: losses that the largest is learnt from (default: all)."""
+    seen = losses.loss if first is None else vector(first, "first")
+    largest = float(np.quantile(seen, LARGEST_SHARE)) or float(losses.loss.max()) or 1.0
     watched, left_out = _groups(losses)
-    changes: list[ConceptChange] = []
-    for name, rows in watched.items():
-        part = losses.only(rows) if name != "all" else losses
-        window = Adwin(budget=budget_labels * len(watched), bound=largest, inflation=inflation)
-        warm = before if name == "all" else np.empty(0)
-        window.feed(warm)
-        for change in window.feed(part.loss):
-            if change.row > warm.size:
-                changes.append(_told(name, change, part, np.concatenate([warm, part.loss]), warm.size, inflation))
-    changes.sort(key=lambda c: (c.seen_at, c.where))
-    standing = [c for c in changes if _stands(c, changes, since=since, smallest=smallest)]
-    return _report(tuple(changes), losses, inflation, budget_labels, tuple(watched), left_out, alarm=bool(standing))
+    inflation = _effect(np.minimum(losses.loss, largest), losses.at)
+    return Usual(largest=largest, inflation=inflation, watched=watched, left_out=left_out)
+
+
+def learnt_from(known: Times) -> int:
+    """How many of the first labels a running fold learns from what is usual: those of the first LEARNT_DAYS days, and anew of twice as many days each
+    time these have passed; 0 before, and while they are fewer than LEAST_LABELS. known: when each label was known, rising.
+
+    >>> start = np.datetime64("2026-01-01", "us")
+    >>> hourly = start + np.arange(24 * 25) * np.timedelta64(1, "h")
+    >>> learnt_from(hourly[:200]), learnt_from(hourly[:300]), learnt_from(hourly)
+    (0, 0, 480)
+    """
+    if not known.size:
+        return 0
+    days = float((known[-1] - known[0]) / np.timedelta64(1, "D"))
+    if days < LEARNT_DAYS:
+        return 0
+    passed = LEARNT_DAYS << int(log2(days / LEARNT_DAYS))
+    learnt = int(np.searchsorted(known, known[0] + np.timedelta64(passed, "D")))
+    return learnt if learnt >= LEAST_LABELS else 0
+
+
+class ConceptFold:
+    """Losses taken in as their labels come, and every change of their mean so far: one window over all of them and one for each group.
+
+    What it says depends on what is usual and on the losses, not on the pieces in which they are handed in. reference: losses that come before the
+    first one, without times and groups.
+    """
+
+    def __init__(self, usual: Usual, *, budget_labels: float = BUDGET_LABELS, reference: ArrayLike = ()) -> None:
+        self._usual, self._budget = usual, budget_labels
+        share = budget_labels * (len(usual.watched) + 1)
+        warm = vector(reference, "reference", empty=True)
+        self._windows = [
+            _Watched(name, warm if name == "all" else np.empty(0), self._window(share))
+            for name in ("all", *(_named(*group) for group in usual.watched))
+        ]
+        self._changes: list[ConceptChange] = []
+        self._losses: list[Losses] = []
+
+    def _window(self, budget: float) -> Adwin:
+        return Adwin(budget=budget, bound=self._usual.largest, inflation=self._usual.inflation)
+
+    def feed(self, losses: Losses) -> None:
+        """Take in more of them, whose labels came after all before. Raises InputInvalid where they did not."""
+        if self._losses and losses.known.size and losses.known[0] < self._losses[-1].known[-1]:
+            raise InputInvalid(
+                "these labels came before others that were taken in already",
+                remedy="hand in labels in the order in which they were known, or begin anew",
+            )
+        if not losses.loss.size:
+            return
+        self._losses.append(losses.only(np.ones(losses.loss.size, dtype=bool)))
+        texts = {column: values.astype(str) for column, values in losses.groups.items()}
+        for window, group in zip(self._windows, (None, *self._usual.watched), strict=True):
+            if group is None:
+                part = self._losses[-1]
+            elif group[0] in texts:
+                part = losses.only(texts[group[0]] == group[1])
+            else:
+                continue
+            self._changes += window.take(part, inflation=self._usual.inflation)
+        self._changes.sort(key=lambda change: (change.seen_at, change.where))
+
+    def report(self, *, since: datetime | None = None, smallest: float = 0.0) -> ConceptReport:
+        """What it comes to; arguments as in `concept`."""
+        changes = self._changes
+        standing = [c for c in changes if stands(c, changes, since=since, smallest=smallest)]
+        labels = sum(part.loss.size for part in self._losses)
+        return _report(
+            tuple(changes),
+            labels,
+            self._usual.inflation,
+            self._budget,
+            tuple(window.name for window in self._windows),
+            self._usual.left_out,
+            alarm=bool(standing),
+        )
+
+
+class _Watched:
+    """One window, and the losses in it, for the means beside a change."""
+
+    def __init__(self, name: str, warm: Floats, window: Adwin) -> None:
+        self.name, self._warm, self._adwin = name, warm, window
+        self._adwin.feed(warm)
+        self._parts: list[Losses] = []
+
+    def take(self, part: Losses, *, inflation: float) -> list[ConceptChange]:
+        self._parts.append(part)
+        changes = [c for c in self._adwin.feed(part.loss) if c.row > self._warm.size]
+        if not changes:
+            return []
+        whole = Losses(
+            loss=np.concatenate([p.loss for p in self._parts]),
+            at=np.concatenate([p.at for p in self._parts]),
+            known=np.concatenate([p.known for p in self._parts]),
+            groups={},
+        )
+        self._parts = [whole]
+        values = np.concatenate([self._warm, whole.loss])
+        return [_told(self.name, c, whole, values, self._warm.size, inflation) for c in changes]
 
 
 def design_effect(values: ArrayLike, blocks: ArrayLike | None) -> float:
@@ -147,21 +261,24 @@ def _effect(loss: Floats, at: Times) -> float:
     return design_effect(loss[order], blocks_of(at[order])) if loss.size else 1.0
 
 
-def _groups(losses: Losses) -> tuple[dict[str, NDArray[np.bool_]], tuple[str, ...]]:
-    """The groups that are watched, the largest first, behind 'all'; and those that are left out."""
-    found: list[tuple[int, str, NDArray[np.bool_]]] = []
+def _groups(losses: Losses) -> tuple[tuple[tuple[str, str], ...], tuple[str, ...]]:
+    """The groups that are watched, the largest first; and those that are left out."""
+    found: list[tuple[int, str, tuple[str, str]]] = []
     small: list[str] = []
     for column, values in losses.groups.items():
-        texts = values.astype(str)
-        names, counts = np.unique(texts, return_counts=True)
-        for name, count in zip(names, counts, strict=True):
+        names, counts = np.unique(values.astype(str), return_counts=True)
+        for value, count in zip(names.tolist(), counts.tolist(), strict=True):
             if count < LEAST_LABELS:
-                small.append(f"{column}={name}")
+                small.append(_named(column, value))
             else:
-                found.append((int(count), f"{column}={name}", texts == name))
-    found.sort(key=lambda each: (-each[0], each[1]))
-    watched = {"all": np.ones(losses.loss.size, dtype=bool)} | {name: rows for _, name, rows in found[:MOST_GROUPS]}
+                found.append((-count, _named(column, value), (column, value)))
+    found.sort()
+    watched = tuple(group for _, _, group in found[:MOST_GROUPS])
     return watched, tuple([name for _, name, _ in found[MOST_GROUPS:]] + sorted(small))
+
+
+def _named(column: str, value: str) -> str:
+    return f"{column}={value}"
 
 
 def _told(where: str, change: MeanChange, part: Losses, values: Floats, warm: int, inflation: float) -> ConceptChange:
@@ -193,7 +310,9 @@ def _wider(values: Floats, by: float) -> Interval:
     )
 
 
-def _stands(change: ConceptChange, changes: list[ConceptChange], *, since: datetime | None, smallest: float) -> bool:
+def stands(
+    change: ConceptChange, changes: Sequence[ConceptChange], *, since: datetime | None = None, smallest: float = 0.0
+) -> bool:
     """Whether a change for the worse is the last word on its group, large enough, and not from before."""
     last = [other for other in changes if other.where == change.where][-1]
     rise = change.after.value - change.before.value
@@ -203,7 +322,7 @@ def _stands(change: ConceptChange, changes: list[ConceptChange], *, since: datet
 
 def _report(
     changes: tuple[ConceptChange, ...],
-    losses: Losses,
+    labels: int,
     inflation: float,
     budget: float,
     watched: tuple[str, ...],
@@ -214,7 +333,7 @@ def _report(
     return ConceptReport(
         alarm=alarm,
         changes=changes,
-        labels=int(losses.loss.size),
+        labels=labels,
         inflation=inflation,
         budget=f"at most one false change in {budget:,.0f} labels on average "
         f"(log10 evidence above {log10(LOOKS * budget):.1f} less log10 of the sample)",

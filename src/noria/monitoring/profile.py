@@ -14,15 +14,19 @@ from numpy.typing import ArrayLike
 from noria.domain.profile import FeatureBins, ReferenceProfile
 from noria.errors import EmptySample, InputInvalid
 from noria.monitoring.profile_bins import (
+    Coded,
+    Values,
     as_numbers,
     as_texts,
     cut_points,
     describe_text,
+    in_order,
     is_missing,
     is_text,
+    most_frequent,
     number_bins,
 )
-from noria.monitoring.profile_windows import SCORE, count, merge, moments_of, window, windows
+from noria.monitoring.profile_windows import SCORE, count, length_of, merge, moments_of, window, windows
 from noria.monitoring.repeats import repeated_rows
 from noria.stats.checks import Floats, Ints, block_codes, scored
 from noria.stats.metrics import entropy, row_log_loss
@@ -32,6 +36,8 @@ from noria.stats.wobble import learn_wobble
 
 __all__ = [
     "SCORE",
+    "Coded",
+    "Values",
     "build_profile",
     "count",
     "describe",
@@ -111,7 +117,7 @@ def build_profile(
 
 
 def describe(
-    columns: Mapping[str, ArrayLike],
+    columns: Mapping[str, Values],
     *,
     blocks: ArrayLike,
     cuts: int = 16,
@@ -129,7 +135,7 @@ def describe(
     described = []
     windows = None
     for name, values in columns.items():
-        rows = len(np.asarray(values))
+        rows = length_of(values)
         if windows is None or windows.codes.size != rows:
             windows = _Blocks.of(blocks, rows, window_seconds=window_seconds)
         share = weights.get(name, 0.0) / total
@@ -203,16 +209,17 @@ class _Blocks:
         return cls(codes=codes, groups=groups, starts=starts, window_seconds=window_seconds)
 
 
-def _describe(name: str, values: ArrayLike, blocks: _Blocks, *, cuts: int, top: int, importance: float) -> FeatureBins:
+def _describe(name: str, values: Values, blocks: _Blocks, *, cuts: int, top: int, importance: float) -> FeatureBins:
     """Choose the bins of one feature and count the reference in them, window by window."""
-    array, codes, groups = np.asarray(values), blocks.codes, blocks.groups
-    if is_text(array):
-        texts, _ = as_texts(array)
+    codes, groups = blocks.codes, blocks.groups
+    if isinstance(values, Coded) or is_text(np.asarray(values)):
+        texts, _ = as_texts(values)
         bins, where = describe_text(texts, codes=codes, groups=groups, top=top)
         width = len(bins.counts)
     else:
-        numbers, _ = as_numbers(array)
-        points = cut_points(numbers, cuts)
+        numbers, _ = as_numbers(values)
+        ordered = in_order(numbers)
+        points = cut_points(ordered, cuts)
         where, width = number_bins(numbers, points), len(points) + 2
         centre = (points[0] + (points[-1] - points[0]) / 2) if points else 0.0
         bins = FeatureBins(
@@ -222,7 +229,7 @@ def _describe(name: str, values: ArrayLike, blocks: _Blocks, *, cuts: int, top: 
             counts=(),
             centre=centre,
             moments=moments_of(numbers, centre=centre),
-            common=_common(numbers),
+            common=most_frequent(ordered),
             steady=_steady(numbers, codes, groups),
         )
     table = np.bincount(codes * width + where, minlength=groups * width).reshape(groups, width)
@@ -238,19 +245,16 @@ def _describe(name: str, values: ArrayLike, blocks: _Blocks, *, cuts: int, top: 
     )
 
 
-def _common(numbers: Floats) -> float:
-    """Share of the most frequent value among those that are not missing."""
-    present = numbers[~np.isnan(numbers)]
-    if present.size == 0:
-        return 0.0
-    _, rows = np.unique(present, return_counts=True)
-    return float(rows.max() / present.size)
-
-
 def _steady(numbers: Floats, codes: Ints, groups: int) -> float:
     """Share of the windows whose values are all the same."""
     present = ~np.isnan(numbers)
-    low, high = np.full(groups, np.inf), np.full(groups, -np.inf)
-    np.minimum.at(low, codes[present], numbers[present])
-    np.maximum.at(high, codes[present], numbers[present])
-    return float((low == high).mean())
+    if not present.all():
+        numbers, codes = numbers[present], codes[present]
+    if not numbers.size:
+        return 0.0
+    if (codes[1:] < codes[:-1]).any():
+        order = np.argsort(codes, kind="stable")
+        numbers, codes = numbers[order], codes[order]
+    starts = np.flatnonzero(np.concatenate([[True], codes[1:] != codes[:-1]]))
+    low, high = np.minimum.reduceat(numbers, starts), np.maximum.reduceat(numbers, starts)
+    return float((low == high).sum() / groups)

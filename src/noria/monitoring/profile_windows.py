@@ -14,12 +14,15 @@ from numpy.typing import ArrayLike
 from noria.domain.ids import Digest
 from noria.domain.profile import FeatureBins, Moments, ReferenceProfile, WindowCounts
 from noria.errors import BinMismatch, EmptySample, InputInvalid, SchemaMismatch
-from noria.monitoring.profile_bins import as_numbers, as_texts, number_bins, text_bins
+from noria.monitoring.profile_bins import Coded, Values, as_numbers, as_texts, number_bins, text_bins
 from noria.monitoring.repeats import repeated_rows
 from noria.stats.checks import Floats, Ints
 
 SCORE = "prediction"
 """The name under which a profile keeps the model's own score, beside the inputs."""
+
+TOGETHER = 1 << 17
+"""So many numbers of several columns are looked at in one call."""
 
 LARGEST = float(np.finfo(np.float64).max)
 
@@ -56,18 +59,18 @@ def count(
     return found
 
 
-def _placed(feature: FeatureBins, values: ArrayLike) -> tuple[Ints, int, Floats | None]:
-    """The bin of each row, how many values are of another type and, of a number, the values."""
+def _placed(feature: FeatureBins, values: Values) -> tuple[Ints, int, Floats | Coded]:
+    """The bin of each row, how many values are of another type, and the values as they were read."""
     if feature.kind == "number":
-        numbers, mistyped = as_numbers(values)
+        numbers, mistyped = as_numbers(_written_out(values))
         return number_bins(numbers, feature.cuts), mistyped, numbers
     texts, mistyped = as_texts(values)
-    return text_bins(feature, texts), mistyped, None
+    return text_bins(feature, texts), mistyped, texts
 
 
 def window(
     profile: ReferenceProfile,
-    columns: Mapping[str, ArrayLike],
+    columns: Mapping[str, Values],
     scores: ArrayLike | None,
     *,
     deployment: str,
@@ -108,7 +111,7 @@ def window(
 
 def windows(
     profile: ReferenceProfile,
-    columns: Mapping[str, ArrayLike],
+    columns: Mapping[str, Values],
     scores: ArrayLike | None,
     *,
     at: ArrayLike,
@@ -118,11 +121,13 @@ def windows(
     number: int,
     profile_digest: Digest,
     unseen: Collection[str] = (),
+    repeats: bool = True,
 ) -> list[WindowCounts]:
     """The counts of all windows of `step` seconds that hold a row, in time order, in one pass over the columns.
 
     at: shape (n,), microseconds since 1970, not decreasing. until: what has been counted up to; a window that reaches beyond it is still filling.
-    Otherwise as `window`. Raises InputInvalid for times out of order and columns of different lengths.
+    repeats: whether rows that repeat another are looked for. Otherwise as `window`. Raises InputInvalid for times out of order and columns of
+    different lengths.
     """
     moments = np.asarray(at, dtype=np.int64)
     if moments.size != _rows(columns, scores) or (np.diff(moments) < 0).any():
@@ -145,11 +150,21 @@ def windows(
             step=step,
         )
 
-    return _counted(profile, columns, scores, slots=slots, empty=empty, unseen=unseen)
+    return _counted(profile, columns, scores, slots=slots, empty=empty, unseen=unseen, repeats=repeats)
 
 
-def _rows(columns: Mapping[str, ArrayLike], scores: ArrayLike | None) -> int:
-    sizes = {name: len(np.asarray(values)) for name, values in columns.items()}
+def length_of(values: Values) -> int:
+    """Rows of a column."""
+    return len(values) if isinstance(values, Coded) else len(np.asarray(values))
+
+
+def _written_out(values: Values) -> ArrayLike:
+    """A column as an array, row by row: texts that were read before are not numbers."""
+    return values.written() if isinstance(values, Coded) else values
+
+
+def _rows(columns: Mapping[str, Values], scores: ArrayLike | None) -> int:
+    sizes = {name: length_of(values) for name, values in columns.items()}
     if scores is not None:
         sizes[SCORE] = len(np.asarray(scores))
     if len(set(sizes.values())) > 1:
@@ -159,37 +174,43 @@ def _rows(columns: Mapping[str, ArrayLike], scores: ArrayLike | None) -> int:
 
 def _counted(
     profile: ReferenceProfile,
-    columns: Mapping[str, ArrayLike],
+    columns: Mapping[str, Values],
     scores: ArrayLike | None,
     *,
     slots: Ints,
     empty: Callable[[int], WindowCounts],
     unseen: Collection[str],
+    repeats: bool = True,
 ) -> list[WindowCounts]:
     """One window for each run of equal slots. empty: slot -> a window that says who and when."""
     starts = np.flatnonzero(np.concatenate([[True], slots[1:] != slots[:-1]]))
     place = np.repeat(np.arange(starts.size), np.diff(np.append(starts, slots.size)))
     names = {feature.name for feature in profile.features}
     counts: dict[str, list[tuple[int, ...]]] = {}
-    moments: dict[str, list[Moments]] = {}
+    numbers: dict[str, tuple[Floats, float]] = {}
     mistyped: dict[str, Ints] = {}
     absent: list[str] = []
+    compared = {n: v for n, v in columns.items() if n in names and n not in unseen}
     for feature in profile.features:
-        values = scores if feature.name == SCORE else columns.get(feature.name)
+        values: Values | None = scores if feature.name == SCORE else columns.get(feature.name)
         width = len(feature.counts)
         if values is None or feature.name in unseen:
             counts[feature.name] = [(0,) * width] * starts.size
             if feature.name not in unseen:
                 absent.append(feature.name)
             continue
-        where, wrong, numbers = _placed(feature, values)
+        where, wrong, held = _placed(feature, values)
         table = np.bincount(place * width + where, minlength=starts.size * width).reshape(starts.size, width)
         counts[feature.name] = [tuple(row) for row in table.tolist()]
-        if numbers is not None:
-            moments[feature.name] = _moments(numbers, starts, centre=feature.centre)
+        if isinstance(held, Coded):
+            if not wrong and feature.name in compared:
+                compared[feature.name] = held  # read once for both
+        else:
+            numbers[feature.name] = (held, feature.centre)
         if wrong:
             mistyped[feature.name] = _wrong_by_slot(feature, values, place, groups=starts.size)
-    repeated = repeated_rows({n: v for n, v in columns.items() if n in names and n not in unseen}, place)
+    moments = _moments_of_all(numbers, starts)
+    repeated = repeated_rows(compared, place) if repeats else None
     duplicates = np.bincount(place, repeated, minlength=starts.size) if repeated is not None else None
     rows = np.diff(np.append(starts, slots.size))
     surplus = tuple(sorted(columns.keys() - names))
@@ -208,36 +229,45 @@ def _counted(
     ]
 
 
-def _wrong_by_slot(feature: FeatureBins, values: ArrayLike, place: Ints, *, groups: int) -> Ints:
+def _moments_of_all(numbers: Mapping[str, tuple[Floats, float]], starts: Ints) -> dict[str, list[Moments]]:
+    """Moments of columns, each about its own centre, in each window; short columns together, for then most of the time goes into calls."""
+    found: dict[str, list[Moments]] = {}
+    names = list(numbers)
+    rows = numbers[names[0]][0].size if names else 0
+    together = max(1, TOGETHER // max(rows, 1))
+    for first in range(0, len(names), together):
+        some = names[first : first + together]
+        table = np.stack([numbers[name][0] for name in some])
+        centres = np.array([numbers[name][1] for name in some])
+        found |= dict(zip(some, _moments(table, starts, centres=centres), strict=True))
+    return found
+
+
+def _wrong_by_slot(feature: FeatureBins, values: Values, place: Ints, *, groups: int) -> Ints:
     """Values of another type in each window; looked at again, because it is rare."""
-    array = np.asarray(values)
+    array = np.asarray(_written_out(values))
     parts = [array[place == group] for group in range(groups)]
     wrong = [as_numbers(part)[1] if feature.kind == "number" else as_texts(part)[1] for part in parts]
     return np.array(wrong, dtype=np.int64)
 
 
-def _moments(numbers: Floats, starts: Ints, *, centre: float) -> list[Moments]:
+def _moments(numbers: Floats, starts: Ints, *, centres: Floats) -> list[list[Moments]]:
+    """numbers: shape (columns, rows). Moments of each column in each window."""
     finite = np.isfinite(numbers)
     whole = bool(finite.all())
     with np.errstate(over="ignore", invalid="ignore"):
-        away = numbers - centre if whole else np.where(finite, numbers - centre, 0.0)
-        totals = np.nan_to_num(np.add.reduceat(away, starts))
-        squares = np.nan_to_num(np.add.reduceat(away * away, starts))
-    n = np.add.reduceat(finite.astype(np.int64), starts)
-    low = np.minimum.reduceat(numbers if whole else np.where(finite, numbers, np.inf), starts)
-    high = np.maximum.reduceat(numbers if whole else np.where(finite, numbers, -np.inf), starts)
-    infinite = np.zeros_like(n) if whole else np.add.reduceat(np.isinf(numbers).astype(np.int64), starts)
-    empty = n == 0
-    rows = zip(
-        n.tolist(),
-        totals.tolist(),
-        squares.tolist(),
-        np.where(empty, 0.0, low).tolist(),
-        np.where(empty, 0.0, high).tolist(),
-        infinite.tolist(),
-        strict=True,
-    )
-    return [Moments(*row) for row in rows]
+        away = numbers - centres[:, None]
+        if not whole:
+            away = np.where(finite, away, 0.0)
+        totals = np.nan_to_num(np.add.reduceat(away, starts, axis=1))
+        squares = np.nan_to_num(np.add.reduceat(away * away, starts, axis=1))
+    n = np.add.reduceat(finite.astype(np.int64), starts, axis=1)
+    low = np.minimum.reduceat(numbers if whole else np.where(finite, numbers, np.inf), starts, axis=1)
+    high = np.maximum.reduceat(numbers if whole else np.where(finite, numbers, -np.inf), starts, axis=1)
+    infinite = np.zeros_like(n) if whole else np.add.reduceat(np.isinf(numbers).astype(np.int64), starts, axis=1)
+    low, high = np.where(n == 0, 0.0, low), np.where(n == 0, 0.0, high)
+    parts = (each.tolist() for each in (n, totals, squares, low, high, infinite))
+    return [[Moments(*row) for row in zip(*column, strict=True)] for column in zip(*parts, strict=True)]
 
 
 def moments_of(values: ArrayLike, *, centre: float) -> Moments:
@@ -249,7 +279,7 @@ def moments_of(values: ArrayLike, *, centre: float) -> Moments:
     numbers = np.asarray(values, dtype=np.float64)
     if numbers.size == 0:
         return Moments(0, 0.0, 0.0, 0.0, 0.0)
-    return _moments(numbers, np.zeros(1, dtype=np.int64), centre=centre)[0]
+    return _moments(numbers[None], np.zeros(1, dtype=np.int64), centres=np.array([centre]))[0][0]
 
 
 def add_moments(first: Moments, second: Moments) -> Moments:

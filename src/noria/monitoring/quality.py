@@ -66,6 +66,8 @@ class Decay(msgspec.Struct, frozen=True, kw_only=True):
     until: str = ""
     began: str = ""
     """Day since which the loss is higher, if one can be told (monitoring/concept)."""
+    changed_at: str = ""
+    """The same as a moment, ISO 8601: labels since then are of the world as it is now."""
     where: str = ""
     """Groups in which it rose most plainly, if there are any."""
     better: bool = False

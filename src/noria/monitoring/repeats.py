@@ -3,15 +3,18 @@
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from noria.monitoring.profile_bins import is_missing
+from noria.monitoring.profile_bins import Coded, Values, is_missing
 from noria.stats.checks import Ints
+
+TOGETHER = 1 << 16
+"""So many values of several columns are mixed in one call."""
 
 _ODD = np.uint64(0x9E3779B97F4A7C15)
 
 
-def repeated_rows(columns: Mapping[str, ArrayLike], windows: Ints) -> NDArray[np.bool_] | None:
+def repeated_rows(columns: Mapping[str, Values], windows: Ints) -> NDArray[np.bool_] | None:
     """Whether each row equals an earlier row of its window in every column, shape (n,); None for no columns.
 
     windows: shape (n,), the window of each row. NaN equals NaN here. Two different rows are taken for equal once in about 2**64 pairs.
@@ -21,9 +24,13 @@ def repeated_rows(columns: Mapping[str, ArrayLike], windows: Ints) -> NDArray[np
     """
     if not columns:
         return None
-    digest = windows.astype(np.uint64)
-    for values in columns.values():
-        digest = _mixed(digest * _ODD + _digits(np.asarray(values)))
+    digest = _mixed(windows.astype(np.uint64))
+    held = list(columns.values())
+    together = max(1, TOGETHER // max(windows.size, 1))
+    for first in range(0, len(held), together):
+        digits = np.stack([_digits(values) for values in held[first : first + together]])
+        digits += np.arange(first + 1, first + 1 + len(digits), dtype=np.uint64)[:, None] * _ODD
+        digest += _mixed(digits).sum(axis=0, dtype=np.uint64)
     order = np.argsort(digest, kind="stable")
     ordered = digest[order]
     repeated = np.zeros(digest.size, dtype=bool)
@@ -32,14 +39,20 @@ def repeated_rows(columns: Mapping[str, ArrayLike], windows: Ints) -> NDArray[np
 
 
 def _mixed(digest: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Spread every bit over all others. Source: the finisher of SplitMix64 (Steele, Lea and Flood 2014)."""
-    digest = (digest ^ (digest >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    digest = (digest ^ (digest >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return np.asarray(digest ^ (digest >> np.uint64(31)))
+    """Spread every bit over all others, in place. Source: the finisher of SplitMix64 (Steele, Lea and Flood 2014)."""
+    digest ^= digest >> np.uint64(30)
+    digest *= np.uint64(0xBF58476D1CE4E5B9)
+    digest ^= digest >> np.uint64(27)
+    digest *= np.uint64(0x94D049BB133111EB)
+    digest ^= digest >> np.uint64(31)
+    return digest
 
 
-def _digits(array: NDArray[np.generic]) -> NDArray[np.uint64]:
+def _digits(values: Values) -> NDArray[np.uint64]:
     """64 bits for each value, the same for the same value."""
+    if isinstance(values, Coded):
+        return values.codes.view(np.uint64)
+    array = np.asarray(values)
     if array.dtype.kind == "f":
         bits = array.astype(np.float64) + 0.0  # one zero, not two
         bits[np.isnan(bits)] = np.nan

@@ -114,8 +114,8 @@ def _ratio(first: Floats, second: Floats, differs: NDArray[np.bool_]) -> float |
 
 
 def _texts(name: str, a: NDArray[np.generic], b: NDArray[np.generic], tolerance: float, examples: int) -> ColumnSkew:
-    first, second = as_texts(a)[0], as_texts(b)[0]
-    differs = np.array([x != y for x, y in zip(first, second, strict=True)], dtype=bool)
+    first, second = as_texts(a)[0].written(), as_texts(b)[0].written()
+    differs = np.asarray(first != second, dtype=bool)
     gone, here = np.array([x is None for x in first]), np.array([y is None for y in second])
     changes = Counter((first[i], second[i]) for i in np.flatnonzero(differs).tolist())
     typical = ""

@@ -86,4 +86,5 @@ def _profile(rows: pl.DataFrame, held: pl.DataFrame, event: e.RunFinished, recip
         score_blocks=days_of(held, recipe),
         since=event.window.since,
         until=event.window.until,
+        at=rows[recipe.time].dt.timestamp("us").to_numpy(),
     )

@@ -4,12 +4,11 @@ Everything is folded again from counts and the joined log, so a look that is rep
 """
 
 from collections.abc import Sequence
-from datetime import datetime
 
-from noria.domain import events as e
 from noria.domain.alert import AlertKind
 from noria.domain.deployment import Variant
 from noria.errors import NotFound
+from noria.loop.champion import champion_since
 from noria.loop.context import Context, Recipe, Timed
 from noria.loop.stages.watch_alerts import Board, silence_of
 from noria.loop.stages.watch_causes import with_causes
@@ -20,10 +19,9 @@ from noria.loop.stages.watch_look import look_of
 from noria.loop.stages.watch_quality import quality_of
 from noria.loop.stages.watch_silence import with_silencers
 from noria.loop.stages.watch_sketches import sketch_served
-from noria.monitoring.alert import Report
+from noria.loop.stages.watch_texts import texts_of
+from noria.monitoring.alert import Report, hurts
 from noria.monitoring.data_alert import report_of
-
-CHAMPION_KINDS = ("RolloutPromoted",)
 
 
 def watch(context: Context) -> Sequence[Timed]:
@@ -42,18 +40,21 @@ def watch(context: Context) -> Sequence[Timed]:
 
 def _look(context: Context, recipe: Recipe, champion: Variant, board: Board) -> list[Timed]:
     now = context.clock.now()
-    since = _champion_since(context, recipe, champion.number)
+    since = champion_since(context.ledger, context.deployments.get(recipe.deployment), champion.number)
     counted = count_served(context, recipe, now=now)
     _, profile = profile_of(context, champion.bundle)
     drift = drift_of(context, recipe, champion, profile, since=since)
-    decay, labels = quality_of(context, recipe, champion, profile, since=since, now=now)
+    quality = quality_of(context, recipe, champion, profile, since=since, now=now)
+    decay = quality.decay
     sketch_served(context, recipe, champion, profile, counted, now=now)
     findings = findings_of(context, recipe, champion, profile, counted, since=since, now=now)
     context.on_look(
-        look_of(champion, drift, decay, deployment=recipe.deployment, at=now, findings=findings, labels=labels)
+        look_of(champion, drift, decay, deployment=recipe.deployment, at=now, findings=findings, labels=quality.labels)
     )
     reports: dict[AlertKind, Report] = {
         "no_predictions": silence_of(context, recipe, champion, since=since, now=now),
+        "concept_drift": quality.concept,
+        "text_drift": texts_of(context, recipe, champion, profile, since=since, now=now, harmful=hurts(decay)),
     }
     if findings is not None:
         reports["data_quality"] = report_of(findings)
@@ -68,12 +69,3 @@ def _look(context: Context, recipe: Recipe, champion: Variant, board: Board) -> 
     )
     timed = with_causes(context, recipe, champion, profile, timed, since=since, now=now)
     return with_silencers(context, recipe, champion, profile, timed, since=since)
-
-
-def _champion_since(context: Context, recipe: Recipe, number: int) -> datetime:
-    """When this version became champion."""
-    for entry in context.ledger.latest(limit=10_000, kinds=CHAMPION_KINDS):
-        event = entry.event
-        if isinstance(event, e.RolloutPromoted) and event.deployment == recipe.deployment and event.number == number:
-            return entry.at
-    return context.deployments.get(recipe.deployment).updated_at

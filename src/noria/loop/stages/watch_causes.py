@@ -23,7 +23,8 @@ from noria.monitoring.slices import SliceSearch, find_slices
 from noria.stats.metrics import entropy, row_log_loss
 from noria.wire.tables import open_table
 
-EXPLAINED: tuple[AlertKind, ...] = ("decay", "prediction_drift")
+EXPLAINED: tuple[AlertKind, ...] = ("decay", "concept_drift", "prediction_drift")
+OF_LABELS: tuple[AlertKind, ...] = ("decay", "concept_drift")
 NOW = timedelta(days=14)
 BEFORE = timedelta(days=56)
 MOST_ROWS = 20_000
@@ -76,10 +77,10 @@ def _evidence(
     rows: pl.DataFrame, recipe: Recipe, profile: ReferenceProfile, kind: AlertKind, *, now: datetime
 ) -> dict[str, float | str]:
     """What the rows say, or nothing where they are too few to say it."""
-    if kind == "decay":
+    if kind in OF_LABELS:
         rows = rows.filter(pl.col("label").is_in([0.0, 1.0]))
     score = rows[f"out.{recipe.output}"].cast(pl.Float64).to_numpy()
-    values = row_log_loss(rows["label"].to_numpy(), score) if kind == "decay" else score
+    values = row_log_loss(rows["label"].to_numpy(), score) if kind in OF_LABELS else score
     columns = {name: rows[f"in.{name}"].to_numpy() for name in recipe.features}
     days = rows["at"].dt.epoch("s").to_numpy() // 86400
     late = (rows["at"] >= now - NOW).to_numpy()
@@ -90,13 +91,13 @@ def _evidence(
                 Stretch(columns={n: c[part] for n, c in columns.items()}, values=values[part], days=days[part])
                 for part in (~late, late)
             ),
-            measure="loss" if kind == "decay" else "answer",
+            measure="loss" if kind in OF_LABELS else "answer",
             importance={f.name: f.importance for f in profile.features if f.importance > 0},
         )
         told |= _said(found)
     except (EmptySample, InputInvalid) as exc:
         told["cause"] = f"not told: {exc.problem}"
-    if kind == "decay":
+    if kind in OF_LABELS:
         excess = values - entropy(score)
         try:
             recent = {n: c[late] for n, c in columns.items()}

@@ -18,6 +18,7 @@ from noria.domain.ids import Digest
 from noria.domain.log_part import LogPart
 from noria.domain.profile import ReferenceProfile, WindowCounts
 from noria.errors import NotFound, StoreCorrupt
+from noria.loop.champion import judged_windows
 from noria.loop.context import Context, Recipe
 from noria.loop.stages.watch_memo import remembered
 from noria.monitoring import tiers
@@ -214,7 +215,7 @@ def drift_of(
     context: Context, recipe: Recipe, champion: Variant, profile: ReferenceProfile, *, since: datetime
 ) -> Drift:
     """Judge the counts of the champion since it became one."""
-    windows = judged_windows(context, recipe, champion, profile, since=since)
+    windows = judged_windows(context.counts, recipe.deployment, champion.number, profile, since=since)
     budget = budget_of(recipe, profile)
     return remembered(
         context.counts,
@@ -228,18 +229,6 @@ def drift_of(
 def budget_of(recipe: Recipe, profile: ReferenceProfile) -> Budget:
     """The recipe's days between two false alarms, in the profile's windows."""
     return Budget(windows=max(2, round(recipe.false_page_days * 86400 / profile.window_seconds)))
-
-
-def judged_windows(
-    context: Context, recipe: Recipe, champion: Variant, profile: ReferenceProfile, *, since: datetime
-) -> list[WindowCounts]:
-    """The champion's windows that drift is judged on; those of a Noria of before, which stood in no tier, among them."""
-    base = tiers.base_step(profile)
-    first = _moment(int(since.timestamp()) // base * base)
-    return [
-        *context.counts.windows(recipe.deployment, champion.number, since=since, step=0),
-        *context.counts.windows(recipe.deployment, champion.number, since=first, step=base),
-    ]
 
 
 def profile_of(context: Context, bundle: Digest) -> tuple[Digest, ReferenceProfile]:

@@ -43,7 +43,7 @@ def groups_of(
     context: Context, recipe: Recipe, champion: Variant, *, since: datetime, now: datetime
 ) -> dict[AlertKind, Report]:
     """What the newest settled week says of slices and fairness; nothing where a recipe names no groups or the champion is too new."""
-    end = _week_end(now)
+    end = week_end(now)
     begin = max(since, end - LONGEST)
     if not (recipe.slices or recipe.groups) or end - begin < timedelta(days=FEWEST_DAYS):
         return {}
@@ -61,7 +61,7 @@ def groups_of(
     return found
 
 
-def _week_end(now: datetime) -> datetime:
+def week_end(now: datetime) -> datetime:
     """The newest Monday, 00:00 UTC, that is at least a day ago."""
     settled = (now - SETTLE).astimezone(UTC)
     midnight = settled.replace(hour=0, minute=0, second=0, microsecond=0)

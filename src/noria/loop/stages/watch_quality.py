@@ -1,34 +1,40 @@
-"""Judge the labelled answers of the champion, date a decay that stands, and say how far labels have come. Called by stages/watch."""
+"""Judge the labelled answers of the champion: decay, whether they mean something else now, and how far labels have come. Called by stages/watch."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from math import log
+from typing import NamedTuple
 
 import msgspec
-import numpy as np
 import polars as pl
 
 from noria.domain.deployment import Variant
 from noria.domain.look import LabelState
 from noria.domain.profile import ReferenceProfile
+from noria.domain.quality import ConceptReport
 from noria.loop.context import Context, Recipe
-from noria.monitoring.concept import concept, losses_of
+from noria.loop.stages.watch_concept import concept_of
+from noria.monitoring.alert import Report
+from noria.monitoring.concept_alert import concept_report, standing_changes
 from noria.monitoring.labels import Times, arrival
 from noria.monitoring.quality import Decay, daily, decay
-from noria.stats.metrics import entropy, row_log_loss
 from noria.wire.tables import open_table
 
 LABELS_SEEN = timedelta(days=30)
 """How far back answers are counted whose labels are waited for."""
 
-NEWEST = 20_000
-"""So many of the newest labels date a decay."""
+
+class Quality(NamedTuple):
+    """What a look says of labelled answers. concept: whether a change of what they mean is to be told of."""
+
+    decay: Decay
+    labels: LabelState
+    concept: Report
 
 
 def quality_of(
     context: Context, recipe: Recipe, champion: Variant, profile: ReferenceProfile, *, since: datetime, now: datetime
-) -> tuple[Decay, LabelState]:
-    """The verdict on the champion's labelled days, and how its labels come. A decay that stands is dated, and its group named if it has one."""
+) -> Quality:
+    """The verdict on the champion's labelled days, on what they mean, and how its labels come. A decay that stands is dated, and its groups named."""
     answers = _answers(context, recipe, champion, since=since, now=now)
     rows = answers.filter(pl.col("label").is_not_null())
     days = (
@@ -37,10 +43,16 @@ def quality_of(
         else []
     )
     found = decay(profile, days, budget_days=max(2, round(recipe.false_page_days)))
-    if found.alarm:
-        slices = [f"in.{name}" for name in recipe.slices]
-        found = _dated(found, _answers(context, recipe, champion, since=since, now=now, also=slices), slices)
-    return found, _label_state(answers.filter(pl.col("at") >= now - LABELS_SEEN), now)
+
+    def beside(begin: datetime, inputs: Sequence[str]) -> pl.DataFrame:
+        return _answers(context, recipe, champion, since=begin, now=now, also=inputs)
+
+    change, shares = concept_of(context, recipe, champion, rows, since=since, answers=beside)
+    told = concept_report(
+        change, found, expected_excess=profile.expected_excess, days=recipe.false_page_days, shares=shares
+    )
+    labels = _label_state(answers.filter(pl.col("at") >= now - LABELS_SEEN), now)
+    return Quality(_dated(found, change) if found.alarm and change is not None else found, labels, told)
 
 
 def _answers(
@@ -70,28 +82,22 @@ def _label_state(answers: pl.DataFrame, now: datetime) -> LabelState:
     )
 
 
-def _dated(found: Decay, answers: pl.DataFrame, slices: Sequence[str]) -> Decay:
+def _dated(found: Decay, report: ConceptReport) -> Decay:
     """When the loss left what the scores expect, by the last change for the worse that stands; '' where no single moment can be told."""
-    newest = answers.filter(pl.col("label").is_not_null()).sort("label_at").tail(NEWEST)
-    label, score = newest["label"].to_numpy(), newest["score"].to_numpy()
-    excess = np.maximum(row_log_loss(label, score) - entropy(score) + log(2), 0.0)
-    report = concept(
-        losses_of(
-            excess,
-            at=_times(newest["at"]),
-            label_at=_times(newest["label_at"]),
-            groups={name.removeprefix("in."): newest[name].cast(pl.String).fill_null("").to_numpy() for name in slices},
-        )
-    )
-    if not report.alarm:
+    standing = standing_changes(report)
+    if not standing:
         return found
-    standing = [each for each in report.changes if each.worse]
     overall = [each for each in standing if each.where == "all"]
     first = (overall or standing)[-1]
     groups = sorted(
         {each.where for each in standing if each.where != "all" and each.since >= first.since - LABELS_SEEN}
     )
-    return msgspec.structs.replace(found, began=first.since.date().isoformat(), where=", ".join(groups[:3]))
+    return msgspec.structs.replace(
+        found,
+        began=first.since.date().isoformat(),
+        changed_at=first.since.isoformat(),
+        where=", ".join(groups[:3]),
+    )
 
 
 def _times(at: pl.Series) -> Times:

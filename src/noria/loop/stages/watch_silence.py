@@ -9,8 +9,9 @@ from noria.domain import events as e
 from noria.domain.alert import Alert, AlertKind
 from noria.domain.deployment import Variant
 from noria.domain.profile import ReferenceProfile
+from noria.loop.champion import judged_windows
 from noria.loop.context import Context, Recipe, Timed
-from noria.loop.stages.watch_counts import budget_of, judged_windows
+from noria.loop.stages.watch_counts import budget_of
 from noria.monitoring.drift_silence import Silence, silencers, silences
 
 DRIFTS: tuple[AlertKind, ...] = ("input_drift", "prediction_drift")
@@ -29,7 +30,7 @@ def with_silencers(
     if not any(_drift_in(each) for each in timed):
         return list(timed)
     budget = budget_of(recipe, profile)
-    windows = judged_windows(context, recipe, champion, profile, since=since)
+    windows = judged_windows(context.counts, recipe.deployment, champion.number, profile, since=since)
     found: dict[str, Silence] = dict(zip(DRIFTS, silences(profile, windows, budget=budget), strict=True))
     enriched: list[Timed] = []
     for each in timed:
