@@ -27,7 +27,7 @@ from noria.loop.wheel import WHEEL
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "docs" / "reference"
 MADE = "<!-- Written by docs/generate_reference.py from the code: change that, then run it with --write. -->"
-PORTS_OF_METADATA = ("ledger", "runs", "models", "deployments", "journal", "counts")
+PORTS_OF_METADATA = ("ledger", "runs", "models", "deployments", "journal", "counts", "leases")
 FOLDERS = {"executor": "executors", "flavor": "flavors", "notifier": "notifiers"}
 
 

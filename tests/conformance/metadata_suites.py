@@ -13,6 +13,7 @@ from noria.testing.experiments_suite import ExperimentsSuite
 from noria.testing.feed_suite import FeedSuite
 from noria.testing.index_suite import IndexSuite
 from noria.testing.journal_suite import JournalSuite
+from noria.testing.leases_suite import LeasesSuite
 from noria.testing.ledger_suite import LedgerSuite
 from noria.testing.models_suite import ModelsSuite
 from noria.testing.runs_suite import RunsSuite
@@ -28,6 +29,7 @@ __all__ = [
     "TestFeed",
     "TestIndex",
     "TestJournal",
+    "TestLeases",
     "TestLedger",
     "TestModels",
     "TestRuns",
@@ -100,3 +102,9 @@ class TestCounts(CountsSuite):
     @pytest.fixture
     def counts(self, metadata):
         return metadata.counts
+
+
+class TestLeases(LeasesSuite):
+    @pytest.fixture
+    def leases(self, metadata):
+        return metadata.leases

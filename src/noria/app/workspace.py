@@ -32,6 +32,7 @@ from noria.ports.feed import Feed
 from noria.ports.flavor import Flavor
 from noria.ports.index import RunIndex
 from noria.ports.journal import StepJournal
+from noria.ports.leases import LeaseStore
 from noria.ports.ledger import Ledger
 from noria.ports.metadata import Metadata
 from noria.ports.models import ModelStore
@@ -184,6 +185,11 @@ class Workspace(AbstractContextManager["Workspace"]):
     def counts(self) -> CountStore:
         """The project's monitoring counts."""
         return self.metadata.counts
+
+    @property
+    def leases(self) -> LeaseStore:
+        """Who does what only one process may do."""
+        return self.metadata.leases
 
     @cached_property
     def blobs(self) -> BlobStore:

@@ -10,6 +10,7 @@ from noria.ports.experiments import ExperimentStore
 from noria.ports.feed import Feed
 from noria.ports.index import RunIndex
 from noria.ports.journal import StepJournal
+from noria.ports.leases import LeaseStore
 from noria.ports.ledger import Ledger
 from noria.ports.models import ModelStore
 from noria.ports.runs import RunStore
@@ -83,6 +84,11 @@ class Metadata(Protocol):
     @property
     def counts(self) -> CountStore:
         """The project's monitoring counts."""
+        ...
+
+    @property
+    def leases(self) -> LeaseStore:
+        """The project's leases."""
         ...
 
     def projects(self) -> list[str]:

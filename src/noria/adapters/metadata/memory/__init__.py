@@ -13,6 +13,7 @@ from noria.adapters.metadata.memory.deployments import MemoryDeployments
 from noria.adapters.metadata.memory.experiments import MemoryExperiments
 from noria.adapters.metadata.memory.feed import MemoryFeed
 from noria.adapters.metadata.memory.finding import MemoryIndex, MemorySeries
+from noria.adapters.metadata.memory.leases import MemoryLeases
 from noria.adapters.metadata.memory.ledger import MemoryLedger
 from noria.adapters.metadata.memory.record import Record
 from noria.adapters.metadata.memory.runs import MemoryRuns
@@ -39,6 +40,7 @@ class MemoryMetadata:
         self.deployments = MemoryDeployments(self._lock)
         self.journal = MemoryJournal(self._lock)
         self.counts = MemoryCounts(self._lock)
+        self.leases = MemoryLeases(self._lock)
         self.feed = MemoryFeed(self._lock)
         self.artifacts = MemoryArtifacts(self._lock)
         self._record = Record(self._lock, feed=self.feed, artifacts=self.artifacts)
@@ -52,9 +54,17 @@ class MemoryMetadata:
         self.models = MemoryModels(self._shelves)
 
     def clear(self) -> None:
-        """Forget everything at once: ledger, record, registry, deployments, steps, counts, changes and webhooks."""
+        """Forget everything at once: ledger, record, registry, deployments, steps, counts, leases, changes and webhooks."""
         with self._lock:
-            for part in (self.ledger, self.deployments, self.journal, self.counts, self.feed, self.artifacts):
+            for part in (
+                self.ledger,
+                self.deployments,
+                self.journal,
+                self.counts,
+                self.leases,
+                self.feed,
+                self.artifacts,
+            ):
                 part.clear()
             self._record.clear()
             self._shelves.clear()

@@ -6,7 +6,13 @@ What crosses is wire/calls: MessagePack there and back, errors as JSON. Opened b
 from typing import cast
 
 from noria.adapters.metadata import rules
-from noria.adapters.metadata.remote.loop import RemoteCounts, RemoteDeployments, RemoteJournal, RemoteLedger
+from noria.adapters.metadata.remote.loop import (
+    RemoteCounts,
+    RemoteDeployments,
+    RemoteJournal,
+    RemoteLeases,
+    RemoteLedger,
+)
 from noria.adapters.metadata.remote.record import (
     RemoteArtifacts,
     RemoteExperiments,
@@ -51,6 +57,7 @@ class RemoteMetadata:
         self.deployments = RemoteDeployments(server)
         self.journal = RemoteJournal(server)
         self.counts = RemoteCounts(server)
+        self.leases = RemoteLeases(server)
 
     def projects(self) -> list[str]:
         """Names of all projects that the server's database holds."""

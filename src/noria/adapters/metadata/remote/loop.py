@@ -1,4 +1,4 @@
-"""The ports of the loop over HTTP: ledger, deployments, steps and counts. How a call is made is server.py."""
+"""The ports of the loop over HTTP: ledger, deployments, steps, counts and leases. How a call is made is server.py."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -7,6 +7,7 @@ from typing import cast
 from noria.adapters.metadata.remote.server import Server, listed
 from noria.domain.deployment import Deployment, Rollout
 from noria.domain.ids import Digest, EventId
+from noria.domain.lease import Lease
 from noria.domain.ledger import Cursor, Draft, Entry, Head, StoredEntry
 from noria.domain.pipeline import JournalEntry, StepTask
 from noria.domain.profile import WindowCounts
@@ -146,3 +147,22 @@ class RemoteCounts:
 
     def mark_counted(self, deployment: str, *, parts: Mapping[str, int], gone: Collection[str] = ()) -> None:
         self._server.call("counts.mark_counted", deployment=deployment, parts=dict(parts), gone=list(gone))
+
+
+class RemoteLeases:
+    """ports.leases.LeaseStore."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+
+    def find(self, name: str) -> Lease | None:
+        return cast(Lease | None, self._server.call("leases.find", name=name))
+
+    def acquire(self, name: str, *, holder: str, seconds: float, seen: Lease | None = None) -> Lease:
+        return cast(Lease, self._server.call("leases.acquire", name=name, holder=holder, seconds=seconds, seen=seen))
+
+    def renew(self, lease: Lease) -> Lease:
+        return cast(Lease, self._server.call("leases.renew", lease=lease))
+
+    def release(self, lease: Lease) -> None:
+        self._server.call("leases.release", lease=lease)

@@ -10,6 +10,7 @@ from noria.adapters.metadata.sql.deployments import SqlDeployments
 from noria.adapters.metadata.sql.experiments import SqlExperiments
 from noria.adapters.metadata.sql.feed import SqlFeed
 from noria.adapters.metadata.sql.journal import SqlJournal
+from noria.adapters.metadata.sql.leases import SqlLeases
 from noria.adapters.metadata.sql.ledger import SqlLedger
 from noria.adapters.metadata.sql.models import SqlModels
 from noria.adapters.metadata.sql.run_index import SqlRunIndex
@@ -37,6 +38,7 @@ class SqlMetadata:
         self.deployments = SqlDeployments(database, number)
         self.journal = SqlJournal(database, number)
         self.counts = SqlCounts(database, number)
+        self.leases = SqlLeases(database, number)
 
     def projects(self) -> list[str]:
         """Names of all projects of this database."""

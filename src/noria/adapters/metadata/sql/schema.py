@@ -76,6 +76,14 @@ steps = Table(
 )
 """finished: counts the commits of a project, so that the newest one of a step can be told."""
 
+leases = Table(
+    "leases",
+    METADATA,
+    _project(),
+    Column("name", TEXT, primary_key=True),
+    Column("doc", LargeBinary, nullable=False),
+)
+
 windows = Table(
     "windows",
     METADATA,
