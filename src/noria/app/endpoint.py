@@ -12,7 +12,7 @@ from noria.app.redaction import redaction_salt
 from noria.app.workspace import Workspace
 from noria.domain.ids import PredictionId, derive, fresh
 from noria.domain.prediction import PredictionRecord, Scalar
-from noria.errors import ModelUnknown
+from noria.errors import ModelNotReady, ModelUnknown
 from noria.packaging.bundle import OpenBundle, open_bundle
 from noria.packaging.signature import check
 from noria.ports.predictions import PredictionWriter
@@ -20,7 +20,7 @@ from noria.serving import desired
 from noria.serving.columns import from_lists, to_lists
 from noria.serving.desired import DesiredState
 from noria.serving.recording import EVERYTHING, as_set, check_against, is_kept
-from noria.serving.route import pick, position
+from noria.serving.route import chances, pick, position, sticky_of
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,9 +33,9 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Endpoint:
-    """Answers as a worker would, and records each answer before it is given.
+    """Answers as a worker would, and records each answer before it is given. Models in the shadow get no copies here.
 
-    Raises ModelUnknown when nothing is deployed under the name.
+    Raises ModelUnknown when nothing is deployed under the name, ModelNotReady when it was stopped.
     """
 
     def __init__(self, workspace: Workspace, deployment: str) -> None:
@@ -50,7 +50,11 @@ class Endpoint:
         state = self._current()
         begun = time.perf_counter_ns()
         request_id = f"r{derive(self._deployment, key) if key else fresh()}"
-        variant = state.variants[pick(state.variants, position(key or request_id, salt=state.rollout or ""))]
+        answering = [v for v in state.variants if not v.shadow]
+        held, name = sticky_of(state.sticky_by)
+        first = columns.get(name) if held == "input" else None
+        kept_by = str(first[0]) if first and first[0] is not None else key or request_id
+        variant = answering[pick(answering, position(kept_by, salt=state.rollout or self._deployment))]
         opened = self._opened[variant.bundle]
         signature = opened.manifest.signature
         inputs = {name: list(values) for name, values in columns.items()}
@@ -73,6 +77,7 @@ class Endpoint:
             inputs=inputs,
             outputs=outputs,
             rollout=state.rollout,
+            weight=chances(answering, loaded=[v.name for v in answering])[variant.name],
         )
         self._record(record)
         ids = tuple(record.prediction_id(row) for row in range(rows))
@@ -89,12 +94,19 @@ class Endpoint:
         state = desired.read(self._workspace.blobs, self._deployment)
         if state is None:
             raise ModelUnknown(f"nothing is deployed as {self._deployment!r}", remedy="noria status")
+        if state.stopped:
+            raise ModelNotReady(
+                f"deployment {self._deployment!r} was stopped",
+                cause=state.stopped,
+                remedy=f"noria resume {self._deployment}",
+            )
         if self._state is None or state.generation != self._state.generation:
             cache = self._workspace.home / "cache"
             opened: dict[str, OpenBundle] = {
                 v.bundle: self._opened.get(v.bundle)
                 or open_bundle(v.bundle, blobs=self._workspace.blobs, cache=cache, flavors=self._workspace.flavors)
                 for v in state.variants
+                if not v.shadow
             }
             recording = self._workspace.settings.serving.recording.get(self._deployment, EVERYTHING)
             for each in opened.values():

@@ -26,9 +26,10 @@ from noria.ports.blobs import BlobStore
 from noria.ports.predictions import PredictionWriter
 from noria.ports.telemetry import Telemetry
 from noria.serving.companions import UNTRIED, Judgement
-from noria.serving.live import Board
+from noria.serving.live import Board, Served
 from noria.serving.record import CAPACITY_ROWS, LINGER_S, Recorder, RingStatus, WhenFull
 from noria.serving.recording import EVERYTHING, SALT_BYTES, Recording
+from noria.serving.shadow import Shadows, ShadowStatus
 
 log = logging.getLogger(__name__)
 
@@ -44,12 +45,14 @@ class VariantStatus(msgspec.Struct, frozen=True, kw_only=True):
     bundle: Digest
     flavor: str
     company: Judgement = UNTRIED
+    shadow: bool = False
 
 
 class DeploymentStatus(msgspec.Struct, frozen=True, kw_only=True):
     """generation: what answers now (0: nothing does). loaded: whether it is the newest that was published. problem: why it is not.
 
-    recording: how much of it goes into the prediction log.
+    recording: how much of it goes into the prediction log. stopped: why nobody is answered, where a person wants it so. missing: variants of this
+    generation that could not be loaded, and why; the champion answers their share.
     """
 
     generation: int
@@ -57,6 +60,8 @@ class DeploymentStatus(msgspec.Struct, frozen=True, kw_only=True):
     variants: tuple[VariantStatus, ...] = ()
     problem: str = ""
     recording: Recording = EVERYTHING
+    stopped: str = ""
+    missing: dict[str, str] = {}
 
 
 class WorkerStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,6 +79,7 @@ class WorkerStatus(msgspec.Struct, frozen=True, kw_only=True):
     slot: int = 0
     processes: int = 1
     restarts: int = 0
+    shadows: ShadowStatus = ShadowStatus()
 
 
 class Unrecorded:
@@ -126,9 +132,10 @@ class Worker:
             recording=recording,
             salt=redaction_salt(home) if any(each.digest for each in (recording or {}).values()) else bytes(SALT_BYTES),
         )
+        self.shadows = Shadows(self.recorder, telemetry=telemetry)
         self._recording = dict(recording or {})
         self._group, self._slot, self._recorded = group, slot, recorded
-        self._unloaded = Unloaded() if group is None else GroupUnloaded(group, slot, flush=self.recorder.flush)
+        self._unloaded = Unloaded() if group is None else GroupUnloaded(group, slot, flush=self._flush_own)
         self.loader = Loader(
             self.board,
             blobs=self.blobs,
@@ -174,6 +181,7 @@ class Worker:
             slot=self._slot,
             processes=processes,
             restarts=restarts,
+            shadows=self.shadows.status(),
         )
 
     def _deployment(self, name: str) -> DeploymentStatus:
@@ -181,44 +189,55 @@ class Worker:
         error = self.board.error(name)
         problem = "" if error is None else f"{error.headline()} {error.cause}".strip()
         recording = self._recording.get(name, EVERYTHING)
+        stopped = self.board.stopped(name)
         if live is None:
-            return DeploymentStatus(generation=0, loaded=False, problem=problem, recording=recording)
-        variants = tuple(
-            VariantStatus(
-                name=s.variant.name,
-                model=s.variant.model,
-                number=s.variant.number,
-                version=s.variant.version,
-                weight=s.variant.weight,
-                bundle=s.variant.bundle,
-                flavor=s.flavor,
-                company=s.company,
+            return DeploymentStatus(
+                generation=0, loaded=bool(stopped), problem=problem, recording=recording, stopped=stopped
             )
-            for s in live.variants
-        )
+        variants = tuple(_variant_status(served) for served in (*live.variants, *live.shadows))
         return DeploymentStatus(
             generation=live.generation,
             loaded=error is None,
             variants=variants,
             problem=problem,
             recording=recording,
+            missing={name: error.headline() for name, error in live.missing.items()},
         )
 
     def flush(self) -> bool:
         """Wait until everything answered before this call, by any process of the group, is in the log. False: it was not within some seconds."""
         if not isinstance(self._unloaded, GroupUnloaded):
-            return self.recorder.flush()
+            return self._flush_own()
         change = self._unloaded.touch()
         self.loader.step()
         return self._unloaded.wait_for(change, flushed=True)
 
+    def _flush_own(self) -> bool:
+        return self.shadows.wait() and self.recorder.flush()
+
     def close(self) -> bool:
         """Stop following, write what is left. False: some records could not be written."""
         self.loader.stop()
+        self.shadows.close()
         done = self.recorder.close()
         if not done:
             log.error("some predictions could not be written: %s", self.recorder.status().problem)
         return done
+
+
+def _variant_status(served: Served) -> VariantStatus:
+    variant = served.variant
+    return VariantStatus(
+        name=variant.name,
+        model=variant.model,
+        number=variant.number,
+        version=variant.version,
+        weight=variant.weight,
+        bundle=variant.bundle,
+        flavor=served.flavor,
+        company=served.company,
+        shadow=variant.shadow,
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -1,35 +1,37 @@
 """Keeps a worker's board in step with the published documents, in a thread of its own: what answers is exchanged, never interrupted.
 
+Looking never waits for loading (worker_bundles): what is loaded already, as a roll-back always is, answers at the next look.
 A deployment can be unloaded by hand, and stays so until it is loaded by hand (worker_unloaded). Called by worker.py.
 """
 
 import logging
+import os
+import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from concurrent.futures import Future, wait
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event, RLock, Thread
 from time import monotonic
 
+from noria.app.worker_bundles import RETRY_S, Bundles
 from noria.app.worker_unloaded import Unloaded
-from noria.app.worker_warm import warm
-from noria.domain.bundle import Bundle
 from noria.domain.deployment import Variant
-from noria.domain.ids import Digest
 from noria.errors import BundleError, InputInvalid, ModelNotReady, ModelUnknown, NoriaError
-from noria.packaging.bundle import open_bundle
-from noria.packaging.signature import checker, unseen_counter
 from noria.ports.blobs import BlobStore
-from noria.ports.flavor import Columns, Flavor
+from noria.ports.flavor import Flavor
 from noria.ports.telemetry import Telemetry
-from noria.serving import desired
-from noria.serving.companions import batcher_for, example_columns, judge
+from noria.serving import desired, trouble
 from noria.serving.live import Board, Live, Served
 from noria.serving.recording import EVERYTHING, Recording, check_against
 
 POLL_S = 0.1
-LOOK_S, LOOK_AFAR_S = 0.1, 2.0
+LOOK_S, LOOK_AFAR_S = 0.1, 0.5
 """How often the documents are looked at: on this machine, and in a store over the network, which is asked by every process."""
-RETRY_S = 2.0
+NAMES_AFAR_S = 2.0
+"""How often such a store is asked whether there are new deployments."""
+
+WORKER = f"{platform.node()}-{os.getpid()}"
 
 log = logging.getLogger(__name__)
 
@@ -56,17 +58,20 @@ class Loader:
         documents: where what shall be served is published, by default beside the bundles; it is looked at every `look_s` seconds.
         telemetry: told how long loads take, and which fail.
         """
-        self._board, self._blobs, self._cache, self._flavors, self._only = board, blobs, cache, flavors, only
+        self._board, self._only = board, only
+        self._bundles = Bundles(blobs=blobs, cache=cache, flavors=flavors, telemetry=telemetry)
         self._unloaded = unloaded or Unloaded()
         self._documents = documents or blobs
         self._recording = dict(recording or {})
         self._look_s = look_s
         self._store_away = ""
+        self._known: tuple[float, list[str]] = (0.0, [])
         self._told: dict[str, str] = {}
         self._telemetry = telemetry
         self._seen: dict[str, bytes] = {}
         self._not_before: dict[str, float] = {}
-        self._loaded: dict[Digest, Served] = {}
+        self._loading: dict[str, Future[None]] = {}
+        self._in_trouble: set[str] = set()
         self._followed = 0
         self._one_at_a_time = RLock()
         self._stop = Event()
@@ -82,26 +87,38 @@ class Loader:
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
+        self._bundles.close()
 
-    def step(self, *, at_documents: bool = True) -> None:
+    def step(self, *, at_documents: bool = True, patient: bool = True) -> None:
         """Look once; load what changed. What cannot be loaded is noted on the board, the former generation goes on answering.
 
-        at_documents: False to look only at what was unloaded by hand.
+        at_documents: False to look only at what was unloaded by hand. patient: wait for what is being loaded, and exchange it.
         """
-        with self._one_at_a_time:
-            unloaded = self._unloaded.read()
-            for name in unloaded.names:
-                self._take_off(name)
-            for name in self._names_now() if at_documents or unloaded.change != self._followed else ():
-                if name not in unloaded.names and monotonic() >= self._not_before.get(name, 0.0):
-                    self._update(name)
+        waited_for: list[Future[None]] = []
+        while True:
+            with self._one_at_a_time:
+                self._look(at_documents)
+                loading = list(self._loading.values())
+            if not patient or not loading or loading == waited_for:
+                return
+            wait(loading)
+            waited_for = loading
+
+    def _look(self, at_documents: bool) -> None:
+        unloaded = self._unloaded.read()
+        for name in unloaded.names:
+            self._take_off(name)
+        for name in self._names_now() if at_documents or unloaded.change != self._followed else ():
+            if name not in unloaded.names and monotonic() >= self._not_before.get(name, 0.0):
+                self._update(name)
+        if not any(name in self._loading for name in self._board.names()):
             self._unloaded.followed(unloaded)
             self._followed = unloaded.change
 
     def _names_now(self) -> list[str]:
         """The deployments to look at; while the store is away, those that were known before. Told once, not at every look."""
         try:
-            names = self._names()
+            names = self._names(held_s=NAMES_AFAR_S if self._look_s > LOOK_S else 0.0)
         except NoriaError as error:
             if self._store_away != error.problem:
                 log.error("what shall be served cannot be read; what answers goes on answering: %s", error)
@@ -126,11 +143,12 @@ class Loader:
         with self._one_at_a_time:
             change = self._unloaded.discard(name)
             self._not_before.pop(name, None)
-            self.step()
-            error = self._board.error(name)
-            if error is not None:
-                raise error
-            self._board.get(name)
+            self._bundles.try_now()
+        self.step()
+        error = self._board.error(name)
+        if error is not None:
+            raise error
+        self._board.get(name)
         self._wait_for(change, f"deployment {name!r} is not loaded in every worker yet")
 
     def unload(self, name: str) -> None:
@@ -142,7 +160,7 @@ class Loader:
             if name not in self._board.names() and name not in self._board.unloaded():
                 self._board.get(name)
             change = self._unloaded.add(name)
-            self.step()
+        self.step()
         self._wait_for(change, f"deployment {name!r} is not unloaded in every worker yet")
 
     def _wait_for(self, change: int, problem: str) -> None:
@@ -153,19 +171,27 @@ class Loader:
         if name not in self._board.unloaded():
             self._board.unload(name)
             self._seen.pop(name, None)
+            self._bundles.want(name, ())
             self._forget_unused()
 
-    def _names(self) -> list[str]:
-        return list(self._only) if self._only is not None else desired.names(self._documents)
+    def _names(self, *, held_s: float = 0.0) -> list[str]:
+        """The deployments to serve. held_s: how old the list of a store may be."""
+        if self._only is not None:
+            return list(self._only)
+        at, names = self._known
+        if not held_s or monotonic() >= at + held_s:
+            names = desired.names(self._documents)
+            self._known = (monotonic(), names)
+        return names
 
     def _follow(self) -> None:
         look_at = 0.0
         while not self._stop.wait(POLL_S):
-            due = monotonic() >= look_at
+            due = monotonic() >= look_at or any(future.done() for future in self._loading.values())
             if due:
                 look_at = monotonic() + self._look_s
             try:
-                self.step(at_documents=due)
+                self.step(at_documents=due, patient=False)
             except (
                 Exception
             ):  # the thread must live: without it the worker would answer with an old generation for ever
@@ -173,20 +199,26 @@ class Loader:
                 look_at = monotonic() + RETRY_S
 
     def _update(self, name: str) -> None:
+        """Bring one deployment to what is published, as far as it is loaded; what is not is loaded beside, and looked at again when it is."""
         try:
             document = desired.document(self._documents, name)
             if document is None:
                 if name not in self._board.names():
                     self._board.wanted(name)
                 return
-            if document == self._seen.get(name):
+            if document == self._seen.get(name) and not self._bundles.is_due(name) and name not in self._loading:
                 if self._board.error(name) is not None:
                     self._board.put(self._board.get(name))  # the store was away, and says what it said before
                 return
             state = desired.parse(document)
-            if state.deployment not in self._board.names():
-                self._board.wanted(name)
-            self._board.put(self._live(state))
+            if self._is_loading(name, state):
+                return
+            if state.stopped:
+                self._board.stop(name, state.stopped)
+                live = None
+            else:
+                live = self._live(state)
+                self._board.put(live)
         except NoriaError as error:
             self._put_off(name, error)
             return
@@ -198,9 +230,96 @@ class Loader:
                 name, BundleError(f"deployment {name!r} cannot be loaded", cause=f"{type(error).__name__}: {error}")
             )
             return
+        self._settled(name, document, live, state.variants)
+
+    def _is_loading(self, name: str, state: desired.DesiredState) -> bool:
+        """Whether a bundle of this generation must still be loaded; loading it is begun."""
+        if name not in self._board.names():
+            self._board.wanted(name)
+        self._bundles.want(name, [v.bundle for v in state.variants])
+        future = self._loading.get(name)
+        if future is not None and not future.done():
+            return True
+        self._loading.pop(name, None)
+        untried = self._bundles.untried(state.variants)
+        if untried:
+            self._loading[name] = self._bundles.load(untried)
+        return bool(untried)
+
+    def _live(self, state: desired.DesiredState) -> Live:
+        """The generation, loaded. The champion must be; another variant that is not leaves its share to the champion."""
+        if not state.variants:
+            raise InputInvalid(
+                f"deployment {state.deployment!r} was published without a variant", remedy="publish one with a champion"
+            )
+        answering: list[Served] = []
+        shadows: list[Served] = []
+        missing: dict[str, NoriaError] = {}
+        for place, variant in enumerate(state.variants):
+            try:
+                served = self._bundles.served(variant)
+                check_against(
+                    self._recording.get(state.deployment, EVERYTHING), served.signature, deployment=state.deployment
+                )
+            except NoriaError as error:
+                if not place:
+                    raise
+                missing[variant.name] = error
+            else:
+                (shadows if variant.shadow else answering).append(served)
+        return Live(
+            deployment=state.deployment,
+            generation=state.generation,
+            variants=tuple(answering),
+            sticky_by=state.sticky_by,
+            rollout=state.rollout,
+            shadows=tuple(shadows),
+            routes=tuple(variant for variant in state.variants if not variant.shadow),
+            missing=missing,
+        )
+
+    def _settled(self, name: str, document: bytes, live: Live | None, variants: Sequence[Variant]) -> None:
+        """A generation answers: remember that, and say what of it cannot be loaded."""
         self._seen[name] = document
         self._told.pop(name, None)
+        if live is not None and (live.missing or name in self._in_trouble):
+            self._tell_trouble(live, variants)
         self._forget_unused()
+
+    def _forget_unused(self) -> None:
+        self._bundles.forget_unused(
+            served.variant.bundle for one in self._board.all() for served in (*one.variants, *one.shadows)
+        )
+
+    def _tell_trouble(self, live: Live, variants: Sequence[Variant]) -> None:
+        """Leave word where the control plane reads it; if that cannot be, the log has it."""
+        name, now = live.deployment, datetime.now(UTC)
+        troubles = [
+            trouble.Trouble(
+                generation=live.generation,
+                variant=variant.name,
+                number=variant.number,
+                bundle=variant.bundle,
+                error=f"{error.headline()} {error.cause}".strip(),
+                at=now,
+                worker=WORKER,
+                passing=error.retryable,
+                crashes=self._bundles.crashes(variant),
+            )
+            for variant in variants
+            if (error := live.missing.get(variant.name)) is not None
+        ]
+        for each in troubles:
+            log.error("deployment %s: the champion answers for %s: %s", name, each.variant, each.error)
+        if troubles and self._telemetry is not None:
+            self._telemetry.count("noria_model_load_failures_total", deployment=name)
+        try:
+            trouble.tell(self._documents, name, generation=live.generation, worker=WORKER, troubles=troubles)
+        except NoriaError as error:
+            log.error("the control plane cannot be told of it: %s", error)
+            return
+        self._in_trouble.discard(name)
+        self._in_trouble |= {name} if troubles else set()
 
     def _put_off(self, name: str, error: NoriaError) -> None:
         """Note why, log it once, and try again in a while."""
@@ -211,58 +330,3 @@ class Loader:
         self._not_before[name] = monotonic() + RETRY_S
         if self._telemetry is not None:
             self._telemetry.count("noria_model_load_failures_total", deployment=name)
-
-    def _live(self, state: desired.DesiredState) -> Live:
-        if not state.variants:
-            raise InputInvalid(
-                f"deployment {state.deployment!r} was published without a variant", remedy="publish one with a champion"
-            )
-        served = tuple(self._served(variant) for variant in state.variants)
-        for each in served:
-            check_against(
-                self._recording.get(state.deployment, EVERYTHING), each.signature, deployment=state.deployment
-            )
-        return Live(
-            deployment=state.deployment,
-            generation=state.generation,
-            variants=served,
-            sticky_by=state.sticky_by,
-            rollout=state.rollout,
-        )
-
-    def _served(self, variant: Variant) -> Served:
-        """A loaded bundle is loaded once, whatever number of generations and variants name it."""
-        known = self._loaded.get(variant.bundle)
-        if known is None:
-            began = monotonic()
-            opened = open_bundle(variant.bundle, blobs=self._blobs, cache=self._cache, flavors=self._flavors)
-            signature = opened.manifest.signature
-            example = self._example(opened.manifest)
-            if example is not None:
-                warm(opened, example)
-            company = judge(opened.predictor.predict, example)
-            known = Served(
-                variant,
-                signature,
-                opened.predictor,
-                checker(signature),
-                unseen_counter(signature),
-                opened.manifest.flavor,
-                batcher_for(opened.predictor.predict, company),
-                company,
-            )
-            self._loaded[variant.bundle] = known
-            if self._telemetry is not None:
-                self._telemetry.observe(
-                    "noria_model_load_seconds", monotonic() - began, model=variant.model, version=str(variant.number)
-                )
-        return replace(known, variant=variant)
-
-    def _example(self, manifest: Bundle) -> Columns | None:
-        """The bundle's example rows, if it has any that can be read."""
-        found = next((entry.digest for entry in manifest.files if entry.path == manifest.example), None)
-        return None if found is None else example_columns(self._blobs.get(found), manifest.signature)
-
-    def _forget_unused(self) -> None:
-        used = {served.variant.bundle for live in self._board.all() for served in live.variants}
-        self._loaded = {digest: served for digest, served in self._loaded.items() if digest in used}

@@ -33,6 +33,7 @@ COMMANDS: dict[str, str] = {
     "why": "explain one prediction, event or alert, back to the data",
     "replay": "what another retraining policy would have done over recorded history",
     "errors": "find where a deployment's answers are wrong, and examples to look at",
+    "shadow": "show what a model in the shadow would have answered, beside what callers got",
     "inputs": "show what a model was asked, day by day, and whether inputs are computed as in training",
     "audit": "verify or export the ledger",
     "gc": "empty the trash and give back the space of what nothing needs",

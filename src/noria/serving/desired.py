@@ -15,13 +15,17 @@ INDEX = "serving/index.json"
 
 
 class DesiredState(msgspec.Struct, frozen=True, kw_only=True):
-    """One generation of a deployment, as far as answering needs it. rollout: the one that runs, if one does."""
+    """One generation of a deployment, as far as answering needs it. rollout: the one that runs, if one does.
+
+    stopped: where nobody answers because a person wants it so (no variants): who, and why.
+    """
 
     deployment: str
     generation: int
     variants: tuple[Variant, ...]
     sticky_by: str = "request"
     rollout: RolloutId | None = None
+    stopped: str = ""
 
 
 class _Index(msgspec.Struct, frozen=True):
@@ -47,12 +51,14 @@ def state_of(deployment: Deployment) -> DesiredState:
     """The part of a deployment that workers need; the champion stands first."""
     variants = sorted(deployment.variants, key=lambda v: v.name != "champion")
     running = deployment.rollout is not None and deployment.rollout.outcome == "running"
+    stop = deployment.stopped
     return DesiredState(
         deployment=deployment.name,
         generation=deployment.generation,
         variants=tuple(variants),
         sticky_by=deployment.sticky_by,
         rollout=deployment.rollout.id if deployment.rollout is not None and running else None,
+        stopped=f"{stop.actor}: {stop.reason}" if stop is not None and not variants else "",
     )
 
 

@@ -4,7 +4,7 @@ Loading what goes in here is app/worker; the document it follows is desired. Rea
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from noria.domain.deployment import Variant
 from noria.domain.ids import RolloutId
@@ -13,6 +13,7 @@ from noria.errors import ModelNotReady, ModelUnknown, NoriaError, RequestInvalid
 from noria.ports.flavor import Columns, Predictor
 from noria.serving.batching import Batcher
 from noria.serving.companions import UNTRIED, Judgement
+from noria.serving.route import Held, chances, pick, sticky_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,19 +32,45 @@ class Served:
     company: Judgement = UNTRIED
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Live:
-    """One generation of a deployment, loaded. variants: at least one, the champion first."""
+    """One generation of a deployment, loaded. variants: those that answer, at least one, the champion first.
+
+    shadows: get copies, and nobody sees what they say. routes: what requests are split between; a variant in it that could not be loaded (`missing`,
+    name -> why) has its share answered by the champion, and nobody else's variant changes for it.
+    """
 
     deployment: str
     generation: int
     variants: tuple[Served, ...]
     sticky_by: str = "request"
     rollout: RolloutId | None = None
+    shadows: tuple[Served, ...] = ()
+    routes: tuple[Variant, ...] = ()
+    missing: dict[str, NoriaError] = field(default_factory=dict)
 
-    def weights(self) -> list[Variant]:
-        """The variants as routing takes them."""
-        return [served.variant for served in self.variants]
+    def __post_init__(self) -> None:
+        """Prepare what each request asks for."""
+        routes = self.routes or tuple(served.variant for served in self.variants)
+        names = [served.variant.name for served in self.variants]
+        set_ = object.__setattr__
+        set_(self, "routes", routes)
+        set_(self, "_by_route", tuple(self.variants[names.index(v.name) if v.name in names else 0] for v in routes))
+        set_(self, "_chances", chances(routes, loaded=names) if len(routes) > 1 else {v.name: 1.0 for v in routes})
+        set_(self, "held", sticky_of(self.sticky_by))
+
+    held: tuple[Held, str] = field(init=False, default=("request", ""))
+    """What keeps a caller with its variant."""
+    _by_route: tuple[Served, ...] = field(init=False, default=(), repr=False)
+    _chances: dict[str, float] = field(init=False, default_factory=dict, repr=False)
+
+    def at(self, place: float) -> Served:
+        """Who answers a key that stands there (route.position)."""
+        return self._by_route[pick(self.routes, place)]
+
+    def chance(self, name: str) -> float:
+        """How probable it is that a request falls to this variant."""
+        return self._chances.get(name, 0.0)
 
     def named(self, name: str) -> Served:
         """The variant of this role. Raises RequestInvalid naming those there are."""
@@ -51,8 +78,10 @@ class Live:
             if served.variant.name == name:
                 return served
         known = ", ".join(repr(s.variant.name) for s in self.variants)
+        in_the_shadow = any(s.variant.name == name for s in self.shadows)
         raise RequestInvalid(
-            f"deployment {self.deployment!r} has no variant {name!r}",
+            f"deployment {self.deployment!r} has no variant {name!r}"
+            + (" that answers callers: it is a shadow" if in_the_shadow else ""),
             cause=f"now there are: {known}",
             remedy="leave Noria-Variant out",
         )
@@ -77,6 +106,7 @@ class Board:
         self._live: dict[str, Live] = {}
         self._failed: dict[str, NoriaError | None] = {}
         self._unloaded: frozenset[str] = frozenset()
+        self._stopped: dict[str, str] = {}
         self._draining = False
 
     def get(self, name: str) -> Live:
@@ -84,6 +114,10 @@ class Board:
         live = self._live.get(name)
         if live is not None:
             return live
+        if name in self._stopped:
+            raise ModelNotReady(
+                f"deployment {name!r} was stopped", cause=self._stopped[name], remedy=f"noria resume {name}"
+            )
         if name in self._failed:
             error = self._failed[name]
             cause = "it is being loaded" if error is None else f"{error.headline()}"
@@ -103,7 +137,17 @@ class Board:
         """Exchange a deployment's snapshot; requests under way finish with the one they began with."""
         self._live = {**self._live, live.deployment: live}
         self._failed = {name: error for name, error in self._failed.items() if name != live.deployment}
+        self._stopped.pop(live.deployment, None)
         self._unloaded -= {live.deployment}
+
+    def stop(self, name: str, reason: str) -> None:
+        """Answer nobody under this name, and say why, until it is put again; requests under way finish."""
+        self.remove(name)
+        self._stopped[name] = reason
+
+    def stopped(self, name: str) -> str:
+        """Why nobody is answered under this name on purpose, or ''."""
+        return self._stopped.get(name, "")
 
     def wanted(self, name: str, error: NoriaError | None = None) -> None:
         """Note that a deployment should be here and is not (yet), or why its newest generation could not be loaded."""
@@ -123,14 +167,15 @@ class Board:
         """Serve it no longer."""
         self._live = {other: live for other, live in self._live.items() if other != name}
         self._failed = {other: error for other, error in self._failed.items() if other != name}
+        self._stopped.pop(name, None)
 
     def error(self, name: str) -> NoriaError | None:
         """Why the newest generation is not live, if it is not."""
         return self._failed.get(name)
 
     def names(self) -> list[str]:
-        """Every name that is live or wanted, sorted."""
-        return sorted({*self._live, *self._failed})
+        """Every name that is live, wanted or stopped, sorted."""
+        return sorted({*self._live, *self._failed, *self._stopped})
 
     def all(self) -> list[Live]:
         """Everything live, by name."""
@@ -141,5 +186,6 @@ class Board:
         self._draining = True
 
     def ready(self) -> bool:
-        """Whether everything wanted is live and the worker stays (an empty worker is not ready)."""
-        return not self._draining and bool(self._live) and all(name in self._live for name in self._failed)
+        """Whether everything wanted is live and the worker stays (an empty worker is not ready). What a person stopped is as it should be."""
+        some = bool(self._live) or bool(self._stopped)
+        return not self._draining and some and all(name in self._live for name in self._failed)

@@ -39,6 +39,20 @@ def predict(served: Served, columns: Columns, *, known_good: bool = False) -> tu
     return served.predictor.predict(columns), unseen
 
 
+def answered_rows(served: Served, outputs: Columns, rows: int) -> None:
+    """Refuse what is no answer: an output of the signature that is not there, or another number of rows than was asked. Raises BundleError."""
+    for field in served.signature.outputs:
+        values = outputs.get(field.name)
+        if values is None or len(values) != rows:
+            raise BundleError(
+                f"version {served.variant.number} of {served.variant.model!r} did not answer as its signature says",
+                cause=f"it gives no output {field.name!r}"
+                if values is None
+                else f"output {field.name!r} has {len(values)} rows for {rows} asked",
+                remedy="look at the model's code; noria rollback takes it back",
+            )
+
+
 async def predict_in_company(
     batcher: Batcher, served: Served, columns: Columns, *, known_good: bool = False
 ) -> tuple[Columns, int]:

@@ -211,14 +211,16 @@ class Recorder:
     def _write_batch(self) -> bool:
         """Write the oldest records; True: they are gone from the ring, False: they stay and the problem is noted."""
         batch = self._oldest()
-        by_deployment: dict[str, list[tuple[int, PredictionRecord]]] = {}
+        units: dict[tuple[str, str, str], list[tuple[int, PredictionRecord]]] = {}
         for number, taken in batch:
             record = taken if isinstance(taken, PredictionRecord) else taken.record()
             if self._recording:
                 record = as_set(record, self._recording.get(record.deployment, EVERYTHING), salt=self._salt)
-            by_deployment.setdefault(record.deployment, []).append((number, record))
+            # What is no answer is kept elsewhere, so it is written by itself: a unit is there whole or not at all.
+            apart = ("", "") if record.kind == "answer" else (record.kind, record.variant)
+            units.setdefault((record.deployment, *apart), []).append((number, record))
         faults: list[str] = []
-        kept = {number for name, records in by_deployment.items() for number, _ in self._write(name, records, faults)}
+        kept = {number for unit, records in units.items() for number, _ in self._write(unit[0], records, faults)}
         with self._changed:
             for _ in batch:
                 self._ring.popleft()

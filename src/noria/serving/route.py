@@ -4,12 +4,16 @@ Called by server/inference for every request. Judging the variants is verdict.
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
+from typing import Literal
 
 from blake3 import blake3
 
 from noria.domain.deployment import Variant
 
 STEPS = 1 << 53
+Held = Literal["request", "key", "header", "input"]
+"""What keeps a caller with its variant: nothing, the first row's business key, a header, or the first row's value of an input."""
 
 
 def position(key: str, *, salt: str = "") -> float:
@@ -44,3 +48,37 @@ def pick(variants: Sequence[Variant], place: float) -> int:
             if place < edge:
                 return index
     return champion
+
+
+@lru_cache(maxsize=256)
+def sticky_of(sticky_by: str) -> tuple[Held, str]:
+    """What `sticky_by` of a deployment says, and of which header (in small letters) or input.
+
+    `key`, and an input's name without `input:`, are how deployments of before said it.
+
+    >>> [sticky_of(text) for text in ("request", "header:X-User", "input:origin", "key", "origin")]
+    [('request', ''), ('header', 'x-user'), ('input', 'origin'), ('key', ''), ('input', 'origin')]
+    """
+    if sticky_by == "request":
+        return "request", ""
+    if sticky_by == "key":
+        return "key", ""
+    if sticky_by.startswith("header:"):
+        return "header", sticky_by.removeprefix("header:").lower()
+    return "input", sticky_by.removeprefix("input:")
+
+
+def chances(variants: Sequence[Variant], *, loaded: Sequence[str]) -> dict[str, float]:
+    """The chance with which a request is given to each of these variants that are loaded; the champion has what the others leave.
+
+    >>> from noria.domain.ids import Digest
+    >>> three = [
+    ...     Variant(name=n, model="m", number=1, version="1.0.0", bundle=Digest(""), weight=w)
+    ...     for n, w in (("champion", 0.5), ("b", 0.25), ("c", 0.25))
+    ... ]
+    >>> chances(three, loaded=["champion", "b"])
+    {'champion': 0.75, 'b': 0.25}
+    """
+    rest = next((v.name for v in variants if v.name == "champion"), variants[-1].name if variants else "")
+    found = {v.name: v.weight for v in variants if v.name in loaded and v.name != rest}
+    return {rest: max(0.0, 1.0 - sum(found.values())), **found}

@@ -36,6 +36,7 @@ from noria.server.control import (
     quality_windows,
     runs,
     schema,
+    shadow,
     webhooks,
     why,
 )
@@ -67,6 +68,7 @@ ROUTES: tuple[ControllerRouterHandler, ...] = (
     deliveries.read_delivery,
     deliveries.approve,
     quality_windows.read_windows,
+    shadow.read_shadow,
     deployments.read_watch,
     deployments_acts.list_declarations,
     deployments_acts.make_plan,

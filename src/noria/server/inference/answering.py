@@ -5,9 +5,10 @@ Reading and writing bytes is v2 and mlflow; HTTP is app. Nothing here waits for 
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from secrets import token_hex
-from time import perf_counter_ns
+from time import monotonic, perf_counter_ns
 from typing import Any, Protocol
 
 import msgspec
@@ -16,15 +17,16 @@ import numpy as np
 from noria.domain.deployment import Variant
 from noria.domain.ids import derive
 from noria.domain.prediction import Column, PredictionRecord, Scalar
-from noria.errors import RequestInvalid
+from noria.errors import DeadlineMissed, InputInvalid, NoriaError, Overloaded, RequestInvalid
 from noria.ports.flavor import Columns
 from noria.server.inference.metrics import Metrics
 from noria.serving.batching import Batcher
 from noria.serving.columns import to_lists
 from noria.serving.live import Board, Live, Served
-from noria.serving.predict import predict, predict_in_company
+from noria.serving.predict import answered_rows, predict, predict_in_company
 from noria.serving.record import Recorder
-from noria.serving.route import pick, position
+from noria.serving.route import position
+from noria.serving.shadow import Copy, Shadows, error_line, is_copied
 
 LEAST_PACKED = 8
 """Rows from which a column of numbers is recorded as it lies in memory: below, making a view of it costs more than a list."""
@@ -66,8 +68,14 @@ class Read(msgspec.Struct, frozen=True, gc=False):
     known_good: bool = False
 
 
+NOTHING = Read({}, [])
+
+
 class Asked(msgspec.Struct, frozen=True, gc=False):
-    """A record that waits to be spelled out (serving/record.Pending). The collector need not look at it: it holds arrays, not cycles."""
+    """A record that waits to be spelled out (serving/record.Pending). The collector need not look at it: it holds arrays, not cycles.
+
+    named: the caller chose the variant. error: of a request that the variant could not answer; it has no outputs then.
+    """
 
     request_id: str
     live: Live
@@ -79,6 +87,8 @@ class Asked(msgspec.Struct, frozen=True, gc=False):
     blocks: list[tuple[list[str], Any]]
     outputs: dict[str, list[Scalar]]
     keys: list[str] | None
+    named: bool = False
+    error: str = ""
 
     @property
     def deployment(self) -> str:
@@ -106,6 +116,10 @@ class Asked(msgspec.Struct, frozen=True, gc=False):
             outputs=self.outputs,
             rollout=self.live.rollout,
             keys=self.keys,
+            kind="failure" if self.error else "answer",
+            weight=None if self.named else self.live.chance(self.variant.name),
+            asked=self.named,
+            error=self.error,
         )
 
 
@@ -121,7 +135,7 @@ def _spelled(values: Any, rows: int) -> Sequence[Column]:
 
 
 class _Asking(msgspec.Struct, frozen=True, gc=False):
-    """What is known of a request before the model answers."""
+    """What is known of a request before the model answers. read_at: when its columns had been read, where shadows want to know (perf_counter_ns)."""
 
     live: Live
     served: Served
@@ -130,15 +144,33 @@ class _Asking(msgspec.Struct, frozen=True, gc=False):
     at: datetime
     started: int
     read: Read
+    told: "Told"
+    read_at: int = 0
+
+    @property
+    def rows(self) -> int:
+        """How many rows were asked; 0 for a model without inputs."""
+        return len(next(iter(self.read.columns.values()), ()))
 
 
 class Told(msgspec.Struct, frozen=True, gc=False):
-    """What the headers say. version: of the path. key: Noria-Request-Key; variant: Noria-Variant; at: Noria-Time."""
+    """What the headers say. version: of the path. key: Noria-Request-Key; variant: Noria-Variant; at: Noria-Time.
+
+    headers: all of them (anything with `get`), for a deployment that keeps callers by one. until: when the request's time is over, by monotonic();
+    0: never.
+    """
 
     version: str | None = None
     key: str | None = None
     variant: str | None = None
     at: str | None = None
+    headers: Any = None
+    until: float = 0.0
+
+    @property
+    def is_named(self) -> bool:
+        """Whether the caller chose who answers."""
+        return self.version is not None or self.variant is not None
 
 
 class Answer(msgspec.Struct, frozen=True, gc=False):
@@ -152,6 +184,8 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
     values: dict[str, list[Scalar]]
     kept: "asyncio.Future[str] | None" = None
     """In durable mode: done when the record is on the disk; its result names what went wrong, or is ''."""
+    copy: Copy | None = None
+    """For models in the shadow, once the answer is on its way (Answering.sent)."""
 
 
 class Answering:
@@ -166,10 +200,12 @@ class Answering:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         replay_clock: bool = False,
         durable: bool = False,
+        shadows: Shadows | None = None,
     ) -> None:
         """replay_clock: believe Noria-Time. Only for replays of the past: otherwise anybody could date a prediction.
 
         durable: an answer says when its record is on the disk (needs a running event loop); whoever sends it waits for that.
+        shadows: who answers copies of requests; None: nobody does.
         """
         self.board = board
         self.recorder = recorder
@@ -177,32 +213,63 @@ class Answering:
         self._now = now
         self._replay_clock = replay_clock
         self._durable = durable
+        self._shadows = shadows
 
     def answer(self, live: Live, question: Question, told: Told, *, started: int) -> Answer | Awaitable[Answer]:
         """Answer and record one request. started: perf_counter_ns when its body was there. To be awaited where the model is answered in company.
 
-        The same Noria-Request-Key gives the same request id, so a request that is sent again is recorded once.
-        Raises RequestInvalid, ModelUnknown, Overloaded, at once or when it is awaited.
+        The same Noria-Request-Key gives the same request id, so a request that is sent again is recorded once. What the variant could not answer is
+        recorded as its failure; what is the caller's fault is not.
+        Raises RequestInvalid, ModelUnknown, Overloaded, and what the model raises, at once or when it is awaited.
         """
         request_id = f"r{derive(live.deployment, told.key) if told.key else token_hex(16)}"
         at = self._time(told.at)
         served = choose(live, question, told, request_id)
-        read = question.columns(served)
-        asked = _Asking(live, served, question, request_id, at, started, read)
+        try:
+            read = question.columns(served)
+        except InputInvalid as error:
+            self._refused(_Asking(live, served, question, request_id, at, started, NOTHING, told), error)
+            raise
+        read_at = perf_counter_ns() if live.shadows else 0
+        asked = _Asking(live, served, question, request_id, at, started, read, told, read_at)
         if served.batcher is not None:
             return self._in_company(served.batcher, asked)
-        outputs, unseen = predict(served, read.columns, known_good=read.known_good)
-        return self._record(asked, outputs, unseen)
+        try:
+            outputs, unseen = predict(served, read.columns, known_good=read.known_good)
+            values = _values(asked, outputs)
+        except InputInvalid as error:
+            self._refused(asked, error)
+            raise
+        except Exception as error:
+            self._failed(asked, error)
+            raise
+        return self._record(asked, outputs, values, unseen)
+
+    def sent(self, answer: Answer) -> None:
+        """An answer is on its way: now its copies may be made."""
+        if answer.copy is not None and self._shadows is not None:
+            self._shadows.offer(answer.copy)
 
     async def _in_company(self, batcher: Batcher, asked: "_Asking") -> Answer:
-        read = asked.read
-        outputs, unseen = await predict_in_company(batcher, asked.served, read.columns, known_good=read.known_good)
-        return self._record(asked, outputs, unseen)
+        read, told = asked.read, asked.told
+        try:
+            outputs, unseen = await predict_in_company(batcher, asked.served, read.columns, known_good=read.known_good)
+            values = _values(asked, outputs)
+        except InputInvalid as error:
+            self._refused(asked, error)
+            raise
+        except asyncio.CancelledError:
+            if told.until and monotonic() >= told.until:  # else the caller has gone, which is not the model's fault
+                self._failed(asked, DeadlineMissed("the model had not answered when the request's time was over"))
+            raise
+        except Exception as error:
+            self._failed(asked, error)
+            raise
+        return self._record(asked, outputs, values, unseen)
 
-    def _record(self, asked: "_Asking", outputs: Columns, unseen: int) -> Answer:
+    def _record(self, asked: "_Asking", outputs: Columns, values: dict[str, list[Scalar]], unseen: int) -> Answer:
         """What is left when the model has answered."""
         live, served, question = asked.live, asked.served, asked.question
-        values = to_lists(outputs, served.signature.outputs)
         rows = len(next(iter(values.values())))
         keys = question.keys
         if keys is not None and len(keys) != rows:
@@ -222,6 +289,7 @@ class Answering:
                 asked.read.blocks,
                 values,
                 keys,
+                asked.told.is_named,
             ),
             then=then,
         )
@@ -231,7 +299,41 @@ class Answering:
             rows=rows,
             unseen=unseen,
         )
-        return Answer(asked.request_id, live, served, rows, outputs, values, kept)
+        copy = _copy(asked, rows) if live.shadows and self._shadows is not None else None
+        return Answer(asked.request_id, live, served, rows, outputs, values, kept, copy)
+
+    def _failed(self, asked: "_Asking", error: Exception) -> None:
+        """Record that a variant could not answer. A ring that is full costs the record, never another error."""
+        passed = perf_counter_ns() - asked.started
+        rows = asked.rows
+        if rows:
+            with suppress(Overloaded):
+                self.recorder.offer(
+                    Asked(
+                        asked.request_id,
+                        asked.live,
+                        asked.served.variant,
+                        asked.at,
+                        passed // 1000,
+                        asked.question.protocol,
+                        rows,
+                        asked.read.blocks,
+                        {},
+                        None,
+                        asked.told.is_named,
+                        error_line(error),
+                    )
+                )
+
+    def _refused(self, asked: "_Asking", error: InputInvalid) -> None:
+        """A request that a variant refuses and the champion would take is no fault of the caller's: that variant takes other inputs."""
+        champion, served = asked.live.variants[0], asked.served
+        if served is champion or served.signature == champion.signature:
+            return
+        with suppress(NoriaError):
+            read = asked.question.columns(champion)
+            champion.check(read.columns)
+            self._failed(msgspec.structs.replace(asked, read=read), error)
 
     def _time(self, given: str | None) -> datetime:
         """When it was asked: now, or what the caller says in a replay."""
@@ -263,11 +365,35 @@ def _promise() -> "tuple[asyncio.Future[str], Callable[[str], None]]":
     return future, fulfil
 
 
+def _values(asked: _Asking, outputs: Columns) -> dict[str, list[Scalar]]:
+    """Outputs as they are recorded and sent. Raises BundleError for what is no answer to what was asked."""
+    rows = asked.rows
+    if rows:
+        answered_rows(asked.served, outputs, rows)
+    return to_lists(outputs, asked.served.signature.outputs)
+
+
+def _copy(asked: _Asking, rows: int) -> Copy | None:
+    """The request for its shadows, if any of them is to have it."""
+    if not any(is_copied(asked.request_id, shadow) for shadow in asked.live.shadows):
+        return None
+    signature, read, question = asked.served.signature, asked.read, asked.question
+
+    def columns(shadow: Served) -> Columns:
+        mine = read if shadow.signature == signature else question.columns(shadow)
+        if not mine.known_good:
+            shadow.check(mine.columns)
+        return mine.columns
+
+    # What reading it cost is part of what every answer to it costs.
+    before_us = (asked.read_at - asked.started) // 1000
+    return Copy(asked.live, asked.request_id, asked.at, question.protocol, rows, before_us, columns)
+
+
 def choose(live: Live, question: Question, told: Told, request_id: str) -> Served:
     """The variant that answers: the one asked for by version or by name, else the one that the key falls to.
 
-    sticky_by 'request': the request id; 'key': the first row's business key; anything else: the first row's value of that column. A request
-    without such a value is placed by its id.
+    What keeps a caller is said by the deployment's `sticky_by` (route.sticky_of); a request without such a value is placed by its id.
     """
     if told.version is not None:
         return live.numbered(told.version)
@@ -276,9 +402,11 @@ def choose(live: Live, question: Question, told: Told, request_id: str) -> Serve
     if len(live.variants) == 1:
         return live.variants[0]
     key: str | None = None
-    if live.sticky_by == "key":
+    kind, name = live.held
+    if kind == "key":
         key = question.keys[0] if question.keys else None
-    elif live.sticky_by != "request":
-        key = question.first(live.sticky_by)
-    place = position(request_id if key is None else key, salt=live.rollout or live.deployment)
-    return live.variants[pick(live.weights(), place)]
+    elif kind == "input":
+        key = question.first(name)
+    elif kind == "header":
+        key = told.headers.get(name) if told.headers is not None else None
+    return live.at(position(request_id if key is None else key, salt=live.rollout or live.deployment))

@@ -174,7 +174,7 @@ class InferenceApp:
         question: Any = codec.ask(call, headers, body)
         if type(question) is CoroutineType:  # cheaper than asking an abstract class, on every request
             question = await _in_time(question, deadline)
-        given = self._answering.answer(live, question, _told(headers, call), started=started)
+        given = self._answering.answer(live, question, _told(headers, call, deadline), started=started)
         answer = given if isinstance(given, Answer) else await _in_time(given, deadline)
         reply: Any = codec.respond(call, question, answer)
         if type(reply) is CoroutineType:
@@ -191,6 +191,7 @@ class InferenceApp:
         if self._tracer is not None:
             more.append(("traceresponse", self._trace(self._tracer, headers, codec, answer, started)))
         _send(protocol, reply, *more)
+        self._answering.sent(answer)
 
     def _trace(self, tracer: Tracer, headers: Any, codec: Codec, answer: Answer, started: int) -> str:
         """Make the span of an answer; a sampled one is shown beside its bucket in the metrics."""
@@ -336,9 +337,10 @@ async def _on_disk(kept: Awaitable[str], deadline: Deadline) -> None:
         )
 
 
-def _told(headers: Any, call: Call) -> Told:
+def _told(headers: Any, call: Call, deadline: Deadline) -> Told:
     variant = call.variant or _said(headers, call.variant_headers)
-    return Told(call.version, headers.get("noria-request-key"), variant, headers.get("noria-time"))
+    key, at = headers.get("noria-request-key"), headers.get("noria-time")
+    return Told(call.version, key, variant, at, headers, deadline.until)
 
 
 def _said(headers: Any, names: tuple[str, ...]) -> str | None:

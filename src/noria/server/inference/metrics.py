@@ -57,6 +57,8 @@ HELP: dict[str, tuple[Kind, str]] = {
     "noria_model_load_seconds": ("histogram", "Time to fetch, verify and load a bundle."),
     "noria_model_load_failures_total": ("counter", "Generations of a deployment that could not be loaded."),
     "noria_processes": ("gauge", "Worker processes that live."),
+    "noria_shadow_requests_total": ("counter", "Copies of requests that shadows answered, by outcome."),
+    "noria_shadow_dropped_total": ("counter", "Copies of requests that no shadow got, because others waited."),
 }
 """Every name that a worker counts. What is counted by name (Telemetry) and is not here gets its help from the name."""
 _IN_FLIGHT = ("noria_requests_in_flight", "noria_requests_in_flight_bytes")

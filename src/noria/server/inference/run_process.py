@@ -21,7 +21,7 @@ from noria.server.inference.run_options import Options
 from noria.server.inference.run_server import serve_http
 from noria.server.inference.shared_metrics import Shared
 from noria.server.inference.tracing import SERVICE, open_tracer
-from noria.server.otlp_metrics import open_pusher
+from noria.server.otlp_metrics import Pusher, open_pusher
 from noria.serving.record import WhenFull
 from noria.serving.recording import parse
 
@@ -40,7 +40,12 @@ def run_process(options: Options, *, keys: Keys) -> None:
     count_errors(metrics)
     worker = _worker(options, metrics)
     answering = Answering(
-        worker.board, worker.recorder, metrics, replay_clock=options.replay_clock, durable=options.durable
+        worker.board,
+        worker.recorder,
+        metrics,
+        replay_clock=options.replay_clock,
+        durable=options.durable,
+        shadows=worker.shadows,
     )
 
     async def flush() -> bool:
@@ -74,14 +79,9 @@ def run_process(options: Options, *, keys: Keys) -> None:
             tracer=tracer,
         )
 
-    # One process answers for all of a worker, so one sends.
-    counting = os.getppid() if options.group else 0
-    pusher = open_pusher(metrics.families, service=SERVICE, counting=counting) if options.slot == 0 else None
+    pusher = _pusher(options, metrics)
     worker.start()
-    # What is loaded now stays: the collector need not look at it again, and records waiting to be written are no garbage.
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(GC_ALLOCATIONS, 20, 20)
+    _settle()
     try:
         asyncio.run(serve_http(app, worker.board, options, open_grpc=open_grpc))
     finally:
@@ -91,6 +91,19 @@ def run_process(options: Options, *, keys: Keys) -> None:
             pusher.close()
         if tracer is not None:
             tracer.close()
+
+
+def _pusher(options: Options, metrics: Metrics) -> Pusher | None:
+    """One process answers for all of a worker, so one sends."""
+    counting = os.getppid() if options.group else 0
+    return open_pusher(metrics.families, service=SERVICE, counting=counting) if options.slot == 0 else None
+
+
+def _settle() -> None:
+    """What is loaded now stays: the collector need not look at it again, and records waiting to be written are no garbage."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GC_ALLOCATIONS, 20, 20)
 
 
 def _worker(options: Options, metrics: Metrics) -> Worker:

@@ -224,6 +224,8 @@ class Service:
                 headers.get("noria-request-key"),
                 headers.get("noria-variant"),
                 headers.get("noria-time"),
+                headers,
+                deadline.until,
             )
             given = self._answering.answer(self._board.get(name), question, told, started=started)
             answer = given if isinstance(given, Answer) else await _in_time(given, deadline)
@@ -231,6 +233,7 @@ class Service:
             self._metrics.carried(name, GrpcQuestion.protocol, received=size, sent=response.ByteSize())
             if answer.kept is not None:
                 await _on_disk(answer.kept, deadline)
+            self._answering.sent(answer)
             return answer, response, self._trace(headers, answer, started)
         except NoriaError as error:
             self._refused(name if name in self._board.names() else "", headers, error, started)
