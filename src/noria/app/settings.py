@@ -135,6 +135,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """`file.py:NAME` of the Recipe that `noria up` turns the loop for; empty: serve and show only."""
     tick_s: float = 60.0
     """Seconds between two strokes of the loop's clock in `noria up`."""
+    lease_s: float = 15.0
+    """Of several control planes of a project one turns the loop; after so many seconds without a sign of life of it another takes over."""
     executor: str = "inline"
     workers: int = 2
     stores: Stores = Stores()

@@ -1,4 +1,5 @@
-"""How Noria itself words a message to a webhook, and how it is signed (Standard Webhooks). Other forms are the faces' own. Called by webhooks.py.
+"""How Noria itself words a message to a webhook, and how it is signed (Standard Webhooks). Other forms are the faces' own.
+Called by webhooks.py, and by triggers.py for messages that others send here.
 
 Source: github.com/standard-webhooks/standard-webhooks, spec/standard-webhooks.md: headers, what is signed, the prefix of secrets.
 """
@@ -39,9 +40,26 @@ def headers(content: bytes, secret: str, *, delivery: str, at: datetime) -> dict
     seconds = str(int(at.timestamp()))
     found = {"content-type": "application/json", "webhook-id": delivery, "webhook-timestamp": seconds}
     if secret:
-        digest = hmac.new(_key(secret), f"{delivery}.{seconds}.".encode() + content, sha256).digest()
-        found["webhook-signature"] = f"v1,{base64.b64encode(digest).decode()}"
+        found["webhook-signature"] = _signature(content, secret, delivery=delivery, seconds=seconds)
     return found
+
+
+def is_signed(content: bytes, secret: str, *, delivery: str, seconds: str, signature: str) -> bool:
+    """Whether one of the signatures (separated by spaces) is that of this message, compared in constant time. False without id or secret.
+
+    >>> sent = headers(b"{}", "s", delivery="7", at=datetime(2026, 1, 1, tzinfo=UTC))
+    >>> is_signed(b"{}", "s", delivery="7", seconds=sent["webhook-timestamp"], signature=sent["webhook-signature"])
+    True
+    """
+    if not delivery or not secret:
+        return False
+    expected = _signature(content, secret, delivery=delivery, seconds=seconds).encode()
+    return any(hmac.compare_digest(each.encode(), expected) for each in signature.split(" "))
+
+
+def _signature(content: bytes, secret: str, *, delivery: str, seconds: str) -> str:
+    digest = hmac.new(_key(secret), f"{delivery}.{seconds}.".encode() + content, sha256).digest()
+    return f"v1,{base64.b64encode(digest).decode()}"
 
 
 def _message(change: Change) -> bytes:

@@ -30,6 +30,7 @@ COMMANDS: dict[str, str] = {
     "monitor": "compare two tables, verdict first; no server needed",
     "dashboards": "write Grafana's dashboards and Prometheus's rules as files",
     "alerts": "list what stands, acknowledge, snooze, resolve; who is told",
+    "triggers": "list what besides alarms asks for trainings, and when it is due; read a line of cron",
     "why": "explain one prediction, event or alert, back to the data",
     "replay": "what another retraining policy would have done over recorded history",
     "errors": "find where a deployment's answers are wrong, and examples to look at",

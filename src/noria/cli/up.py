@@ -1,22 +1,19 @@
 """`noria up`: the server with its pages, a worker for the deployments, and the loop if a recipe is named in noria.toml."""
 
 import argparse
-import logging
 import signal
 import sys
 import threading
 from importlib import import_module
 
+from noria.app.leading import Leadership, strokes
 from noria.app.log_lines import set_up
 from noria.app.processes import leave, start_worker
 from noria.app.settings import resolve
 from noria.app.source import named
 from noria.app.turn import Loop
 from noria.app.workspace import Workspace
-from noria.errors import NoriaError
 from noria.loop.context import Recipe
-
-log = logging.getLogger(__name__)
 
 
 def configure(command: argparse.ArgumentParser) -> None:
@@ -47,7 +44,7 @@ def run(options: argparse.Namespace) -> int:
         serving = workspace.settings.serving
         host, port = options.host or serving.host, serving.port if options.port is None else options.port
         stop = threading.Event()
-        worker = None
+        worker = leadership = None
         # Until the server answers it has no handler of its own; without one the worker would be left behind.
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
         try:
@@ -66,12 +63,14 @@ def run(options: argparse.Namespace) -> int:
                 )
                 print(f"predictions: {worker.url}", flush=True)
             if workspace.settings.recipe:
-                _turn_in_background(workspace, stop)
+                leadership = _turn_in_background(workspace, stop)
             import_module("noria.server.control.run").serve(
                 workspace, host=host, port=port, artifact_root=options.artifact_root
             )
         finally:
             stop.set()
+            if leadership is not None:
+                leadership.stop()
             if worker is not None:
                 worker.stop()
     leave(0)
@@ -88,15 +87,13 @@ def _serve_from_memory(options: argparse.Namespace) -> None:
         )
 
 
-def _turn_in_background(workspace: Workspace, stop: threading.Event) -> None:
+def _turn_in_background(workspace: Workspace, stop: threading.Event) -> Leadership:
+    """Turn the loop as long as this control plane leads; others of the same project wait for their turn."""
     recipe = named(workspace.settings.recipe, Recipe, root=workspace.home.parent)
     loop = Loop(workspace, [recipe], tell=False)
-
-    def strokes() -> None:
-        while not stop.wait(workspace.settings.tick_s):
-            try:
-                loop.tick()
-            except NoriaError as error:
-                log.error("a stroke of the loop's clock failed: %s", error, exc_info=error)
-
-    threading.Thread(target=strokes, name="loop", daemon=True).start()
+    settings = workspace.settings
+    leadership = Leadership(workspace.leases, workspace.ledger, clock=workspace.clock, seconds=settings.lease_s)
+    leadership.start()
+    options = {"every_s": settings.tick_s, "stop": stop}
+    threading.Thread(target=strokes, name="loop", args=(loop.tick, leadership), kwargs=options, daemon=True).start()
+    return leadership

@@ -21,6 +21,11 @@ ACTOR = "noria"
 log = logging.getLogger(__name__)
 
 
+def struck(tick: str, key: str) -> EventId:
+    """The id of what a tick brings under a key."""
+    return EventId(derive("tick", tick, key))
+
+
 class Reactor:
     """Turns one wheel over one ledger. Several may run at once: each effect is still written once."""
 
@@ -49,15 +54,18 @@ class Reactor:
 
     def tick(self) -> int:
         """Do what the clock asks for, then turn. Gives the number of events that the clock brought."""
-        drafts = []
         for name, tick in self._ticks.items():
-            for timed in tick(self._context):
-                event_id = EventId(derive("tick", name, timed.key))
-                drafts.append(self._draft(event_id, timed.event, cause=timed.cause))
+            drafts: list[Draft] = []
+            brought = tick(self._context)
+            for timed in brought:
+                drafts.append(self._draft(struck(name, timed.key), timed.event, cause=timed.cause))
+                if timed.advance is not None:
+                    self._append(drafts, advance=timed.advance, apart=True)
+                    drafts = []
             if drafts:
-                self._append(drafts)
+                self._append(drafts, apart=True)
+            if brought:
                 self.turn()
-            drafts = []
         return self.turn()
 
     def _deal(self, entry: Entry) -> None:
@@ -80,13 +88,17 @@ class Reactor:
         drafts = [self._draft(caused(entry, name, i), event, cause=entry.id) for i, event in enumerate(events)]
         self._append(drafts, advance=done)
 
-    def _append(self, drafts: Sequence[Draft], *, advance: Cursor | None = None) -> None:
+    def _append(self, drafts: Sequence[Draft], *, advance: Cursor | None = None, apart: bool = False) -> None:
+        """Write effects. apart: they have nothing to do with each other, so that one which stands already, told otherwise, keeps no other back."""
         try:
             self._context.ledger.append(drafts, advance=advance)
             for draft in drafts:
                 log.info("%s", kind_of(draft.event), extra=_said(draft.event))
         except AlreadyExists:
-            # Another reactor dealt with this entry while we did: what it wrote stands.
+            # Another reactor dealt with this while we did: what it wrote stands.
+            if apart and len(drafts) > 1:
+                for draft in drafts:
+                    self._append([draft])
             if advance is not None:
                 self._context.ledger.append([], advance=advance)
 
