@@ -37,6 +37,7 @@ from noria.server.control import (
     runs,
     schema,
     shadow,
+    triggers,
     webhooks,
     why,
 )
@@ -78,6 +79,8 @@ ROUTES: tuple[ControllerRouterHandler, ...] = (
     deployments_acts.stop,
     deployments_acts.resume,
     deployments_acts.override,
+    triggers.list_triggers,
+    triggers.call_trigger,
     inputs.read_inputs,
     analysis.read_errors,
     analysis.read_groups,
