@@ -97,6 +97,8 @@ class RetrainHistory(msgspec.Struct, frozen=True, kw_only=True):
     """What the training under way waits for, if that is a person."""
     unsound: tuple[Unsound, ...] = ()
     """What is wrong with inputs or labels now, as far as the policy still waits for it to pass."""
+    explained: str = ""
+    """What explains a decay, without which none is seen: a stretch in which inputs or labels were wrong."""
 
 
 class Bound(msgspec.Struct, frozen=True, kw_only=True):

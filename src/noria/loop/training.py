@@ -17,7 +17,7 @@ import polars as pl
 
 from noria.domain.dataset import DatasetVersion
 from noria.domain.ids import Digest, digest_of
-from noria.domain.policy import TrainingWindow, WindowChoice, WindowEvidence
+from noria.domain.policy import TrainingWindow, Unsound, WindowChoice, WindowEvidence
 from noria.domain.run import ParamValue
 from noria.domain.study import Study, Trial
 from noria.errors import EmptyTable, LeakDetected, StepFailed
@@ -28,7 +28,7 @@ from noria.pipeline.run import Input
 from noria.ports.predictions import PredictionLog
 from noria.ports.tables import TableStore
 from noria.retraining.pool import Choice, choose_pooled
-from noria.retraining.window import evidence, weights
+from noria.retraining.window import SIMPLEST_FIRST, difference_error, evidence, weights
 from noria.stats.metrics import log_loss, row_log_loss
 from noria.tuning.study import Option, search
 from noria.wire.tables import open_table
@@ -36,8 +36,21 @@ from noria.wire.tables import open_table
 ONE_FIT = Lock()
 """Fits of one process take turns: each may need several times the memory of its rows."""
 
+FEWEST_NEW = 50
+"""Rows of a changed world that must lie on either side of the cut, or the usual days are held back."""
+
+FEWEST_DAYS = 4
+
 Past: TypeAlias = Sequence[Sequence[WindowEvidence]]
 """What earlier back-tests of a deployment found, oldest first."""
+
+
+class Known(msgspec.Struct, frozen=True, kw_only=True):
+    """What was known when a training was asked for, besides its rows. changed_at: when the world last changed; left_out: which rows are not here, and
+    why, in words."""
+
+    changed_at: datetime | None = None
+    left_out: str = ""
 
 
 class TrainingResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,9 +80,17 @@ def known_only(frame: pl.DataFrame, recipe: Recipe, *, known_by: datetime) -> pl
 
 
 def labelled_rows(
-    recipe: Recipe, tables: TableStore, predictions: PredictionLog, *, known_by: datetime
+    recipe: Recipe,
+    tables: TableStore,
+    predictions: PredictionLog,
+    *,
+    known_by: datetime,
+    unsound: Sequence[Unsound] = (),
 ) -> pl.DataFrame:
-    """Rows with a label known by then: the base table, then what was served. Columns: those of the recipe's schema, in its order."""
+    """Rows with a label known by then: the base table, then what was served. Columns: those of the recipe's schema, in its order.
+
+    unsound: stretches of what was served that are nothing to learn from.
+    """
     columns = list(recipe.schema.names())
     base = open_table(tables.read(recipe.base)).select(columns)
     types = base.schema
@@ -79,10 +100,21 @@ def labelled_rows(
     if served.height:
         sources = {recipe.time: "at", recipe.known: "label_at", recipe.label: "label"}
         sources |= {name: f"in.{name}" for name in recipe.features}
-        labelled = served.lazy().filter(pl.col("label").is_not_null())
+        labelled = without(served.filter(pl.col("label").is_not_null()), unsound, asked="at", known="label_at").lazy()
         parts.append(labelled.select([pl.col(sources[name]).cast(types[name]).alias(name) for name in columns]))
     frame = pl.concat(parts).sort(recipe.time, maintain_order=True).collect()
     return known_only(frame, recipe, known_by=known_by)
+
+
+def without(frame: pl.DataFrame, unsound: Sequence[Unsound], *, asked: str, known: str) -> pl.DataFrame:
+    """The rows that can be learnt from. asked, known: the columns of when a prediction was asked for, and its label known."""
+    for each in unsound:
+        inside = pl.col(asked if each.by == "asked" else known) >= each.since
+        if each.until is not None:
+            # The last label of a doubted stretch belongs to it; a broken day ends where the next begins.
+            inside &= pl.col(asked) < each.until if each.by == "asked" else pl.col(known) <= each.until
+        frame = frame.filter(~inside)
+    return frame
 
 
 def as_sent(served: pl.DataFrame, recipe: Recipe) -> pl.DataFrame:
@@ -99,12 +131,15 @@ def matrix(frame: pl.DataFrame, recipe: Recipe) -> pl.DataFrame:
     )
 
 
-def window_of(choice: WindowChoice, recipe: Recipe, *, until: datetime, since: datetime) -> TrainingWindow:
-    """The rows that a choice stands for, as seen from `until`."""
+def window_of(
+    choice: WindowChoice, recipe: Recipe, *, until: datetime, since: datetime, changed_at: datetime | None = None
+) -> TrainingWindow:
+    """The rows that a choice stands for, as seen from `until`. Without a change, 'since_change' is 'all'."""
     policy = recipe.policy
+    begins = {"recent": until - timedelta(days=policy.recent_days), "since_change": changed_at or since}
     return TrainingWindow(
         choice=choice,
-        since=max(since, until - timedelta(days=policy.recent_days)) if choice == "recent" else since,
+        since=max(since, begins.get(choice, since)),
         until=until,
         known_by=until,
         half_life_days=policy.half_life_days if choice == "weighted" else None,
@@ -145,14 +180,39 @@ def column_of(candidate: str, choice: str) -> str:
     return f"p:{candidate}:{choice}"
 
 
-def backtest(frame: pl.DataFrame, recipe: Recipe, *, until: datetime, past: Past = ()) -> pl.DataFrame:
-    """The held-back days (the last `policy.backtest_days` before `until`) with one column of probabilities for each combination tried.
+def cut_of(frame: pl.DataFrame, recipe: Recipe, *, until: datetime, changed_at: datetime | None) -> datetime:
+    """Where held-back rows begin: `policy.backtest_days` before the end; after a change of the world in the middle of what is known of the new one.
+
+    Days of the old world would judge a challenger by what is over, and before such a cut nothing of the new world could have been learnt. The middle:
+    as many rows were labelled by then as are held back, so both sides of the rehearsal rest on the new world alike.
+    """
+    usual = until - timedelta(days=recipe.policy.backtest_days)
+    if changed_at is None:
+        return usual
+    new = frame.filter(
+        pl.col(recipe.label).is_not_null() & (pl.col(recipe.time) >= changed_at) & (pl.col(recipe.known) <= until)
+    )
+    asked, known = new[recipe.time].sort(), new[recipe.known].sort()
+    if new.height < 2 * FEWEST_NEW or not isinstance(asked[0], datetime):
+        return usual
+    learnt = known.search_sorted(asked, side="right").cast(pl.Int64)
+    balanced = (learnt >= new.height - pl.int_range(new.height, eager=True)).arg_max()
+    if balanced is None or int(learnt[balanced]) < FEWEST_NEW:
+        return usual
+    middle: datetime = asked[balanced]
+    return max(usual, middle)
+
+
+def backtest(
+    frame: pl.DataFrame, recipe: Recipe, *, until: datetime, past: Past = (), changed_at: datetime | None = None
+) -> pl.DataFrame:
+    """The held-back rows (from `cut_of` to `until`) with one column of probabilities for each combination tried.
 
     Windows are compared with the first candidate, then the other candidates on the window that is chosen: what is tried stays small and is all
-    recorded. past: what earlier back-tests of this deployment found, oldest first.
+    recorded. past: what earlier back-tests of this deployment found, oldest first. changed_at: when the world last changed, if it did.
     """
     policy = recipe.policy
-    cut = until - timedelta(days=policy.backtest_days)
+    cut = cut_of(frame, recipe, until=until, changed_at=changed_at)
     held = frame.filter((pl.col(recipe.time) >= cut) & (pl.col(recipe.known) <= until))
     since = frame[recipe.time].min()
     if held.height == 0 or not isinstance(since, datetime) or since >= cut:
@@ -166,20 +226,20 @@ def backtest(frame: pl.DataFrame, recipe: Recipe, *, until: datetime, past: Past
 
     def score(option: Option) -> float:
         choice, name = str(option.params["window"]), option.candidate
-        window = window_of(_choice(choice), recipe, until=cut, since=since)
+        window = window_of(_choice(choice), recipe, until=cut, since=since, changed_at=changed_at)
         estimator, _ = fit(frame, window, recipe.candidates[name], recipe)
         p = probabilities(estimator, held, recipe)
         answers[column_of(name, choice)] = pl.Series(p)
         return log_loss(labels, p)
 
     first, *others = policy.candidates
-    distinct = _distinct(policy.windows, recipe, until=cut, since=since)
+    distinct = _distinct(policy.windows, recipe, until=cut, since=since, changed_at=changed_at)
     by_window = search(
         [Option(first, {"window": w}) for w in distinct], score, name="windows", metric="log_loss", seed=recipe.seed
     )
     _first_success(by_window)  # says why, if no window could be fitted
     scored = held.with_columns([values.alias(name) for name, values in answers.items()])
-    best = pick(scored, recipe, past).window
+    best = pick(scored, recipe, past, changed_at=changed_at).window
     if others:
         search(
             [Option(name, {"window": best}) for name in others],
@@ -208,12 +268,17 @@ def _choice(text: str) -> WindowChoice:
 
 
 def _distinct(
-    choices: Sequence[WindowChoice], recipe: Recipe, *, until: datetime, since: datetime
+    choices: Sequence[WindowChoice],
+    recipe: Recipe,
+    *,
+    until: datetime,
+    since: datetime,
+    changed_at: datetime | None,
 ) -> list[WindowChoice]:
     """Choices that mean different rows: while there is little history, 'recent' is 'all'."""
     kept: dict[tuple[datetime, float | None], WindowChoice] = {}
     for choice in sorted(choices):
-        window = window_of(choice, recipe, until=until, since=since)
+        window = window_of(choice, recipe, until=until, since=since, changed_at=changed_at)
         kept.setdefault((window.since, window.half_life_days), choice)
     return list(kept.values())
 
@@ -226,7 +291,13 @@ def evidence_of(held: pl.DataFrame, recipe: Recipe) -> list[WindowEvidence]:
         for name, choice in product(recipe.policy.candidates, recipe.policy.windows)
         if column_of(name, choice) in held.columns
     }
-    return evidence(losses, held[recipe.time].dt.date().to_numpy())
+    return evidence(losses, blocks_of(held, recipe))
+
+
+def blocks_of(held: pl.DataFrame, recipe: Recipe) -> "np.ndarray[Any, Any]":
+    """The block of each held-back row: its day, or where days are too few to tell how they differ, its quarter of a day."""
+    days = held[recipe.time].dt.date()
+    return (days if days.n_unique() >= FEWEST_DAYS else held[recipe.time].dt.truncate("6h")).rank("dense").to_numpy()
 
 
 def prepare(rows: pl.DataFrame, recipe: Recipe) -> pl.DataFrame:
@@ -234,17 +305,18 @@ def prepare(rows: pl.DataFrame, recipe: Recipe) -> pl.DataFrame:
     return rows.sort(recipe.time, maintain_order=True)
 
 
-def held_back(prepare: pl.DataFrame, recipe: Recipe, past: Past, *, until: str) -> pl.DataFrame:
+def held_back(prepare: pl.DataFrame, recipe: Recipe, past: Past, known: Known, *, until: str) -> pl.DataFrame:
     """Step: split by time, and try every combination on the held-back days."""
     moment = datetime.fromisoformat(until)
-    return backtest(known_only(prepare, recipe, known_by=moment), recipe, until=moment, past=past)
+    rows = known_only(prepare, recipe, known_by=moment)
+    return backtest(rows, recipe, until=moment, past=past, changed_at=known.changed_at)
 
 
 def evaluate(
-    prepare: pl.DataFrame, backtest: pl.DataFrame, recipe: Recipe, past: Past, *, until: str
+    prepare: pl.DataFrame, backtest: pl.DataFrame, recipe: Recipe, past: Past, known: Known, *, until: str
 ) -> TrainingResult:
     """Step: what the back-test is for, and how good that was."""
-    return chosen(prepare, backtest, recipe, until=datetime.fromisoformat(until), past=past)
+    return chosen(prepare, backtest, recipe, until=datetime.fromisoformat(until), past=past, known=known)
 
 
 def train(prepare: pl.DataFrame, evaluate: TrainingResult, recipe: Recipe) -> Estimator:
@@ -258,28 +330,54 @@ def train_pipeline(recipe: Recipe) -> Pipeline:
     return pipeline(f"train-{recipe.deployment}", prepare, as_step(held_back).named("backtest"), evaluate, train)
 
 
-def train_inputs(recipe: Recipe, dataset: DatasetVersion, tables: TableStore, past: Past) -> dict[str, object]:
+def train_inputs(
+    recipe: Recipe, dataset: DatasetVersion, tables: TableStore, past: Past, *, known: Known
+) -> dict[str, object]:
     """The rows by their address, read only if a step has to run; the recipe by what it says of learning; what earlier back-tests found."""
     return {
         "rows": Input(digest=dataset.digest, load=lambda: open_table(tables.read(dataset.digest))),
         "recipe": Input(digest=declared(recipe), load=lambda: recipe),
         "past": Input(digest=digest_of(msgspec.json.encode(past)), load=lambda: past),
+        "known": Input(digest=digest_of(msgspec.json.encode(known)), load=lambda: known),
     }
 
 
-def pick(held: pl.DataFrame, recipe: Recipe, past: Past) -> Choice:
-    """The window and candidate that all back-tests so far are for, this one among them."""
-    return choose_pooled([*past, evidence_of(held, recipe)], recipe.policy)
+def pick(held: pl.DataFrame, recipe: Recipe, past: Past, *, changed_at: datetime | None = None) -> Choice:
+    """The window and candidate that all back-tests so far are for, this one among them.
+
+    After a change of the world the first back-test stands alone: those before speak for a world that is over.
+    """
+    alone = _errors(held, recipe) if changed_at is not None and not past else {}
+    return choose_pooled([*past, evidence_of(held, recipe)], recipe.policy, alone=alone)
+
+
+def _errors(held: pl.DataFrame, recipe: Recipe) -> dict[WindowChoice, float]:
+    """Of each window with the first candidate, the standard error of its difference to the simplest."""
+    first, labels = recipe.policy.candidates[0], held[recipe.label].to_numpy()
+    tried = [w for w in SIMPLEST_FIRST if column_of(first, w) in held.columns]
+    losses = {w: row_log_loss(labels, held[column_of(first, w)].to_numpy()) for w in tried}
+    blocks = blocks_of(held, recipe)
+    if np.unique(blocks).size < 2:
+        return {}
+    return {w: difference_error(losses[w] - losses[tried[0]], blocks) for w in tried[1:]}
 
 
 def chosen(
-    frame: pl.DataFrame, held: pl.DataFrame, recipe: Recipe, *, until: datetime, past: Past = ()
+    frame: pl.DataFrame,
+    held: pl.DataFrame,
+    recipe: Recipe,
+    *,
+    until: datetime,
+    past: Past = (),
+    known: Known | None = None,
 ) -> TrainingResult:
     """The window and candidate that the evidence is for, with metrics on days that the rehearsal had not seen."""
-    picked = pick(held, recipe, past)
+    known = known or Known()
+    picked = pick(held, recipe, past, changed_at=known.changed_at)
     since = frame[recipe.time].min()
     assert isinstance(since, datetime)
-    window = msgspec.structs.replace(window_of(picked.window, recipe, until=until, since=since), reason=picked.reason)
+    window = window_of(picked.window, recipe, until=until, since=since, changed_at=known.changed_at)
+    window = msgspec.structs.replace(window, reason=_reason(picked, held, recipe, known))
     return TrainingResult(
         candidate=picked.candidate,
         window=window,
@@ -288,6 +386,18 @@ def chosen(
         params=dict(recipe.candidates[picked.candidate].params),
         rows=frame.filter(pl.col(recipe.time) >= window.since).height,
     )
+
+
+def _reason(picked: Choice, held: pl.DataFrame, recipe: Recipe, known: Known) -> str:
+    """Why this window and this candidate, with what was known of the world and of its rows."""
+    said = [picked.reason]
+    if known.changed_at is not None:
+        begin = held[recipe.time].min()
+        assert isinstance(begin, datetime)
+        said.append(
+            f"the world changed about {known.changed_at:%Y-%m-%d}, so it was tried on {held.height} rows since {begin:%Y-%m-%d %H:%M}"
+        )
+    return "; ".join([*said, known.left_out] if known.left_out else said)
 
 
 def declared(recipe: Recipe) -> Digest:

@@ -21,6 +21,8 @@ BY_PERSON = ("hand", "declared")
 SMALLEST_HARM = 0.01
 """Loss (nats) beyond expectation from which on an answer counts as worse; a change that costs no more needs all of `minimum_labels`."""
 
+LEAST = 300
+
 ORDER = ("cooldown_days", "budget_per_year", "minimum_labels", "labels_since_change", "growth")
 
 
@@ -72,12 +74,14 @@ def bounds_of(
 def needed_since_change(policy: Policy, harm: float) -> int:
     """Labels of the changed world from which on a training is worth its cost: fewer, the more each day of waiting costs.
 
-    A learner's loss above the best falls as 1 / rows while waiting costs `harm` a row; the sum is least where rows grow with 1 / sqrt(harm).
+    A learner's loss above the best falls as 1 / rows while waiting costs `harm` a row; the sum is least where rows grow with 1 / sqrt(harm). Never
+    fewer than LEAST, or `minimum_labels` if that is less: on too few rows no gate could tell a good challenger.
 
     >>> needed_since_change(Policy(minimum_labels=3000), 0.25), needed_since_change(Policy(minimum_labels=3000), 0.001)
     (600, 3000)
     """
-    return ceil(policy.minimum_labels * sqrt(SMALLEST_HARM / max(harm, SMALLEST_HARM)))
+    wanted = ceil(policy.minimum_labels * sqrt(SMALLEST_HARM / max(harm, SMALLEST_HARM)))
+    return max(wanted, min(policy.minimum_labels, LEAST))
 
 
 def refusal(trigger: str, policy: Policy, history: RetrainHistory, bounds: Sequence[Bound], *, now: datetime) -> str:

@@ -63,6 +63,7 @@ def decide(
     for against in (
         _asked_before(alert, policy, history, now),
         _unsound(policy, history),
+        _explained(trigger, history),
         refusal(trigger, policy, history, bounds, now=now),
     ):
         if against:
@@ -153,6 +154,14 @@ def _unsound(policy: Policy, history: RetrainHistory) -> str:
         f"{held}, which a challenger would only learn: {worst.what} (since {worst.since:%Y-%m-%d %H:%M} UTC). Held back until it has passed, "
         f"a person asks (noria retrain), or {until:%Y-%m-%d %H:%M} UTC, from when on it counts as how the world is"
     )
+
+
+def _explained(trigger: str, history: RetrainHistory) -> str:
+    """A decay that was nothing but days of broken inputs or wrong labels, which are over."""
+    if trigger != "decay" or not history.explained:
+        return ""
+    said = "the decay is explained by what was wrong with the data, which is nothing to learn from"
+    return f"{said}: {history.explained}; without it none is seen"
 
 
 def _after_growth(policy: Policy, history: RetrainHistory, evidence: dict[str, float | str]) -> Decision:

@@ -4,7 +4,7 @@ A fortnight is a small sample: with it alone the choice flips back and forth bet
 remembers every earlier back-test, made in its own time on labels known then; together they are a larger sample of the same comparison.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import inf, sqrt
 from typing import NamedTuple
 
@@ -31,10 +31,13 @@ class Choice(NamedTuple):
     reason: str
 
 
-def choose_pooled(rehearsals: Sequence[Rehearsal], policy: Policy) -> Choice:
+def choose_pooled(
+    rehearsals: Sequence[Rehearsal], policy: Policy, *, alone: Mapping[WindowChoice, float] | None = None
+) -> Choice:
     """Choose by the newest rehearsal (the last) and those before it.
 
     Window: the simplest, unless another was better, with the first candidate, by more than one standard error over all rehearsals, and in the newest.
+    alone: after a change of the world, when there is one rehearsal only: its own error, over days, of each window's difference to the simplest.
     Candidate: the one with the lowest mean difference to the first, on the windows on which both were tried. Raises EmptySample without a rehearsal.
 
     >>> def tried(window, candidate, loss):
@@ -48,15 +51,17 @@ def choose_pooled(rehearsals: Sequence[Rehearsal], policy: Policy) -> Choice:
     first, newest = policy.candidates[0], rehearsals[-1]
     simplest = min((e.window for e in newest if e.candidate == first), key=SIMPLEST_FIRST.index)
     window, why_window = simplest, f"{simplest!r} is the simplest"
+    better = []
     for other in sorted({e.window for e in newest if e.candidate == first and e.window in policy.windows} - {simplest}):
         found = _pooled([(_difference(tried, (other, first), (simplest, first)), tried) for tried in rehearsals])
+        if found.rehearsals == 1 and alone and other in alone:
+            found = found._replace(error=alone[other])
         now = _difference(newest, (other, first), (simplest, first))
         if found.mean + found.error < 0 and now is not None and now < 0:
-            window, why_window = (
-                other,
-                f"{other!r} was better than {simplest!r} by {-found.mean:.4f} over {found.rehearsals} back-tests",
-            )
-            break
+            better.append((found.mean, other, found.rehearsals))
+    if better:
+        mean, window, count = min(better)
+        why_window = f"{window!r} was better than {simplest!r} by {-mean:.4f} over {count} back-tests"
     means = {first: Pooled(0.0, 0.0, len(rehearsals))}
     for candidate in policy.candidates[1:]:
         found = _pooled([(_against(tried, candidate, first), tried) for tried in rehearsals])

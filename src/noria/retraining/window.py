@@ -15,8 +15,8 @@ from noria.domain.policy import WindowChoice, WindowEvidence
 from noria.errors import EmptySample, InputInvalid
 from noria.stats.checks import Floats, block_codes, vector
 
-SIMPLEST_FIRST: tuple[WindowChoice, ...] = ("all", "weighted", "recent")
-"""All rows: nothing to tune. Weighted: one number (half-life). Recent: throws rows away."""
+SIMPLEST_FIRST: tuple[WindowChoice, ...] = ("all", "weighted", "recent", "since_change")
+"""All rows: nothing to tune. Weighted: one number (half-life). Recent: throws rows away. Since a change: rests on its date besides."""
 
 
 def evidence(losses: Mapping[tuple[WindowChoice, str], ArrayLike], blocks: ArrayLike) -> list[WindowEvidence]:
@@ -32,7 +32,7 @@ def evidence(losses: Mapping[tuple[WindowChoice, str], ArrayLike], blocks: Array
     best = min(rows, key=lambda key: float(rows[key].mean()))
     found = []
     for (window, candidate), values in rows.items():
-        error = 0.0 if (window, candidate) == best else _error(values - rows[best], blocks)
+        error = 0.0 if (window, candidate) == best else difference_error(values - rows[best], blocks)
         found.append(
             WindowEvidence(
                 window=window, candidate=candidate, log_loss=float(values.mean()), rows=values.size, error=error
@@ -41,7 +41,7 @@ def evidence(losses: Mapping[tuple[WindowChoice, str], ArrayLike], blocks: Array
     return found
 
 
-def _error(difference: Floats, blocks: ArrayLike) -> float:
+def difference_error(difference: Floats, blocks: ArrayLike) -> float:
     """Standard error of a mean over blocks (as in stats.intervals.clustered_interval); 0 with one block, which then excuses nothing."""
     codes, groups = block_codes(blocks, difference.size)
     if groups < 2:

@@ -1,23 +1,20 @@
-"""Decide whether to retrain: asked by a declaration, an alert, or the clock. The rule itself is retraining/decide; here it gets its facts."""
+"""Decide whether to retrain: asked by a declaration, an alert, a trigger, or the clock. The rule is retraining/decide, its facts are decide_facts."""
 
-from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 
-import polars as pl
+import msgspec
 
 from noria.domain import events as e
 from noria.domain.alert import Alert
-from noria.domain.ids import EventId
 from noria.domain.ledger import Entry
 from noria.domain.policy import Decision, RetrainHistory
 from noria.loop.context import Context, Recipe, Timed
+from noria.loop.stages.decide_facts import history, opening
+from noria.loop.stages.decide_sound import explained_by, unsound_of
 from noria.retraining import decide as rule
-from noria.wire.tables import open_table
+from noria.retraining.bounds import BY_PERSON, YEAR, bounds_of
 
-ENDINGS = (e.RunFailed, e.GatesFailed, e.RolloutPromoted, e.RolloutRolledBack)
-KINDS = ("RetrainRequested", "RunFinished", "StageFailed", *(kind.__name__ for kind in ENDINGS))
-
-DECAYS = ("decay", "concept_drift")
 UNTEACHABLE = ("slice", "fairness", "no_predictions", "no_look")
 """Kinds of alerts that ask for a person and not for a training."""
 
@@ -28,9 +25,17 @@ def ask_for_the_first(entry: Entry, context: Context) -> Sequence[e.AnyEvent]:
     assert isinstance(event, e.DeploymentDeclared)
     if any(d.name == event.deployment for d in context.deployments.all()):
         return []
-    reason = "a first version is needed: nothing answers under this name yet"
+    if context.recipes.get(event.deployment) is None and context.blobs.has(event.declaration):
+        return []  # declared without a recipe: its versions come from elsewhere
+    recipe = context.recipes.get(event.deployment)
+    first = rule.decide("declared", None, recipe.policy, RetrainHistory(), now=entry.at) if recipe else None
     requested = e.RetrainRequested(
-        deployment=event.deployment, model=event.model, reason=reason, trigger="declared", data_until=entry.at
+        deployment=event.deployment,
+        model=event.model,
+        reason="a first version is needed: nothing answers under this name yet",
+        trigger="declared",
+        data_until=entry.at,
+        bounds=first.bounds if first else (),
     )
     return [requested]
 
@@ -41,10 +46,31 @@ def decide(entry: Entry, context: Context) -> Sequence[e.AnyEvent]:
     assert isinstance(event, e.AlertOpened)
     if event.alert.kind in UNTEACHABLE:
         return []
+    trigger: e.Trigger = "decay" if event.alert.kind in rule.DECAYS else "input_drift"
     recipe = context.recipe(event.deployment)
-    trigger: e.Trigger = "decay" if event.alert.kind in DECAYS else "input_drift"
-    decision = _judge(trigger, event.alert, recipe, context, now=entry.at, before=entry.seq)
-    return [_event(decision, recipe, trigger, until=entry.at)]
+    return [decided(trigger, recipe, context, now=entry.at, before=entry.seq, alert=event.alert)]
+
+
+def decided(
+    trigger: e.Trigger,
+    recipe: Recipe,
+    context: Context,
+    *,
+    now: datetime,
+    before: int | None = None,
+    alert: Alert | None = None,
+    because: str = "",
+    evidence: Mapping[str, float | str] | None = None,
+) -> e.RetrainRequested | e.RetrainSuppressed:
+    """Ask the rule, with everything that the ledger and the log know, and put its answer into an event.
+
+    before: seq of the entry that asks; what came after it is not known. because: what a declared trigger, or a person, says of why. evidence: what
+    the event shall say besides.
+    """
+    facts = history(context, recipe, now=now, before=before, alert=alert)
+    found = _asked(trigger, alert, recipe, context, facts, now, because)
+    found = msgspec.structs.replace(found, evidence={**found.evidence, **(evidence or {})})
+    return _event(found, recipe, trigger, until=now)
 
 
 def review(context: Context) -> Sequence[Timed]:
@@ -55,98 +81,65 @@ def review(context: Context) -> Sequence[Timed]:
     """
     timed = []
     now = context.clock.now()
+    running = {d.name for d in context.deployments.all() if d.stopped is None}
     for name, recipe in context.recipes.items():
         looked = _last_look(context, name)
-        if looked is None or not any(d.name == name for d in context.deployments.all()):
+        if looked is None or name not in running or _is_closed(context, recipe, now=now):
             continue
-        if now - _last_request(context, name) < timedelta(days=recipe.policy.cooldown_days):
-            continue  # nothing could be asked for: spare the counting of labels
-        past = history(context, recipe, now=now)
-        standing = _standing_decay(context, name)
-        if standing is not None:
-            again = rule.decide("decay", standing, recipe.policy, past, now=now)
+        alert = _standing_decay(context, name)
+        facts = history(context, recipe, now=now, alert=alert)
+        if alert is not None:
+            again = _asked("decay", alert, recipe, context, facts, now)
             if again.retrain:
-                key = f"{standing.id}-again-{now.isoformat()}"
-                timed.append(
-                    Timed(key=key, event=_event(again, recipe, "decay", until=now), cause=_opening(context, standing))
-                )
+                asked = _event(again, recipe, "decay", until=now)
+                key = f"{alert.id}-again-{now.isoformat()}"
+                timed.append(Timed(key=key, event=asked, cause=opening(context, alert)))
                 continue
-        grown = rule.decide("growth", None, recipe.policy, past, now=now)
+        grown = _asked("growth", None, recipe, context, facts, now)
         if grown.retrain:
-            timed.append(
-                Timed(key=f"{name}-growth-{now.isoformat()}", event=_event(grown, recipe, "growth", until=now))
-            )
+            asked = _event(grown, recipe, "growth", until=now)
+            timed.append(Timed(key=f"{name}-growth-{now.isoformat()}", event=asked))
             continue
-        looked = _last_look(context, name)
-        if (
-            recipe.policy.review_days
-            and looked is not None
-            and now - looked >= timedelta(days=recipe.policy.review_days)
-        ):
-            due = rule.decide("schedule", None, recipe.policy, past, now=now)
-            timed.append(Timed(key=f"{name}-{now.isoformat()}", event=_event(due, recipe, "schedule", until=now)))
+        if recipe.policy.review_days and now - looked >= timedelta(days=recipe.policy.review_days):
+            due = _event(_asked("schedule", None, recipe, context, facts, now), recipe, "schedule", until=now)
+            timed.append(Timed(key=f"{name}-{now.isoformat()}", event=due))
     return timed
 
 
-def history(context: Context, recipe: Recipe, *, now: datetime, before: int | None = None) -> RetrainHistory:
-    """What the ledger knows of this deployment's retrainings, and how many labels came since the champion learnt.
-
-    Growth is counted from the champion's training, not from the last attempt: a refused challenger has taught production nothing.
-    """
-    requested: list[datetime] = []
-    champion_since: datetime | None = None
-    in_progress = False
-    attempt, learnt = (datetime.min.replace(tzinfo=UTC), 0), (datetime.min.replace(tzinfo=UTC), 0)
-    for entry in context.ledger.read(limit=1_000_000, kinds=KINDS):
-        if before is not None and entry.seq >= before:
-            break
-        event = entry.event
-        if isinstance(event, e.StageFailed):
-            in_progress = in_progress and not _ended(entry, recipe, context)
-            continue
-        if getattr(event, "deployment", None) != recipe.deployment:
-            continue
-        if isinstance(event, e.RetrainRequested):
-            requested.append(entry.at)
-            in_progress = True
-        elif isinstance(event, e.RunFinished):
-            attempt = (event.window.known_by, event.rows)
-        elif isinstance(event, ENDINGS):
-            in_progress = False
-            if isinstance(event, e.RolloutPromoted):
-                champion_since, learnt = entry.at, attempt
-    # Labels of predictions asked for long before the training are no news of the world after it; looking for them would read the whole log.
-    since = learnt[0] - timedelta(days=recipe.policy.backtest_days) if learnt[1] else None
-    joined = open_table(
-        context.predictions.joined(recipe.deployment, known_by=now, since=since, columns=["label", "label_at"])
-    )
-    return RetrainHistory(
-        requested_at=tuple(requested),
-        champion_since=champion_since,
-        in_progress=in_progress,
-        labels_since_last=joined.filter(pl.col("label").is_not_null() & (pl.col("label_at") > learnt[0])).height,
-        rows_of_last=learnt[1],
-    )
-
-
-def _ended(failed: Entry, recipe: Recipe, context: Context) -> bool:
-    """Whether a failed stage was one between a request and its rollout: then nothing follows, and the training is over."""
-    if failed.cause is None:
-        return False
-    event = context.ledger.get(failed.cause).event
-    return getattr(event, "deployment", None) == recipe.deployment and not isinstance(event, e.AlertOpened)
-
-
-def _judge(
+def _asked(
     trigger: e.Trigger,
     alert: Alert | None,
     recipe: Recipe,
     context: Context,
-    *,
+    facts: RetrainHistory,
     now: datetime,
-    before: int | None = None,
+    because: str = "",
 ) -> Decision:
-    return rule.decide(trigger, alert, recipe.policy, history(context, recipe, now=now, before=before), now=now)
+    """The rule's answer. Whether data can be learnt from costs a look at the log, so it is asked only where all else says yes."""
+    found = rule.decide(trigger, alert, recipe.policy, facts, now=now, because=because)
+    if not found.retrain or trigger in BY_PERSON:
+        return found
+    unsound = unsound_of(context, recipe, since=facts.champion_since, now=now)
+    if not unsound:
+        return found
+    explained = (
+        explained_by(context, recipe, unsound, since=facts.champion_since, now=now) if trigger == "decay" else ""
+    )
+    facts = msgspec.structs.replace(facts, unsound=tuple(x for x in unsound if x.until is None), explained=explained)
+    return rule.decide(trigger, alert, recipe.policy, facts, now=now, because=because)
+
+
+def _is_closed(context: Context, recipe: Recipe, *, now: datetime) -> bool:
+    """Whether cool-down or budget allow nothing, by the requests alone: that spares the counting of labels."""
+    requested = [
+        x.at
+        for x in context.ledger.read(limit=1_000_000, kinds=("RetrainRequested",))
+        if isinstance(x.event, e.RetrainRequested) and x.event.deployment == recipe.deployment and x.at > now - 2 * YEAR
+    ]
+    if recipe.policy.review_days:
+        requested = requested[-1:]  # a review that the budget forbids is told
+    bounds = bounds_of("new_data", recipe.policy, RetrainHistory(requested_at=tuple(requested)), now=now)
+    return not all(bound.kept for bound in bounds)
 
 
 def _event(
@@ -160,6 +153,7 @@ def _event(
             trigger=trigger,
             data_until=until,
             evidence=decision.evidence,
+            bounds=decision.bounds,
         )
     return e.RetrainSuppressed(
         deployment=recipe.deployment,
@@ -167,35 +161,26 @@ def _event(
         reason=decision.reason,
         trigger=trigger,
         evidence=decision.evidence,
+        bounds=decision.bounds,
     )
 
 
 def _standing_decay(context: Context, deployment: str) -> Alert | None:
-    """The decay alert of this deployment that is open, if one is."""
+    """The newest alert of decay or concept drift of this deployment that stands and tells of harm, if one does."""
     over: set[str] = set()
     for entry in context.ledger.latest(limit=10_000, kinds=("AlertOpened", "AlertResolved")):
         event = entry.event
         if isinstance(event, e.AlertResolved):
             over.add(event.alert_id)
-        elif isinstance(event, e.AlertOpened) and (event.deployment, event.alert.kind) == (deployment, "decay"):
-            return None if event.alert.id in over else event.alert
+        elif (
+            isinstance(event, e.AlertOpened)
+            and event.deployment == deployment
+            and event.alert.kind in rule.DECAYS
+            and event.alert.id not in over
+            and not rule.is_harmless(event.alert)
+        ):
+            return event.alert
     return None
-
-
-def _opening(context: Context, alert: Alert) -> EventId | None:
-    """The event that opened an alert."""
-    for entry in context.ledger.latest(limit=10_000, kinds=("AlertOpened",)):
-        if isinstance(entry.event, e.AlertOpened) and entry.event.alert.id == alert.id:
-            return entry.id
-    return None
-
-
-def _last_request(context: Context, deployment: str) -> datetime:
-    """When a training was last asked for; the beginning of time if it never was."""
-    for entry in context.ledger.latest(limit=10_000, kinds=("RetrainRequested",)):
-        if isinstance(entry.event, e.RetrainRequested) and entry.event.deployment == deployment:
-            return entry.at
-    return datetime.min.replace(tzinfo=UTC)
 
 
 def _last_look(context: Context, deployment: str) -> datetime | None:

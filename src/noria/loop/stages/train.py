@@ -5,6 +5,7 @@ The work is a pipeline of cached steps, so a crash repeats the unfinished step o
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 
 import msgspec
 
@@ -13,12 +14,14 @@ from noria.domain import events as e
 from noria.domain.dataset import DatasetVersion
 from noria.domain.ids import Digest, RunId, derive
 from noria.domain.ledger import Entry
-from noria.domain.policy import WindowEvidence
+from noria.domain.policy import Unsound, WindowEvidence
 from noria.domain.run import Artifact, Metric, Run
 from noria.errors import NoriaError, NotFound
 from noria.loop.context import Context, Recipe
 from noria.loop.held import HELD_BACK, MODEL, estimator_codec
-from noria.loop.training import TrainingResult, labelled_rows, train_inputs, train_pipeline
+from noria.loop.stages.decide_facts import changed_before
+from noria.loop.stages.decide_sound import told, unsound_of
+from noria.loop.training import Known, TrainingResult, labelled_rows, train_inputs, train_pipeline
 from noria.packaging.environment import capture
 from noria.pipeline.run import PipelineRun, run_pipeline
 from noria.tracking.code_version import code_version
@@ -33,12 +36,15 @@ def train(entry: Entry, context: Context) -> Sequence[e.AnyEvent]:
     run_id = RunId(derive("run", entry.id))
     environment = context.blobs.put(msgspec.json.encode(capture(), order="deterministic"))
     try:
-        dataset = collect(event, recipe, context)
+        unsound = unsound_of(context, recipe, now=event.data_until)
+        known = circumstances(entry, recipe, context, unsound)
+        dataset = collect(event, recipe, context, unsound)
         _begin(run_id, entry, recipe, dataset, environment, context)
+        past = past_backtests(entry, recipe, context, since=known.changed_at)
         done = run_pipeline(
             train_pipeline(recipe),
             params={"until": event.data_until.isoformat()},
-            inputs=train_inputs(recipe, dataset, context.tables, past_backtests(entry, recipe, context)),
+            inputs=train_inputs(recipe, dataset, context.tables, past, known=known),
             journal=context.journal,
             blobs=context.blobs,
             executor=context.executor,
@@ -73,22 +79,41 @@ def train(entry: Entry, context: Context) -> Sequence[e.AnyEvent]:
     return [created, finished]
 
 
-def past_backtests(entry: Entry, recipe: Recipe, context: Context) -> list[tuple[WindowEvidence, ...]]:
-    """What the back-tests before this request found, oldest first: each was made in its own time, on labels known then."""
+def past_backtests(
+    entry: Entry, recipe: Recipe, context: Context, *, since: datetime | None
+) -> list[tuple[WindowEvidence, ...]]:
+    """What the back-tests before this request found, oldest first: each was made in its own time, on labels known then.
+
+    since: when the world last changed; what was found before speaks for a world that is over.
+    """
     found = []
     for earlier in context.ledger.read(limit=1_000_000, kinds=("RunFinished",)):
+        event = earlier.event
         if (
             earlier.seq < entry.seq
-            and isinstance(earlier.event, e.RunFinished)
-            and earlier.event.deployment == recipe.deployment
+            and isinstance(event, e.RunFinished)
+            and event.deployment == recipe.deployment
+            and (since is None or event.window.known_by > since)
         ):
-            found.append(earlier.event.backtest)
+            found.append(event.backtest)
     return found
 
 
-def collect(event: e.RetrainRequested, recipe: Recipe, context: Context) -> DatasetVersion:
-    """The labelled rows as of the request, kept as a version: the base table, and what was served and has been labelled since."""
-    frame = labelled_rows(recipe, context.tables, context.predictions, known_by=event.data_until)
+def circumstances(entry: Entry, recipe: Recipe, context: Context, unsound: Sequence[Unsound]) -> Known:
+    """What is known of the world and of the rows, as of the request."""
+    left_out = told(unsound)
+    return Known(
+        changed_at=changed_before(context, recipe, entry),
+        left_out=f"left out, as nothing to learn from: {left_out}" if left_out else "",
+    )
+
+
+def collect(
+    event: e.RetrainRequested, recipe: Recipe, context: Context, unsound: Sequence[Unsound] = ()
+) -> DatasetVersion:
+    """The labelled rows as of the request, kept as a version: the base table, and what was served, was sound and has been labelled since."""
+    frame = labelled_rows(recipe, context.tables, context.predictions, known_by=event.data_until, unsound=unsound)
+    source = f"base table and prediction log of {recipe.deployment!r}, labels known by {event.data_until.isoformat()}"
     return snapshot(
         context.tables,
         f"{recipe.deployment}-training",
@@ -96,7 +121,7 @@ def collect(event: e.RetrainRequested, recipe: Recipe, context: Context) -> Data
         schema=recipe.schema,
         expectations=recipe.expectations,
         at=event.data_until,
-        source_name=f"base table and prediction log of {recipe.deployment!r}, labels known by {event.data_until.isoformat()}",
+        source_name=f"{source}; without {told(unsound)}" if unsound else source,
         parents=(recipe.base,),
     )
 
