@@ -11,6 +11,7 @@ from noria.loop.stages.promote import promote
 from noria.loop.stages.register import approve, register
 from noria.loop.stages.rollout import judge, roll_out
 from noria.loop.stages.train import train
+from noria.loop.stages.triggers import after_trigger, fire
 from noria.loop.stages.watch import watch
 
 WHEEL: Mapping[type, Stage] = {
@@ -24,11 +25,13 @@ WHEEL: Mapping[type, Stage] = {
     e.ModelVersionApproved:         roll_out,                 # RolloutPromoted (the first) | RolloutStarted (a canary)
     e.RolloutPromoted:              promote,                  # AliasMoved
     e.AlertOpened:                  decide,                   # RetrainRequested | RetrainSuppressed
+    e.TriggerFired:                 after_trigger,            # RetrainRequested | RetrainSuppressed
 }  # fmt: skip
 
 TICKS: Mapping[str, Tick] = {
     # on each stroke of the clock   what is done                appends
     "judge":                        judge,                    # RolloutPromoted | RolloutRolledBack
     "watch":                        watch,                    # AlertOpened, AlertResolved, AlertReopened
+    "fire":                         fire,                     # TriggersDeclared, TriggerFired
     "review":                       review,                   # RetrainRequested | RetrainSuppressed
 }  # fmt: skip
