@@ -238,7 +238,7 @@ def test_a_shadow_answers_nobody_and_takes_no_share() -> None:
     [
         (champion("3", DeclaredVariant(name="challenger", version="5")), "challenger"),
         (champion("3", sticky_by="cookie"), "sticky_by"),
-        (champion("3", canary=CanaryPlan(weight=1.5)), "canary.weight"),
+        (champion("3", canary=CanaryPlan(weight=1.5)), "weight is 1.5"),
         ({"prod": Declaration(model=MODEL, variants=(DeclaredVariant(name="b", version="3"),))}, "variants"),
         ({"Prod": Declaration(model=MODEL)}, "name of a deployment"),
     ],

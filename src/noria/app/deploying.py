@@ -4,19 +4,21 @@ What can be declared is serving/declared, comparing serving/plan, generations se
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
-from msgspec import structs
+from msgspec.structs import replace as replace_struct
 
 from noria.app import deploying_acts as acting
 from noria.app.deploying_record import InForce, in_force, put_in_force
 from noria.app.workspace import Workspace
 from noria.domain import events as e
 from noria.domain.declaration import Declaration, DeclaredVariant, DeploymentPlan
-from noria.domain.deployment import Deployment, Variant
+from noria.domain.deployment import Act, Deployment, Outlook, Variant
 from noria.domain.ledger import Entry
 from noria.errors import Conflict, GateNotPassed, InputInvalid, NotFound, StaleWrite
+from noria.loop.firing import check as check_triggers
 from noria.serving import acts
 from noria.serving import plan as comparing
 from noria.serving.declared import check
@@ -43,6 +45,7 @@ class _Prepared:
     standing: Deployment | None
     before: InForce | None
     compared: comparing.Compared
+    outlook: Outlook | None = None
 
     @property
     def generation(self) -> int:
@@ -116,7 +119,7 @@ def deploy(
     wanted = known.declaration if known else _as_it_stands(workspace, name, model)
     rest = round(1.0 - sum(each.weight for each in beside if not each.shadow and each.name != acts.CHALLENGER), 12)
     champion = DeclaredVariant(name=acts.CHAMPION, version=version, weight=rest)
-    wanted = structs.replace(wanted, model=model, variants=(champion, *beside), **(changes or {}))
+    wanted = replace_struct(wanted, model=model, variants=(champion, *beside), **(changes or {}))
     options = _Options(again=True, override=override, at_once=at_once)
     prepared = _prepare(workspace, name, wanted, options)
     if dry_run:
@@ -137,6 +140,8 @@ def deploy(
 
 def _prepare(workspace: Workspace, name: str, wanted: Declaration, options: _Options) -> _Prepared:
     check(name, wanted)
+    if wanted.triggers:
+        check_triggers(wanted.triggers, deployment=name)
     standing = standing_of(workspace, name)
     before = in_force(workspace).get(name)
     variants = tuple(_variant(workspace, wanted, each, override=options.override) for each in wanted.variants)
@@ -148,7 +153,20 @@ def _prepare(workspace: Workspace, name: str, wanted: Declaration, options: _Opt
         held={} if options.again or standing is None or not variants else held(workspace, name),
     )
     compared = comparing.compare(name, wanted, facts)
-    return _Prepared(name=name, wanted=wanted, standing=standing, before=before, compared=compared)
+    told = _outlook(workspace, standing, compared)
+    if told is not None:
+        compared = comparing.compare(name, wanted, replace(facts, outlook=told))
+    return _Prepared(name=name, wanted=wanted, standing=standing, before=before, compared=compared, outlook=told)
+
+
+def _outlook(workspace: Workspace, standing: Deployment | None, compared: comparing.Compared) -> Outlook | None:
+    """What the rollout that would begin can show; None if none does."""
+    target = compared.target
+    if standing is None or target is None or target.challenger is None or target.plan is None:
+        return None
+    from noria.app.outlook import outlook_for  # reads the log as tables: heavy, and seldom needed
+
+    return outlook_for(workspace, standing, target.challenger, target.plan)
 
 
 def _apply(workspace: Workspace, prepared: _Prepared, *, actor: str, reason: str) -> None:
@@ -172,10 +190,32 @@ def _apply(workspace: Workspace, prepared: _Prepared, *, actor: str, reason: str
                 fallback=wanted.fallback,
                 alias=wanted.alias,
             )
+            if after.rollout is not None and target.challenger is not None:
+                after = replace_struct(after, rollout=replace_struct(after.rollout, outlook=prepared.outlook))
             acting.write(workspace, standing, after)
         except StaleWrite as exc:
             raise _moved(name) from exc
     put_in_force(workspace, name, wanted, before=prepared.before, actor=actor)
+
+
+def _changed(prepared: _Prepared, standing: Deployment | None, act: Act, *, at: datetime) -> Deployment:
+    """The generation that applying makes."""
+    target, wanted = prepared.compared.target, prepared.wanted
+    assert target is not None
+    return acts.change(
+        standing,
+        name=prepared.name,
+        model=wanted.model,
+        variants=target.variants,
+        act=act,
+        at=at,
+        challenger=target.challenger,
+        plan=target.plan,
+        sticky_by=wanted.sticky_by,
+        fallback=wanted.fallback,
+        alias=wanted.alias,
+        outlook=prepared.outlook,
+    )
 
 
 def _make_room(workspace: Workspace, name: str, number: int, *, actor: str) -> Deployment:
@@ -265,12 +305,17 @@ def _still(expected: DeploymentPlan, planned: DeploymentPlan) -> None:
     for name, generation in planned.generations.items():
         if expected.generations.get(name, generation) != generation:
             raise _moved(name)
-    if expected.generations.keys() != planned.generations.keys() or expected.differences != planned.differences:
+    if expected.generations.keys() != planned.generations.keys() or _what(expected) != _what(planned):
         raise Conflict(
             "what would change is not what was planned",
             cause="the declarations, an alias, or what is stable changed since",
             remedy="noria plan, look at it, and apply again",
         )
+
+
+def _what(planned: DeploymentPlan) -> list[tuple[str, str, str, str]]:
+    """The differences without what follows from them: an outlook is another each time that a label arrives."""
+    return [(d.deployment, d.field, d.before, d.after) for d in planned.differences]
 
 
 def _moved(name: str) -> Conflict:

@@ -1,4 +1,4 @@
-"""`noria up`: the server with its pages, a worker for the deployments, and the loop if a recipe is named in noria.toml."""
+"""`noria up`: the server with its pages, a worker for the deployments, and the loop for the recipes that are declared."""
 
 import argparse
 import signal
@@ -62,8 +62,7 @@ def run(options: argparse.Namespace) -> int:
                     workers=serving.workers,
                 )
                 print(f"predictions: {worker.url}", flush=True)
-            if workspace.settings.recipe:
-                leadership = _turn_in_background(workspace, stop)
+            leadership = _turn_in_background(workspace, stop)
             import_module("noria.server.control.run").serve(
                 workspace, host=host, port=port, artifact_root=options.artifact_root
             )
@@ -88,12 +87,18 @@ def _serve_from_memory(options: argparse.Namespace) -> None:
 
 
 def _turn_in_background(workspace: Workspace, stop: threading.Event) -> Leadership:
-    """Turn the loop as long as this control plane leads; others of the same project wait for their turn."""
-    recipe = named(workspace.settings.recipe, Recipe, root=workspace.home.parent)
-    loop = Loop(workspace, [recipe], tell=False)
+    """Turn the loop for the recipes that are declared, as long as this control plane leads; others of the same project wait for their turn."""
     settings = workspace.settings
+    given = [named(settings.recipe, Recipe, root=workspace.home.parent)] if settings.recipe else []
+    loop = Loop(workspace, given, tell=False)
     leadership = Leadership(workspace.leases, workspace.ledger, clock=workspace.clock, seconds=settings.lease_s)
-    leadership.start()
-    options = {"every_s": settings.tick_s, "stop": stop}
-    threading.Thread(target=strokes, name="loop", args=(loop.tick, leadership), kwargs=options, daemon=True).start()
+
+    def turn() -> None:
+        while not loop.is_needed():
+            if stop.wait(settings.tick_s):
+                return
+        leadership.start()
+        strokes(loop.stroke, leadership, every_s=settings.tick_s, stop=stop)
+
+    threading.Thread(target=turn, name="loop", daemon=True).start()
     return leadership

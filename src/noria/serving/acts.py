@@ -10,9 +10,10 @@ from typing import Literal
 from msgspec import structs
 
 from noria.domain import events as e
-from noria.domain.deployment import Act, CanaryPlan, Deployment, Rollout, Stop, Variant, Verdict
-from noria.domain.ids import RolloutId, derive
+from noria.domain.deployment import Act, CanaryPlan, Deployment, Outlook, Rollout, Stop, Variant, Verdict
 from noria.errors import Conflict, InputInvalid
+from noria.serving import rollout as rolling
+from noria.serving.steps import first_weight
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 
@@ -30,6 +31,7 @@ def change(
     sticky_by: str = "request",
     fallback: str = "stable",
     alias: str = "champion",
+    outlook: Outlook | None = None,
 ) -> Deployment:
     """Other variants, weights or routing. variants: the champion and declared arms, without a challenger; their weights as declared.
 
@@ -38,33 +40,17 @@ def change(
     share is left for the champion.
     """
     not_stopped(standing)
+    running = _running(standing)
     rollout = standing.rollout if standing else None
-    running = rollout if rollout is not None and rollout.outcome == "running" else None
-    champion = next(v for v in variants if v.name == CHAMPION)
-    given = [*variants]
-    if challenger is not None and plan is not None:
-        if running is not None:
-            raise Conflict(
-                f"version {running.challenger} is being tried in deployment {name!r}",
-                remedy=f"noria override {name} roll_back --because '...'",
-            )
-        rollout = Rollout(
-            id=RolloutId(derive("rollout", act.id)),
-            challenger=challenger.number,
-            champion=champion.number,
-            plan=plan,
-            started_at=at,
-            cause=act.id,
-            step_since=at if plan.steps else None,
-        )
-        given = _beside(given, structs.replace(challenger, name=CHALLENGER))
-    elif running is not None:
+    given: Sequence[Variant] = variants
+    if running is not None and challenger is None:
+        champion = next(v for v in variants if v.name == CHAMPION)
         tried = standing.variant(CHALLENGER) if standing else None
         if running.champion == champion.number and tried is not None:
-            given = _beside(given, tried)
+            given = _beside(variants, tried)
         else:
             rollout = _ended(running, act, at, outcome="rolled_back")
-    return Deployment(
+    made = Deployment(
         name=name,
         model=model,
         generation=_next(standing),
@@ -77,6 +63,16 @@ def change(
         alias=alias,
         act=act,
     )
+    if challenger is None or plan is None:
+        return made
+    _beside(variants, began_as(challenger, plan))
+    begun = rolling.begin(made, challenger, plan, cause=act.id, now=at, outlook=outlook)
+    return structs.replace(begun, generation=made.generation, act=act)
+
+
+def began_as(challenger: Variant, plan: CanaryPlan) -> Variant:
+    """The challenger as its rollout begins: with the share of the first step, or in the shadow."""
+    return structs.replace(challenger, name=CHALLENGER, weight=first_weight(plan), shadow=plan.mode == "shadow")
 
 
 def roll_back(standing: Deployment, to: Variant, *, act: Act, at: datetime) -> Deployment:
@@ -136,28 +132,14 @@ def resume(standing: Deployment, to: Variant | None, *, act: Act, at: datetime) 
 def overrule(standing: Deployment, outcome: Literal["promote", "roll_back"], *, act: Act, at: datetime) -> Deployment:
     """End a rollout that runs by a person's word, whatever the evidence says so far. Raises Conflict if none runs."""
     not_stopped(standing)
-    running = _running(standing)
-    challenger = standing.variant(CHALLENGER)
-    if running is None or challenger is None:
+    if _running(standing) is None or standing.variant(CHALLENGER) is None:
         raise Conflict(
             f"deployment {standing.name!r} has no rollout that runs, so there is nothing to overrule",
             remedy=f"noria rollback {standing.name}, or noria deploy MODEL/NUMBER --to {standing.name}",
         )
-    won = outcome == "promote"
-    variants: tuple[Variant, ...] = without_challenger(standing.variants)
-    if won:
-        place = {v.name: v.weight for v in variants}
-        promoted = structs.replace(challenger, name=CHAMPION, weight=place[CHAMPION], shadow=False)
-        variants = tuple(promoted if v.name == CHAMPION else v for v in variants)
-    return structs.replace(
-        standing,
-        generation=_next(standing),
-        variants=variants,
-        updated_at=at,
-        rollout=_ended(running, act, at, outcome="promoted" if won else "rolled_back"),
-        cause=act.id,
-        act=act,
-    )
+    verdict = _by_hand(act, outcome)
+    ended = rolling.end(standing, verdict, now=at, cause=act.id)
+    return structs.replace(ended, act=act)
 
 
 def told(before: Deployment | None, after: Deployment) -> list[e.AnyEvent]:
@@ -257,11 +239,11 @@ def former(history: Sequence[Deployment]) -> int | None:
 
 
 def _beside(variants: Sequence[Variant], challenger: Variant) -> list[Variant]:
-    """The challenger's share comes out of the champion's."""
+    """The challenger's share comes out of the champion's. Raises InputInvalid if nothing would be left of it."""
     share = 0.0 if challenger.shadow else challenger.weight
     champion = next(v for v in variants if v.name == CHAMPION)
     left = round(champion.weight - share, 12)
-    if left < 0:
+    if left <= 0:
         raise InputInvalid(
             f"a challenger with {share:.0%} leaves nothing of the champion's {champion.weight:.0%}",
             remedy="give the challenger, or the other arms, less",
@@ -303,11 +285,12 @@ def _over(standing: Deployment, act: Act, at: datetime) -> Rollout | None:
 
 
 def _ended(running: Rollout, act: Act, at: datetime, *, outcome: Literal["promoted", "rolled_back"]) -> Rollout:
-    verdict = Verdict(
-        outcome="promote" if outcome == "promoted" else "roll_back",
-        reason=f"ended by {act.actor}, not by its evidence: {act.reason}",
-    )
+    verdict = _by_hand(act, "promote" if outcome == "promoted" else "roll_back")
     return structs.replace(running, ended_at=at, outcome=outcome, verdict=verdict)
+
+
+def _by_hand(act: Act, outcome: Literal["promote", "roll_back"]) -> Verdict:
+    return Verdict(outcome=outcome, reason=f"ended by {act.actor}, not by its evidence: {act.reason}")
 
 
 def _closing(before: Deployment | None, after: Deployment) -> list[e.AnyEvent]:

@@ -10,6 +10,7 @@ from noria.domain.declaration import Declaration, DeclaredVariant
 from noria.domain.deployment import CanaryPlan
 from noria.errors import InputInvalid
 from noria.serving.acts import CHALLENGER, CHAMPION
+from noria.serving.steps import checked_plan
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
 HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
@@ -41,18 +42,10 @@ def check(name: str, declaration: Declaration) -> None:
 
 def check_canary(name: str, plan: CanaryPlan) -> None:
     """Refuse a canary that cannot be. Raises InputInvalid."""
-    shares = {
-        "weight": plan.weight,
-        "error_rate": plan.error_rate,
-        **{f"steps[{i}].weight": step.weight for i, step in enumerate(plan.steps)},
-    }
-    for key, value in shares.items():
-        if not 0 < value <= (1 if plan.mode == "shadow" and "weight" in key else 1 - CLOSE):
-            raise _wrong(name, f"canary.{key}", f"it is {value:g}", "write a share above 0 and below 1, such as 0.1")
-    if not 0 <= plan.floor < 1 or plan.tolerance < 0 or not 0 <= plan.maximum_error_share <= 1:
-        raise _wrong(name, "canary", "floor, tolerance or maximum_error_share cannot be", "write shares from 0 to 1")
-    if plan.minimum_labels < 1 or plan.maximum_days <= 0:
-        raise _wrong(name, "canary", "it can never end", "give it at least one label and more than 0 days")
+    try:
+        checked_plan(plan)
+    except InputInvalid as exc:
+        raise _wrong(name, "canary", exc.cause, exc.remedy) from exc
     weights = [step.weight for step in plan.steps]
     if weights != sorted(weights):
         raise _wrong(name, "canary.steps", "a step has a smaller weight than the one before", "let the weights rise")

@@ -11,7 +11,7 @@ import msgspec
 
 from noria.domain.declaration import Declaration, Difference
 from noria.domain.deployment import CanaryPlan, Deployment, Outlook, Variant
-from noria.serving.acts import CHALLENGER, CHAMPION, without_challenger
+from noria.serving.acts import CHALLENGER, CHAMPION, began_as, without_challenger
 
 ROUTING = ("sticky_by", "fallback", "alias")
 IN_FORCE = ("recipe", "approval", "canary", "policy", "triggers")
@@ -80,12 +80,6 @@ def compare(name: str, wanted: Declaration, facts: Facts) -> Compared:
         target = Target(variants=target.variants, challenger=target.challenger, plan=target.plan, moves=moves)
     declared = _in_force(name, wanted, facts, told=moves)
     return Compared(differences=(*differences, *declared), notes=tuple(notes), target=target)
-
-
-def began_as(challenger: Variant, plan: CanaryPlan) -> Variant:
-    """The challenger as its rollout begins: with the share of the first step, or in the shadow."""
-    weight = plan.steps[0].weight if plan.steps else plan.weight
-    return msgspec.structs.replace(challenger, name=CHALLENGER, weight=weight, shadow=plan.mode == "shadow")
 
 
 def sentence(difference: Difference) -> str:
@@ -199,10 +193,11 @@ def in_words(outlook: Outlook) -> str:
     >>> in_words(Outlook(effect=0.01, power=0.82, labels=1500, days=3.0, labels_per_day=500.0))
     'a difference of 0.01 is found with a chance of 82%, in about 3 days (1,500 labels)'
     """
-    if outlook.note:
+    if outlook.note and not outlook.power:
         return outlook.note
     when = f"in about {outlook.days:.3g} days ({outlook.labels:,} labels)"
-    return f"a difference of {outlook.effect:g} is found with a chance of {outlook.power:.0%}, {when}"
+    told = f"a difference of {outlook.effect:g} is found with a chance of {outlook.power:.0%}, {when}"
+    return f"{told}; {outlook.note}" if outlook.note else told
 
 
 def _arms(name: str, arms: Sequence[Variant], standing: Sequence[Variant], differences: list[Difference]) -> None:

@@ -1,0 +1,95 @@
+"""Recipes as they are declared: named by a file, given by code, and what the declaration says over both."""
+
+from pathlib import Path
+
+import pytest
+
+import noria
+from noria.app.deploying import apply
+from noria.app.deploying_recipes import Recipes
+from noria.domain import events as e
+from noria.domain.declaration import Declaration
+from noria.domain.policy import Policy
+from noria.errors import NotFound
+from tests.loop.small import DEPLOYMENT, Life, open_life
+
+FILE = """
+import noria
+from tests.loop.small import GOOD_ENOUGH, PLAIN, POLICY, SCHEMA
+
+recipe = noria.Recipe(
+    deployment="any",
+    model="any",
+    base="{base}",
+    schema=SCHEMA,
+    features=("shop", "price"),
+    candidates={{"plain": PLAIN}},
+    gates=(GOOD_ENOUGH,),
+    policy=POLICY,
+)
+"""
+
+
+def declared_by_file(life: Life) -> Declaration:
+    file = life.workspace.home.parent / "pipeline.py"
+    file.write_text(FILE.format(base=life.recipe.base), encoding="utf-8")
+    return Declaration(model="orders", recipe="pipeline.py:recipe", policy=Policy(candidates=("plain",), growth=0))
+
+
+def test_a_loop_that_knows_no_recipe_trains_by_the_declared_ones(tmp_path: Path) -> None:
+    with open_life(tmp_path / ".noria") as life:
+        loop = noria.Loop(life.workspace, [])
+        apply(life.workspace, {"prod": declared_by_file(life)}, actor="ci")
+        loop.tick()
+
+        assert {d.name: d.model for d in life.workspace.deployments.all()} == {"prod": "orders"}
+        assert len(life.all(e.RolloutPromoted)) == 1
+
+
+def test_one_recipe_serves_a_staging_and_a_production(tmp_path: Path) -> None:
+    with open_life(tmp_path / ".noria") as life:
+        wanted = declared_by_file(life)
+        apply(life.workspace, {"staging": wanted, "prod": wanted}, actor="ci")
+        recipes = Recipes(life.workspace)
+        recipes.refresh()
+
+        assert {name: (r.deployment, r.model) for name, r in recipes.items()} == {
+            "prod": ("prod", "orders"),
+            "staging": ("staging", "orders"),
+        }
+
+
+def test_what_is_declared_holds_over_what_code_says_and_is_heard_while_the_loop_runs() -> None:
+    with open_life() as life:
+        recipes = Recipes(life.workspace, [life.recipe])
+        recipes.refresh()
+        assert recipes[DEPLOYMENT].policy == life.recipe.policy
+
+        declared = Declaration(model=DEPLOYMENT, policy=Policy(cooldown_days=3), approval="person")
+        apply(life.workspace, {DEPLOYMENT: declared}, actor="ci")
+        assert recipes.refresh()
+        assert recipes[DEPLOYMENT].policy.cooldown_days == 3
+        assert recipes[DEPLOYMENT].approval == "person"
+        assert recipes[DEPLOYMENT].canary == life.recipe.canary
+        assert not recipes.refresh()
+
+
+def test_a_recipe_that_cannot_be_read_leaves_the_others_alone(tmp_path: Path) -> None:
+    with open_life(tmp_path / ".noria") as life:
+        good, bad = declared_by_file(life), Declaration(model="orders", recipe="missing.py:recipe")
+        recipes = Recipes(life.workspace)
+        apply(life.workspace, {"good": good, "bad": bad}, actor="ci")
+        recipes.refresh()
+
+        assert list(recipes) == ["good"]
+        with pytest.raises(NotFound, match=r"missing\.py"):
+            recipes["bad"]
+
+
+def test_nothing_is_trained_for_a_declaration_without_a_recipe() -> None:
+    with open_life() as life:
+        apply(life.workspace, {"elsewhere": Declaration(model="orders")}, actor="ci")
+        life.loop.tick()
+
+        assert not life.all(e.RetrainRequested)
+        assert not life.all(e.StageFailed)
