@@ -28,7 +28,7 @@ MOST_SLICED = 40
 """Inputs among which groups are looked for."""
 
 
-class Bin(msgspec.Struct, frozen=True, kw_only=True):
+class AnswerBin(msgspec.Struct, frozen=True, kw_only=True):
     """How many answers, and how many of the shadow's, lie from `low` up to `high`; the last one holds its end."""
 
     low: float
@@ -49,7 +49,7 @@ class OutputCompared(msgspec.Struct, frozen=True, kw_only=True):
     difference: Interval | None = None
     shift: Interval | None = None
     quantiles: tuple[float, ...] = ()
-    bins: tuple[Bin, ...] = ()
+    bins: tuple[AnswerBin, ...] = ()
 
 
 class Side(msgspec.Struct, frozen=True, kw_only=True):
@@ -268,12 +268,12 @@ def _output(pairs: "pl.DataFrame", output: str, days: Any) -> "tuple[OutputCompa
     return told, apart
 
 
-def _bins(a: Any, b: Any, *, whole: tuple[float, float] | None) -> tuple[Bin, ...]:
+def _bins(a: Any, b: Any, *, whole: tuple[float, float] | None) -> tuple[AnswerBin, ...]:
     low, high = whole or (float(min(a.min(), b.min())), float(max(a.max(), b.max())))
     edges = np.linspace(low, high if high > low else low + 1.0, BINS + 1)
     counts = [np.histogram(values, edges)[0] for values in (a, b)]
     return tuple(
-        Bin(low=float(edges[i]), high=float(edges[i + 1]), answers=int(counts[0][i]), shadow=int(counts[1][i]))
+        AnswerBin(low=float(edges[i]), high=float(edges[i + 1]), answers=int(counts[0][i]), shadow=int(counts[1][i]))
         for i in range(BINS)
     )
 
