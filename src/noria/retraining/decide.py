@@ -19,6 +19,8 @@ TRIGGERS = ("declared", *ALERTS, "growth", "schedule", "hand", *FIRED)
 BROKEN = ("data_quality", "skew")
 """Kinds of alerts that tell of inputs which are wrong, not of a world that has changed."""
 DECAYS = ("decay", "concept_drift")
+HELD = "held_since"
+"""In the evidence of a decision that was held back by what is wrong with the data: since when that is."""
 
 
 def decide(
@@ -60,10 +62,12 @@ def decide(
     evidence |= judged.evidence
     if not judged.retrain:
         return said(False, judged.reason)
+    held = _unsound(policy, history) or _explained(trigger, history)
+    if held:
+        evidence[HELD] = min((each.since.isoformat() for each in history.unsound), default=history.explained)
     for against in (
         _asked_before(alert, policy, history, now),
-        _unsound(policy, history),
-        _explained(trigger, history),
+        held,
         refusal(trigger, policy, history, bounds, now=now),
     ):
         if against:

@@ -5,7 +5,7 @@ care what the inputs were: each is turned with the same chance, whatever the sco
 explains its labels better than anything that the scores may have come to mean, and no input tells flipped labels from others. Doubt is no proof: a
 world may turn just so, which is why the policy ends it after `doubt_days`. Which inputs are broken is monitoring/data_quality. Called by loop/stages.
 
-Source: the noise model is that of Angluin and Laird 1988 (labels turned with one rate, whatever the input); the rest is a ratio of likelihoods.
+Source: labels turned with one rate, whatever the input: Angluin and Laird 1988. What a free curve may gain by being free: Schwarz 1978.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from noria.domain.policy import Unsound
 from noria.stats.checks import Floats, vector
-from noria.stats.quantiles import normal_quantile
 
 FEWEST = 60
 """Labels that a stretch of days must hold to be judged; days with fewer are joined to the next."""
@@ -31,7 +30,10 @@ ALIKE = 20.0
 """The same for labels that are all alike, against the scores."""
 STRANGE = 0.01
 """Chance of taking labels for no mere flips although they are, over all groups of all inputs together."""
-GROUPS, SMALLEST_GROUP = 8, 15
+GROUPS = 8
+"""So many of the most frequent texts of an input are told apart."""
+MOST_BEFORE = 5000
+"""So many rows before a stretch say how well scores and inputs went together."""
 CONTRADICTED, CONTRADICTIONS = 0.05, 20
 """Share, and number, of labels that contradict those known before, from which on labels are doubted."""
 RATES = np.linspace(0.0, 1.0, 51)
@@ -73,16 +75,19 @@ def doubtful(rows: Labelled) -> list[Unsound]:
     >>> [(u.since.day, u.until) for u in doubtful(labelled(y, p, known=known, inputs={}))]
     [(5, None)]
     """
-    blocks = _blocks(rows.known)
     found = []
+    sound: list[NDArray[np.intp]] = []
     run: list[NDArray[np.intp]] = []
-    for block in [*blocks, None]:
-        if block is not None and _speaks(rows.only(block)):
+    for block in [*_blocks(rows.known), None]:
+        if block is not None and _is_off(rows.only(block)):
             run.append(block)
             continue
         if run:
-            found += _judged(rows, np.concatenate(run), is_last=block is None)
+            before = rows.only(np.concatenate(sound) if sound else np.zeros(0, dtype=np.intp))
+            found += _judged(rows.only(np.concatenate(run)), before, is_last=block is None)
             run = []
+        if block is not None:
+            sound.append(block)
     return found
 
 
@@ -118,27 +123,28 @@ def _blocks(known: NDArray[np.datetime64]) -> list[NDArray[np.intp]]:
     return found
 
 
-def _speaks(rows: Labelled) -> bool:
-    """Whether flipping, or labels that are all alike, explain a block far better than the scores, whatever they have come to mean."""
+def _is_off(rows: Labelled) -> bool:
+    """Whether flipping, or labels that are all alike, explain a block far better than the scores as they were answered."""
     if _all_alike(rows):
         return True
     rate, likelihood = _flipped(rows)
-    return rate >= LEAST_RATE and likelihood - _recalibrated(rows) > WEIGHT
+    return rate >= LEAST_RATE and likelihood - _log_likelihood(rows.y, rows.p) > WEIGHT
 
 
-def _judged(rows: Labelled, chosen: NDArray[np.intp], *, is_last: bool) -> list[Unsound]:
-    """The stretch as a noun, unless an input tells which labels are turned: then it is the world that is another one."""
-    part = rows.only(chosen)
+def _judged(part: Labelled, before: Labelled, *, is_last: bool) -> list[Unsound]:
+    """Blocks that are off and follow each other, as a noun; unless scores with another meaning explain them as well, or an input tells which labels
+    are turned: then it is the world that is another one. before: the rows before that were not off.
+    """
     since = _moment(part.known[0])
     until = None if is_last else _moment(part.known[-1])
     if _all_alike(part):
         what = f"all {part.y.size} labels are {part.y[0]:.0f}, where the scores led to expect {part.p.mean():.0%} ones"
         return [Unsound(since=since, until=until, by="known", what=what)]
     rate, likelihood = _flipped(part)
-    if rate < LEAST_RATE or _told_apart(part, rows.only(np.arange(chosen[0])), rate):
+    ratio = likelihood - _recalibrated(part)
+    if rate < LEAST_RATE or ratio < WEIGHT or _told_apart(part, before, rate):
         return []
-    ratio = (likelihood - _recalibrated(part)) / log(10)
-    likelier = f"10^{ratio:.0f} times likelier than any new meaning of the scores"
+    likelier = f"10^{ratio / log(10):.0f} times likelier than any new meaning of the scores"
     what = f"{rate:.0%} of {part.y.size} labels look flipped, whatever the inputs were ({likelier})"
     return [Unsound(since=since, until=until, by="known", what=what)]
 
@@ -160,60 +166,62 @@ def _turned(p: Floats, rate: float) -> Floats:
 
 def _recalibrated(rows: Labelled) -> float:
     """Log likelihood of the best rising logistic curve over the scores: what they may have come to mean if they still mean anything."""
-    x = np.log(rows.p / (1 - rows.p))
-    mean = float(np.clip(rows.y.mean(), 1e-4, 1 - 1e-4))
-    level = _log_likelihood(rows.y, np.full(rows.y.size, mean))
-    a, b = log(mean / (1 - mean)), 0.0
-    for _ in range(25):
-        p = 1 / (1 + np.exp(-np.clip(a + b * x, -30, 30)))
-        w = np.maximum(p * (1 - p), 1e-9)
-        gradient = np.array([(rows.y - p).sum(), ((rows.y - p) * x).sum()])
-        hessian = np.array([[w.sum(), (w * x).sum()], [(w * x).sum(), (w * x * x).sum()]]) + np.eye(2) * 1e-6
-        step = np.linalg.solve(hessian, gradient)
-        a, b = a + float(np.clip(step[0], -5, 5)), b + float(np.clip(step[1], -5, 5))
-        if np.abs(step).max() < 1e-6:
-            break
-    if b <= 0:
-        return level
-    return max(level, _log_likelihood(rows.y, 1 / (1 + np.exp(-np.clip(a + b * x, -30, 30)))))
+    ones = np.ones((rows.y.size, 1))
+    slope, rising = _logistic(np.hstack([ones, _logit(rows.p)[:, None]]), rows.y)
+    level = _logistic(ones, rows.y)[1]
+    return max(level, rising) if slope[1] > 0 else level
 
 
 def _told_apart(rows: Labelled, before: Labelled, rate: float) -> bool:
-    """Whether a group of an input, or of scores, has surely more or fewer turned labels than all: flips on the way know no groups.
+    """Whether an input tells turned labels from others: flips on the way know no inputs, a world that turned follows some of them.
 
-    before: the rows before, by which it is known how far the scores were off in a group already; that is turned with the labels.
+    Asked of each input alone: does a logistic curve over score and input, free to turn either, explain the labels better than flips do, by more than
+    it may for being free, and than it did before, when nothing was turned? before: the rows before.
     """
-    expected, inputs = _turned(rows.p, rate), {"": rows.p, **rows.inputs}
-    earlier = {"": before.p, **before.inputs}
-    scores = []
-    for name, values in inputs.items():
-        for group, same in _groups(values, earlier[name]):
-            n, m = int(group.sum()), int(same.sum())
-            spread = float((expected[group] * (1 - expected[group])).sum()) / n**2
-            off = 0.0
-            if m >= SMALLEST_GROUP:
-                off = float((before.y[same] - before.p[same]).mean()) * (1 - 2 * rate)
-                spread += float((before.p[same] * (1 - before.p[same])).sum()) / m**2 * (1 - 2 * rate) ** 2
-            scores.append(abs(float((rows.y[group] - expected[group]).mean()) - off) / max(spread, 1e-12) ** 0.5)
-    return bool(scores) and max(scores) > normal_quantile(1 - STRANGE / (2 * len(scores)))
+    flips, n = _log_likelihood(rows.y, _turned(rows.p, rate)), rows.y.size
+    before = before.only(np.arange(max(0, before.y.size - MOST_BEFORE), before.y.size))
+    for name, values in rows.inputs.items():
+        x, same = _design(rows.p, values, values), _design(before.p, before.inputs[name], values)
+        gain = _logistic(x, rows.y)[1] - flips
+        usual = 0.0
+        if before.y.size >= FEWEST:
+            usual = max(0.0, _logistic(same, before.y)[1] - _log_likelihood(before.y, before.p)) / before.y.size
+        if gain - n * usual > x.shape[1] / 2 * log(n) + log(len(rows.inputs) / STRANGE):
+            return True
+    return False
 
 
-def _groups(values: NDArray[Any], earlier: NDArray[Any]) -> list[tuple[NDArray[np.bool_], NDArray[np.bool_]]]:
-    """Quarters of numbers, or the most frequent texts, each alone: which rows, and which rows before, are in the group."""
-    if values.dtype.kind in "fiub":
-        numbers, past = values.astype(np.float64), earlier.astype(np.float64)
-        seen = numbers[~np.isnan(numbers)]
-        if seen.size == 0:
-            return []
-        cuts = np.unique(np.quantile(seen, [0.25, 0.5, 0.75]))
-        codes = np.where(np.isnan(numbers), -1, np.searchsorted(cuts, numbers, side="left"))
-        old = np.where(np.isnan(past), -1, np.searchsorted(cuts, past, side="left"))
-        found = [(codes == code, old == code) for code in range(cuts.size + 1)]
+def _design(p: Floats, values: NDArray[Any], like: NDArray[Any]) -> Floats:
+    """A constant, the score's log odds, and the input: a number in standard deviations of `like`, or a column for each of its frequent texts."""
+    columns = [np.ones(p.size), _logit(p)]
+    if like.dtype.kind in "fiub":
+        numbers, scale = values.astype(np.float64), like.astype(np.float64)
+        seen = scale[np.isfinite(scale)]
+        mean, sd = (float(seen.mean()), float(seen.std()) or 1.0) if seen.size else (0.0, 1.0)
+        columns.append(np.clip(np.nan_to_num((numbers - mean) / sd, nan=0.0), -5, 5))
     else:
-        texts, before = values.astype(str), earlier.astype(str)
-        names, counts = np.unique(texts, return_counts=True)
-        found = [(texts == name, before == name) for name in names[np.argsort(-counts, kind="stable")][:GROUPS]]
-    return [(group, same) for group, same in found if SMALLEST_GROUP <= int(group.sum()) < values.size]
+        names, counts = np.unique(like.astype(str), return_counts=True)
+        texts = values.astype(str)
+        columns += [(texts == name).astype(np.float64) for name in names[np.argsort(-counts, kind="stable")][:GROUPS]]
+    return np.column_stack(columns)
+
+
+def _logit(p: Floats) -> Floats:
+    return np.asarray(np.log(p / (1 - p)))
+
+
+def _logistic(x: Floats, y: Floats) -> tuple[Floats, float]:
+    """Coefficients of a logistic curve by Newton's method, with a touch of ridge, and the log likelihood that they give."""
+    beta = np.zeros(x.shape[1])
+    for _ in range(25):
+        p = 1 / (1 + np.exp(-np.clip(x @ beta, -30, 30)))
+        w = np.maximum(p * (1 - p), 1e-9)
+        hessian = (x * w[:, None]).T @ x + np.eye(beta.size) * 1e-3
+        step = np.clip(np.linalg.solve(hessian, x.T @ (y - p) - 1e-3 * beta), -5, 5)
+        beta = beta + step
+        if np.abs(step).max() < 1e-6:
+            break
+    return beta, _log_likelihood(y, np.clip(1 / (1 + np.exp(-np.clip(x @ beta, -30, 30))), 1e-4, 1 - 1e-4))
 
 
 def _log_likelihood(y: Floats, p: Floats) -> float:

@@ -13,10 +13,13 @@ from noria.loop.context import Context, Recipe, Timed
 from noria.loop.stages.decide_facts import history, opening
 from noria.loop.stages.decide_sound import explained_by, unsound_of
 from noria.retraining import decide as rule
-from noria.retraining.bounds import BY_PERSON, YEAR, bounds_of
+from noria.retraining.bounds import BY_PERSON, YEAR, believed, bounds_of
 
 UNTEACHABLE = ("slice", "fairness", "no_predictions", "no_look")
 """Kinds of alerts that ask for a person and not for a training."""
+
+TOLD = 200
+"""So many of the newest refusals are looked through for what was told before."""
 
 
 def ask_for_the_first(entry: Entry, context: Context) -> Sequence[e.AnyEvent]:
@@ -76,8 +79,9 @@ def decided(
 def review(context: Context) -> Sequence[Timed]:
     """What needs no new alarm: a decay that still stands, data that grew enough (policy.growth), the calendar (policy.review_days).
 
-    A standing decay and growth are looked at on every stroke and told only when they lead to something; a scheduled look is always told. Without the
-    first, a challenger that was refused because too few labels of the new world had arrived would have been the last one.
+    A standing decay and growth are looked at on every stroke and told only when they lead to something, or are held back by what is wrong with the
+    data (once); a scheduled look is always told. Without the first, a challenger that was refused because too few labels of the new world had arrived
+    would have been the last one.
     """
     timed = []
     now = context.clock.now()
@@ -90,20 +94,31 @@ def review(context: Context) -> Sequence[Timed]:
         facts = history(context, recipe, now=now, alert=alert)
         if alert is not None:
             again = _asked("decay", alert, recipe, context, facts, now)
-            if again.retrain:
+            if again.retrain or _is_newly_held(context, name, again):
                 asked = _event(again, recipe, "decay", until=now)
-                key = f"{alert.id}-again-{now.isoformat()}"
-                timed.append(Timed(key=key, event=asked, cause=opening(context, alert)))
+                timed.append(Timed(key=_key(context, asked), event=asked, cause=opening(context, alert)))
                 continue
         grown = _asked("growth", None, recipe, context, facts, now)
-        if grown.retrain:
+        if grown.retrain or _is_newly_held(context, name, grown):
             asked = _event(grown, recipe, "growth", until=now)
-            timed.append(Timed(key=f"{name}-growth-{now.isoformat()}", event=asked))
+            timed.append(Timed(key=_key(context, asked), event=asked))
             continue
-        if recipe.policy.review_days and now - looked >= timedelta(days=recipe.policy.review_days):
+        calendar = timedelta(days=recipe.policy.review_days)
+        if calendar and abs(now - looked) >= calendar:  # a look that lies far ahead was taken by a clock that ran away
             due = _event(_asked("schedule", None, recipe, context, facts, now), recipe, "schedule", until=now)
-            timed.append(Timed(key=f"{name}-{now.isoformat()}", event=due))
+            timed.append(Timed(key=_key(context, due), event=due))
     return timed
+
+
+def _key(context: Context, event: e.RetrainRequested | e.RetrainSuppressed) -> str:
+    """The same for two loops that look at one record, each at its own moment: one request follows a request, and is told once."""
+    kinds = (
+        ("RetrainRequested",) if isinstance(event, e.RetrainRequested) else ("RetrainRequested", "RetrainSuppressed")
+    )
+    entries = context.ledger.latest(limit=10_000, kinds=kinds)
+    last = next((x.id for x in entries if getattr(x.event, "deployment", None) == event.deployment), "nothing")
+    said = "asked" if isinstance(event, e.RetrainRequested) else event.trigger
+    return f"{event.deployment}-{said}-after-{last}"
 
 
 def _asked(
@@ -129,6 +144,19 @@ def _asked(
     return rule.decide(trigger, alert, recipe.policy, facts, now=now, because=because)
 
 
+def _is_newly_held(context: Context, name: str, decision: Decision) -> bool:
+    """Whether a decision is held back by what is wrong with the data, and the record does not say so yet."""
+    held = decision.evidence.get(rule.HELD)
+    if held is None:
+        return False
+    return not any(
+        isinstance(x.event, e.RetrainSuppressed)
+        and x.event.deployment == name
+        and x.event.evidence.get(rule.HELD) == held
+        for x in context.ledger.latest(limit=TOLD, kinds=("RetrainSuppressed",))
+    )
+
+
 def _is_closed(context: Context, recipe: Recipe, *, now: datetime) -> bool:
     """Whether cool-down or budget allow nothing, by the requests alone: that spares the counting of labels."""
     requested = [
@@ -138,7 +166,9 @@ def _is_closed(context: Context, recipe: Recipe, *, now: datetime) -> bool:
     ]
     if recipe.policy.review_days:
         requested = requested[-1:]  # a review that the budget forbids is told
-    bounds = bounds_of("new_data", recipe.policy, RetrainHistory(requested_at=tuple(requested)), now=now)
+    bounds = bounds_of(
+        "new_data", recipe.policy, RetrainHistory(requested_at=believed(requested, recipe.policy, now=now)), now=now
+    )
     return not all(bound.kept for bound in bounds)
 
 
