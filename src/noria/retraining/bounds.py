@@ -42,6 +42,20 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
         return self.by_person or not self.exceeded
 
 
+def believed(requested_at: Iterable[datetime], policy: Policy, *, now: datetime) -> tuple[datetime, ...]:
+    """When retrainings were asked for, as far as a clock that may have jumped can be believed: none of them later than now.
+
+    One that lies ahead counts as of now; one further ahead than a cool-down was written by a clock that ran away, and must not close the deployment
+    until then: it is left out. So a clock that was set back costs at most a second cool-down, and one that ran ahead at most one training.
+
+    >>> now = datetime(2026, 1, 1)
+    >>> believed([datetime(2030, 1, 1), datetime(2026, 1, 2)], Policy(cooldown_days=21), now=now) == (now,)
+    True
+    """
+    ahead = now + timedelta(days=policy.cooldown_days)
+    return tuple(min(at, now) for at in requested_at if at <= ahead)
+
+
 def bounds_of(
     trigger: str, policy: Policy, history: RetrainHistory, *, now: datetime, harm: float = 0.0
 ) -> tuple[Bound, ...]:

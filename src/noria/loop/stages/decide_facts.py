@@ -18,6 +18,7 @@ from noria.domain.ledger import Entry
 from noria.domain.policy import RetrainHistory
 from noria.errors import NotFound
 from noria.loop.context import Context, Recipe
+from noria.retraining.bounds import believed
 from noria.retraining.decide import DECAYS, is_harmless
 from noria.retraining.season import season_alert
 from noria.wire.tables import open_table
@@ -36,6 +37,10 @@ BY_HAND = (e.DeploymentChanged, e.DeploymentRolledBack, e.DeploymentStopped)
 STEPS = ("RetrainRequested", "RunFinished", "StageFailed", "ModelVersionRegistered", "ModelVersionApproved")
 KINDS = (*STEPS, "RolloutStarted", "AlertOpened", *(kind.__name__ for kind in ENDINGS))
 BEGINNING = datetime.min.replace(tzinfo=UTC)
+
+
+QUIET_AHEAD = timedelta(days=1)
+"""A cause that asked further ahead of now than this did so by a clock that ran away: it keeps nobody quiet."""
 
 
 @dataclass
@@ -70,13 +75,13 @@ def history(
     changed_at = change_of(alert) or past.changed_at
     current = standing(context, recipe.deployment)
     found = RetrainHistory(
-        requested_at=tuple(past.requested),
+        requested_at=believed(past.requested, recipe.policy, now=now),
         champion_since=past.champion_since,
         in_progress=bool(past.phase),
         stopped=current is not None and current.stopped is not None,
         rollout_running=current is not None and current.rollout is not None and current.rollout.outcome == "running",
         changed_at=changed_at,
-        asked_for=past.asked_for,
+        asked_for={k: min(at, now) for k, at in past.asked_for.items() if at - now < QUIET_AHEAD},
         season_alert=season_alert(_alerts(context, recipe, before), alert, season_days=recipe.policy.season_days),
         waiting=past.waiting,
     )
