@@ -24,6 +24,7 @@ COMMANDS: dict[str, str] = {
     "rollback": "let an earlier version answer alone, at once",
     "stop": "pull the stop switch of a deployment: its fallback answers until it is resumed",
     "resume": "let a stopped deployment go on",
+    "retrain": "ask for a training by hand; gates and canary decide what becomes of it",
     "override": "end a running rollout by a person's word",
     "package": "show a bundle, write it out for MLflow, make one of what MLflow's clients logged",
     "feedback": "say that an answer was good or bad, or what it should have been; show what was said",

@@ -164,6 +164,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/apply": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * ApplyDeclarations
+         * @description Make what is declared stand; gives what was changed. 409 if a generation moved since the plan that was sent along.
+         */
+        post: operations["ApiV1ApplyApplyDeclarations"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/audit/verify": {
         parameters: {
             query?: never;
@@ -199,6 +219,26 @@ export interface paths {
          *     changes in between were forgotten meanwhile.
          */
         get: operations["ApiV1ChangesStreamChanges"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/declarations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * ListDeclarations
+         * @description What is declared, and in force, of each deployment.
+         */
+        get: operations["ApiV1DeclarationsListDeclarations"];
         put?: never;
         post?: never;
         delete?: never;
@@ -321,6 +361,26 @@ export interface paths {
         get: operations["ApiV1DeploymentsNameDeliveriesListDeliveries"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/deployments/{name}/deploy": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * DeployVersion
+         * @description Let one version answer under a name, at once or as a canary; gives what was changed, or would be.
+         */
+        post: operations["ApiV1DeploymentsNameDeployVersion"];
         delete?: never;
         options?: never;
         head?: never;
@@ -452,6 +512,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/deployments/{name}/override": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Override
+         * @description End a running rollout by a person's word.
+         */
+        post: operations["ApiV1DeploymentsNameOverrideOverride"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/deployments/{name}/predictions": {
         parameters: {
             query?: never;
@@ -513,6 +593,87 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/deployments/{name}/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Resume
+         * @description Let a stopped deployment go on.
+         */
+        post: operations["ApiV1DeploymentsNameResumeResume"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/deployments/{name}/retrain": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * AskForTraining
+         * @description Ask for a challenger; the loop trains it on its next stroke. 409 with the reason while something else is under way, or it is stopped.
+         */
+        post: operations["ApiV1DeploymentsNameRetrainAskForTraining"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/deployments/{name}/rollback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * RollBack
+         * @description An earlier version answers alone, at once; a rollout that runs is over.
+         */
+        post: operations["ApiV1DeploymentsNameRollbackRollBack"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/deployments/{name}/shadow": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * ReadShadow
+         * @description What a model in the shadow would have answered, beside what callers got: agreement, mean difference, bins, the groups where the two differ
+         *     most, latency, failures, and quality where labels are. variant: which one, where several are in the shadow.
+         */
+        get: operations["ApiV1DeploymentsNameShadowReadShadow"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/deployments/{name}/standing": {
         parameters: {
             query?: never;
@@ -527,6 +688,26 @@ export interface paths {
         get: operations["ApiV1DeploymentsNameStandingReadStanding"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/deployments/{name}/stop": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Stop
+         * @description The stop switch: the fallback answers alone (none: callers get 503 with the reason), the loop leaves the deployment alone.
+         */
+        post: operations["ApiV1DeploymentsNameStopStop"];
         delete?: never;
         options?: never;
         head?: never;
@@ -749,6 +930,26 @@ export interface paths {
          * @description Let a version that waits for a person meet traffic; the loop rolls it out on its next stroke. Approved before, that approval is given.
          */
         post: operations["ApiV1ModelsNameVersionsNumberApproveApprove"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/plan": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * MakePlan
+         * @description What applying these declarations would change; nothing is written. Deployments that are not named are left alone.
+         */
+        post: operations["ApiV1PlanMakePlan"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1050,6 +1251,26 @@ export interface components {
             previous: number | null;
             reason: string;
         };
+        /** AnswerBin */
+        AnswerBin: {
+            answers: number;
+            high: number;
+            low: number;
+            shadow: number;
+        };
+        /** ApplyIn */
+        ApplyIn: {
+            /** @default false */
+            again: boolean;
+            /** @default  */
+            by: string;
+            deployments: {
+                [key: string]: components["schemas"]["Declaration"];
+            };
+            plan: components["schemas"]["DeploymentPlan"] | null;
+            /** @default  */
+            reason: string;
+        };
         /** ApprovalIn */
         ApprovalIn: {
             /** @default  */
@@ -1306,6 +1527,38 @@ export interface components {
                 [key: string]: string;
             };
         };
+        /** Declaration */
+        Declaration: {
+            /** @default champion */
+            alias: string;
+            /**
+             * @default
+             * @enum {string}
+             */
+            approval: "" | "gates" | "person";
+            canary: components["schemas"]["CanaryPlan"] | null;
+            /** @default stable */
+            fallback: string;
+            model: string;
+            policy: components["schemas"]["Policy"] | null;
+            /** @default  */
+            recipe: string;
+            /** @default request */
+            sticky_by: string;
+            /** @default [] */
+            triggers: components["schemas"]["TriggerRule"][];
+            /** @default [] */
+            variants: components["schemas"]["DeclaredVariant"][];
+        };
+        /** DeclaredVariant */
+        DeclaredVariant: {
+            name: string;
+            /** @default false */
+            shadow: boolean;
+            version: string;
+            /** @default 1 */
+            weight: number;
+        };
         /** Delivery */
         Delivery: {
             actor: string;
@@ -1358,6 +1611,27 @@ export interface components {
             followed: components["schemas"]["Told"][];
             led: components["schemas"]["Told"][];
         };
+        /** DeployIn */
+        DeployIn: {
+            alias: string | null;
+            /** @default false */
+            at_once: boolean;
+            beside: components["schemas"]["DeclaredVariant"][];
+            /** @default  */
+            by: string;
+            canary: components["schemas"]["CanaryPlan"] | null;
+            /** @default false */
+            dry_run: boolean;
+            fallback: string | null;
+            model: string;
+            /** @default false */
+            override: boolean;
+            /** @default  */
+            reason: string;
+            sticky_by: string | null;
+            /** @default stable */
+            version: string;
+        };
         /** Deployment */
         Deployment: {
             act: components["schemas"]["Act"] | null;
@@ -1392,6 +1666,16 @@ export interface components {
             /** Format: date-time */
             updated_at: string;
             variants: components["schemas"]["Variant"][];
+        };
+        /** DeploymentPlan */
+        DeploymentPlan: {
+            /** @default [] */
+            differences: components["schemas"]["Difference"][];
+            generations: {
+                [key: string]: number;
+            };
+            /** @default [] */
+            notes: string[];
         };
         /** DeploymentRow */
         DeploymentRow: {
@@ -1428,6 +1712,15 @@ export interface components {
             now: components["schemas"]["Interval"];
             overlap: number;
             verdict: string;
+        };
+        /** Difference */
+        Difference: {
+            after: string;
+            before: string;
+            /** @default  */
+            consequence: string;
+            deployment: string;
+            field: string;
         };
         /** DriftReport */
         DriftReport: {
@@ -1619,6 +1912,8 @@ export interface components {
             /** @default  */
             comment: string;
             good: boolean | null;
+            /** @default  */
+            metric: string;
             prediction_id: string;
             value: number | null;
         };
@@ -1630,6 +1925,8 @@ export interface components {
             /** @default  */
             comment: string;
             good?: boolean | null;
+            /** @default  */
+            metric: string;
             prediction_id: string;
             value?: number | null;
         };
@@ -2092,6 +2389,28 @@ export interface components {
             note: string;
             power: number;
         };
+        /** OutputCompared */
+        OutputCompared: {
+            agreement: components["schemas"]["Interval"];
+            /** @default [] */
+            bins: components["schemas"]["AnswerBin"][];
+            difference: components["schemas"]["Interval"] | null;
+            /** @enum {string} */
+            kind: "probability" | "number" | "text";
+            name: string;
+            /** @default [] */
+            quantiles: number[];
+            rows: number;
+            shift: components["schemas"]["Interval"] | null;
+        };
+        /** OverrideIn */
+        OverrideIn: {
+            /** @default  */
+            by: string;
+            /** @enum {string} */
+            outcome: "promote" | "roll_back";
+            reason: string;
+        };
         /** Parity */
         Parity: {
             /** @default [] */
@@ -2116,6 +2435,14 @@ export interface components {
             role: string;
             weight: number;
         };
+        /** PlanIn */
+        PlanIn: {
+            /** @default false */
+            again: boolean;
+            deployments: {
+                [key: string]: components["schemas"]["Declaration"];
+            };
+        };
         /** Point */
         Point: {
             /** Format: date-time */
@@ -2123,6 +2450,61 @@ export interface components {
             high: number | null;
             low: number | null;
             value: number | null;
+        };
+        /** Policy */
+        Policy: {
+            /** @default 14 */
+            backtest_days: number;
+            /** @default 8 */
+            budget_per_year: number;
+            /**
+             * @default [
+             *       "logistic",
+             *       "boosting"
+             *     ]
+             */
+            candidates: string[];
+            /** @default 21 */
+            cooldown_days: number;
+            /** @default 7 */
+            doubt_days: number;
+            /** @default 0.4 */
+            growth: number;
+            /** @default 90 */
+            half_life_days: number;
+            /** @default 14 */
+            mend_days: number;
+            /** @default 3000 */
+            minimum_labels: number;
+            /**
+             * @default [
+             *       "decay",
+             *       "input_drift",
+             *       "growth",
+             *       "schedule",
+             *       "new_data",
+             *       "event",
+             *       "webhook"
+             *     ]
+             */
+            on: string[];
+            /** @default 24 */
+            quiet_hours: number;
+            /** @default 60 */
+            recent_days: number;
+            /** @default 0 */
+            review_days: number;
+            /** @default 0 */
+            season_days: number;
+            /**
+             * @default [
+             *       "recent",
+             *       "all",
+             *       "weighted",
+             *       "since_change"
+             *     ]
+             */
+            windows: ("recent" | "all" | "weighted" | "since_change")[];
         };
         /** PolicyState */
         PolicyState: {
@@ -2286,6 +2668,37 @@ export interface components {
                 [key: string]: number;
             };
         };
+        /** ResumeIn */
+        ResumeIn: {
+            /** @default  */
+            by: string;
+            /** @default  */
+            reason: string;
+            /** @default  */
+            to: string;
+        };
+        /** RetrainIn */
+        RetrainIn: {
+            /** @default  */
+            by: string;
+            reason: string;
+        };
+        /** RetrainOut */
+        RetrainOut: {
+            /** @default [] */
+            bounds: components["schemas"]["Bound"][];
+            deployment: string;
+            id: string;
+            reason: string;
+        };
+        /** RollbackIn */
+        RollbackIn: {
+            /** @default  */
+            by: string;
+            reason: string;
+            /** @default  */
+            to: string;
+        };
         /** Rollout */
         Rollout: {
             cause: string;
@@ -2398,6 +2811,39 @@ export interface components {
         /** SessionIn */
         SessionIn: {
             key: string;
+        };
+        /** ShadowReport */
+        ShadowReport: {
+            answered: number;
+            champion: components["schemas"]["Side"];
+            copied: number;
+            deployment: string;
+            /** @default 0 */
+            labels: number;
+            /** @default  */
+            loss: string;
+            /** @default  */
+            note: string;
+            outputs: components["schemas"]["OutputCompared"][];
+            pairs: number;
+            quality: components["schemas"]["Interval"] | null;
+            shadow: components["schemas"]["Side"];
+            /** Format: date-time */
+            since: string;
+            slices: components["schemas"]["SliceSearch"] | null;
+            /** Format: date-time */
+            until: string;
+        };
+        /** Side */
+        Side: {
+            /** @default [] */
+            errors: string[];
+            failed: number;
+            failures: components["schemas"]["Interval"] | null;
+            latency_ms: number[];
+            number: number;
+            requests: number;
+            variant: string;
         };
         /** Silencer */
         Silencer: {
@@ -2515,6 +2961,14 @@ export interface components {
             /** @default [] */
             before: components["schemas"]["Variant"][];
             number: number | null;
+            reason: string;
+        };
+        /** StopIn */
+        StopIn: {
+            /** @default  */
+            by: string;
+            /** @default  */
+            fallback: string;
             reason: string;
         };
         /** TextAnalysis */
@@ -2796,6 +3250,8 @@ export interface components {
             /** @default  */
             comment: string;
             good?: boolean | null;
+            /** @default  */
+            metric: string;
             value?: number | null;
         };
     };
@@ -3104,6 +3560,45 @@ export interface operations {
             };
         };
     };
+    ApiV1ApplyApplyDeclarations: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ApplyIn"];
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeploymentPlan"];
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
     ApiV1AuditVerifyVerifyLedger: {
         parameters: {
             query?: never;
@@ -3159,6 +3654,28 @@ export interface operations {
                             [key: string]: unknown;
                         } | unknown[];
                         status_code: number;
+                    };
+                };
+            };
+        };
+    };
+    ApiV1DeclarationsListDeclarations: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: components["schemas"]["Declaration"];
                     };
                 };
             };
@@ -3378,6 +3895,47 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Delivery"][];
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
+    ApiV1DeploymentsNameDeployVersion: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DeployIn"];
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeploymentPlan"];
                 };
             };
             /** @description Bad request syntax or unsupported method */
@@ -3697,6 +4255,47 @@ export interface operations {
             };
         };
     };
+    ApiV1DeploymentsNameOverrideOverride: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OverrideIn"];
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Deployment"];
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
     ApiV1DeploymentsNamePredictionsListPredictions: {
         parameters: {
             query?: {
@@ -3812,6 +4411,170 @@ export interface operations {
             };
         };
     };
+    ApiV1DeploymentsNameResumeResume: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ResumeIn"];
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Deployment"];
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
+    ApiV1DeploymentsNameRetrainAskForTraining: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RetrainIn"];
+            };
+        };
+        responses: {
+            /** @description Request accepted, processing continues off-line */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RetrainOut"];
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
+    ApiV1DeploymentsNameRollbackRollBack: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RollbackIn"];
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Deployment"];
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
+    ApiV1DeploymentsNameShadowReadShadow: {
+        parameters: {
+            query?: {
+                variant?: string;
+                days?: number;
+                until?: string | null;
+            };
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ShadowReport"];
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
     ApiV1DeploymentsNameStandingReadStanding: {
         parameters: {
             query?: never;
@@ -3830,6 +4593,47 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["DeploymentStanding"];
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
+    ApiV1DeploymentsNameStopStop: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["StopIn"];
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Deployment"];
                 };
             };
             /** @description Bad request syntax or unsupported method */
@@ -4228,6 +5032,45 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["EventView"];
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
+    ApiV1PlanMakePlan: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PlanIn"];
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeploymentPlan"];
                 };
             };
             /** @description Bad request syntax or unsupported method */

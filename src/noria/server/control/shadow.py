@@ -5,7 +5,7 @@ from typing import Annotated
 
 from litestar import get
 from litestar.di import NamedDependency
-from litestar.params import FromPath, QueryParameter
+from litestar.params import FromPath, FromQuery, QueryParameter
 
 from noria.app.shadow import ShadowReport, shadow_of
 from noria.app.workspace import Workspace
@@ -15,9 +15,9 @@ from noria.app.workspace import Workspace
 def read_shadow(
     workspace: NamedDependency[Workspace],
     name: FromPath[str],
-    variant: str = "",
+    variant: FromQuery[str] = "",
     days: Annotated[float, QueryParameter(gt=0, le=400)] = 7.0,
-    until: datetime | None = None,
+    until: FromQuery[datetime | None] = None,
 ) -> ShadowReport:
     """What a model in the shadow would have answered, beside what callers got: agreement, mean difference, bins, the groups where the two differ
     most, latency, failures, and quality where labels are. variant: which one, where several are in the shadow.
