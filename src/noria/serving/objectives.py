@@ -111,6 +111,8 @@ def _mean(plan: CanaryPlan, objective: Objective, sample: Sample, *, below: floa
             waiting = f"{have} of {need} rows were answered by both"
         elif objective.measure == "business":
             waiting = f"{have} of {need} values of {objective.name!r} have arrived"
+        if have >= need and sample.scores.size < LEAST_PER_ARM:
+            waiting = f"{have} labels have arrived, of only {sample.scores.size} requests or callers: {LEAST_PER_ARM} are needed"
         return _judged(objective, "open", waiting)
     value = mean_limits(
         sample.scores,

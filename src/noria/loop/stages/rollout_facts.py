@@ -195,7 +195,7 @@ def _compared(rows: pl.DataFrame, lost: Floats, deployment: Deployment) -> Sampl
     unit = deployment.sticky_by.replace("input:", "in.")
     units = rows[unit if unit in rows.columns else "request_id"]
     scores = difference_scores(
-        lost, ours, chance=rows["chance"].to_numpy(), units=units.to_physical().rank("dense").to_numpy()
+        lost, ours, chance=rows["chance"].to_numpy(), units=units.rank("dense").fill_null(0).to_numpy()
     )
     count = int(ours.sum())
     return Sample(scores=scores, champion_rows=rows.height - count, challenger_rows=count)

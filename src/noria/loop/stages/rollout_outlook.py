@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 import numpy as np
 import polars as pl
 
-from noria.domain.deployment import Deployment, Outlook
+from noria.domain.deployment import Deployment, Outlook, Rollout
+from noria.errors import NoriaError
 from noria.loop.context import Context
 from noria.loop.stages.rollout_facts import Watched, losses, watched_of
 from noria.loop.stages.rollout_scores import scored_by_both
@@ -24,11 +25,23 @@ ASSUMED_SPREAD = 0.6
 def outlook_of(context: Context, deployment: Deployment, *, now: datetime) -> Outlook | None:
     """What the rollout that this generation begins can show, by how labels came in the last fourteen days; None without a rollout.
 
-    deployment: may be one that is not written yet (serving/rollout.begin).
+    deployment: may be one that is not written yet (serving/rollout.begin). What cannot be measured (a bundle that is away) is no reason not to
+    begin: its note says so.
     """
     rollout = deployment.rollout
     if rollout is None or deployment.variant("challenger") is None:
         return None
+    try:
+        return _told(context, deployment, rollout, now=now)
+    except NoriaError as error:
+        if error.retryable:
+            raise
+        note = f"not known before it starts: {error.headline()}"
+        days = rollout.plan.maximum_days
+        return Outlook(effect=0.0, power=0.0, labels=0, days=days, labels_per_day=0.0, note=note)
+
+
+def _told(context: Context, deployment: Deployment, rollout: Rollout, *, now: datetime) -> Outlook:
     watched = watched_of(context, deployment)
     paired = rollout.plan.paired or rollout.plan.mode == "shadow"
     rows = _recent(context, watched, now, inputs=paired)
