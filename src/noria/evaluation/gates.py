@@ -5,7 +5,7 @@ Measuring is evaluation/metrics, compare and slices; what a failed gate means fo
 
 from collections.abc import Callable, Sequence
 
-from noria.domain.gate import Gate, GateReport, GateResult
+from noria.domain.gate import DataContract, Gate, GateReport, GateResult
 from noria.domain.interval import Interval
 from noria.errors import ConfigError, NoriaError, SettingInvalid
 from noria.evaluation.compare import difference
@@ -15,18 +15,21 @@ from noria.evaluation.sample import Sample
 from noria.evaluation.slices import by_slice
 
 
-def judge(gates: Sequence[Gate], sample: Sample, *, latency: Interval | None = None) -> GateReport:
-    """Judge every gate on one sample. latency: measured elsewhere, in milliseconds, for gates of that kind. Raises SettingInvalid for no gates.
+def judge(
+    gates: Sequence[Gate], sample: Sample, *, latency: Interval | None = None, contract: DataContract | None = None
+) -> GateReport:
+    """Judge every gate on one sample. latency: measured elsewhere, in milliseconds; contract: what the training rows were; for gates of those kinds.
+    Raises SettingInvalid for no gates.
 
     A gate passes only when the limit on the unfavourable side of its interval meets the limit, at the gate's own one-sided confidence.
     """
     if not gates:
         raise SettingInvalid("there is no gate to pass", remedy="declare at least one gate for the deployment")
-    results = tuple(_judge_one(gate, sample, latency) for gate in gates)
+    results = tuple(_judge_one(gate, sample, latency, contract) for gate in gates)
     return GateReport(results=results, rows=sample.rows, since=sample.since, until=sample.until)
 
 
-def _judge_one(gate: Gate, sample: Sample, latency: Interval | None) -> GateResult:
+def _judge_one(gate: Gate, sample: Sample, latency: Interval | None, contract: DataContract | None) -> GateResult:
     judges: dict[str, Callable[[], GateResult]] = {
         "absolute": lambda: _absolute(gate, sample),
         "calibration": lambda: _absolute(gate, sample),
@@ -34,6 +37,7 @@ def _judge_one(gate: Gate, sample: Sample, latency: Interval | None) -> GateResu
         "worst_slice": lambda: _worst_slice(gate, sample),
         "latency": lambda: _latency(gate, latency),
         "group_gap": lambda: _group_gap(gate, sample),
+        "data_contract": lambda: _data_contract(gate, contract),
     }
     if not 0.5 < gate.confidence < 1:
         raise SettingInvalid(
@@ -159,3 +163,19 @@ def _latency(gate: Gate, latency: Interval | None) -> GateResult:
     found = f"{latency.value:.3f} ms (CI {latency.low:.3f}..{latency.high:.3f}, n={latency.n})"
     evidence = f"{gate.metric} is {found}; must surely be at most {gate.limit:g} ms"
     return GateResult(gate=gate, passed=_meets(gate, latency), measured=latency, evidence=evidence)
+
+
+def _data_contract(gate: Gate, contract: DataContract | None) -> GateResult:
+    if contract is None or contract.rows == 0:
+        return _closed(gate, 0, "no training rows were shown")
+    share = contract.broken / contract.rows
+    # Rows were counted, not sampled: there is nothing to be unsure of.
+    found = Interval(value=share, low=share, high=share, n=contract.rows, level=_level(gate), method="counted")
+    passed = not contract.differences and not contract.refused and _meets(gate, found)
+    held = f"{contract.expectations} expectations and the schema" if contract.expectations else "the schema"
+    said = "; ".join((*contract.differences, *contract.failed))
+    evidence = (
+        f"{contract.broken} of {contract.rows} training rows ({share:.2%}) broke what they were held to, {held}; "
+        f"must be at most {gate.limit:.2%}{f' ({said})' if said else ''}"
+    )
+    return GateResult(gate=gate, passed=passed, measured=found, evidence=evidence)

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from noria.data.validate import describe
 from noria.domain import events as e
+from noria.domain.gate import DataContract
 from noria.domain.ids import Digest
 from noria.domain.interval import Interval
 from noria.domain.ledger import Entry
@@ -39,7 +41,12 @@ def gate(entry: Entry, context: Context) -> Sequence[e.AnyEvent]:
         block=days_of(held, recipe),
         slices={name: held[name].to_numpy() for name in recipe.slices},
     )
-    report = judge(recipe.gates, sample, latency=_latency(event.bundle, held, recipe, context))
+    report = judge(
+        recipe.gates,
+        sample,
+        latency=_latency(event.bundle, held, recipe, context),
+        contract=_contract(trained, recipe, context),
+    )
     kind = e.GatesPassed if report.passed else e.GatesFailed
     return [
         kind(deployment=event.deployment, model=event.model, run_id=event.run_id, bundle=event.bundle, report=report)
@@ -58,6 +65,28 @@ def _champion_answers(
     opened = open_bundle(champion.bundle, blobs=context.blobs, cache=context.home / "cache", flavors=context.flavors)
     answers = opened.predictor.predict(columns_of(held, recipe))
     return np.asarray(answers[recipe.output], dtype=np.float64).reshape(-1)
+
+
+def _contract(trained: e.RunFinished, recipe: Recipe, context: Context) -> DataContract:
+    """What the training rows were, as their version tells, against what the recipe asks of them."""
+    version = context.tables.version(trained.datasets[0])
+    asked = {column.name: column.dtype for column in recipe.schema.columns}
+    found = {column.name: column.dtype for column in version.schema.columns}
+    report = version.expectations
+    results = report.results if report is not None else ()
+    broken = [x for x in results if not x.passed]
+    return DataContract(
+        rows=report.rows if report is not None else version.rows,
+        broken=max([report.quarantined if report is not None else 0, *(x.failed for x in broken)]),
+        expectations=len(results),
+        differences=tuple(
+            f"column {name!r} is {found.get(name, 'not there')}, not {asked.get(name, 'expected')}"
+            for name in (*asked, *(name for name in found if name not in asked))
+            if asked.get(name) != found.get(name)
+        ),
+        failed=tuple(f"{describe(x.expectation)!r} fails for {x.failed} rows" for x in broken),
+        refused=report is not None and not report.passed,
+    )
 
 
 def _latency(bundle: Digest, held: pl.DataFrame, recipe: Recipe, context: Context) -> Interval:
