@@ -22,17 +22,26 @@ from noria.domain import events as e
 from noria.domain.alert import Alert, Silencer
 from noria.domain.bundle import Environment
 from noria.domain.dataset import Column, DatasetVersion, Expectation, ExpectationReport, ExpectationResult, Schema
-from noria.domain.deployment import CanaryPlan, Deployment, Rollout, Variant, Verdict
+from noria.domain.deployment import (
+    CanaryPlan,
+    CanaryStep,
+    Deployment,
+    Objective,
+    Outlook,
+    Rollout,
+    Variant,
+    Verdict,
+)
 from noria.domain.gate import Gate, GateReport, GateResult
 from noria.domain.ids import AlertId, Digest, EventId, PredictionId, RolloutId, RunId, derive, digest_of
 from noria.domain.interval import Interval
 from noria.domain.ledger import Draft, Entry
 from noria.domain.model import AliasMove, Field, ModelVersion, SemanticVersion, Signature
-from noria.domain.policy import TrainingWindow
+from noria.domain.policy import Bound, TrainingWindow
 from noria.domain.prediction import GroundTruth, PredictionRecord
 from noria.domain.run import Artifact, CodeVersion, Metric, Run
 from noria.packaging.bundle import build
-from tests.ui import seed_watch
+from tests.ui import seed_deliveries, seed_watch
 
 NAME = "flight-delay"
 MODEL = "delay"
@@ -47,6 +56,8 @@ SIGNATURE = Signature(
     outputs=(Field(name="probability", datatype="FP32"),),
 )
 MONTHS = [f"2013-{month:02}" for month in range(3, 13)]
+CANARY = RolloutId(derive("rollout", "5"))
+"""The rollout that runs."""
 PREDICTION = PredictionId("r" + derive("request", "0") + ".0")
 """One that is sure to be there."""
 
@@ -564,13 +575,15 @@ def _alert(
 
 
 def _started(story: Story, challenger: int, champion: int, at: datetime, cause: Entry) -> Rollout:
+    steps = (CanaryStep(weight=0.2, hours=24, labels=300), CanaryStep(weight=0.5, hours=24, labels=500))
     rollout = Rollout(
         id=RolloutId(derive("rollout", str(challenger))),
         challenger=challenger,
         champion=champion,
-        plan=CanaryPlan(),
+        plan=CanaryPlan(steps=steps, objectives=(Objective(measure="latency", limit=0.02, threshold_ms=50),)),
         started_at=at,
         cause=cause.id,
+        outlook=Outlook(effect=0.01, power=0.83, labels=2400, days=3.2, labels_per_day=750),
     )
     variants = (story.variant(champion, weight=0.8), story.variant(challenger, "challenger", 0.2))
     generation = (story.deployment.generation if story.deployment else 0) + 1
@@ -585,13 +598,15 @@ def _ended(
     rollout: Rollout, at: datetime, outcome: str, reason: str, difference: tuple[float, float, float]
 ) -> Rollout:
     value, low, high = difference
+    found = Interval(value=value, low=low, high=high, n=2380, method="confidence sequence")
     verdict = Verdict(
         outcome="promote" if outcome == "promoted" else "roll_back",
         reason=reason,
-        difference=Interval(value=value, low=low, high=high, n=2380, method="confidence sequence"),
+        difference=found,
         champion_labels=1904,
         challenger_labels=476,
         looks=6,
+        objectives=seed_deliveries.judged(found, "kept" if outcome == "promoted" else "broken", reason),
     )
     return Rollout(
         id=rollout.id,
@@ -607,9 +622,15 @@ def _ended(
 
 
 def _asked(story: Story, at: datetime, reason: str, cause: Entry) -> Entry:
-    return story.tell(
-        at, e.RetrainRequested(deployment=NAME, model=MODEL, reason=reason, trigger="decay", data_until=at), cause=cause
+    bounds = (
+        Bound(name="cooldown_days", limit=21, found=37.4, kept=True),
+        Bound(name="budget_per_year", limit=8, found=3, kept=True),
+        Bound(name="minimum_labels", limit=3000, found=41200, kept=True),
     )
+    event = e.RetrainRequested(
+        deployment=NAME, model=MODEL, reason=reason, trigger="decay", data_until=at, bounds=bounds
+    )
+    return story.tell(at, event, cause=cause)
 
 
 def _second_version(story: Story, data: DatasetVersion) -> None:
@@ -691,7 +712,9 @@ def _running_canary(story: Story, data: DatasetVersion) -> None:
     opened = _alert(story, at, 2, "recent_delay moved: PSI 0.24, evidence 10^3.4 against chance")
     asked = _asked(story, at, "the inputs have drifted, and 41,200 labels have arrived since", opened)
     approved = _registered(story, 5, at, cause=asked, data=data, loss=0.4921, champion=0.5047)
-    _started(story, 5, 2, at + timedelta(hours=1), approved)
+    rollout = _started(story, 5, 2, at + timedelta(hours=1), approved)
+    assert story.deployment is not None
+    seed_deliveries.looked(story.workspace, story.deployment, rollout)
     seed_watch.watched(story.workspace, NAME, since=datetime(2013, 6, 1, tzinfo=UTC), until=at + timedelta(hours=2))
 
 
@@ -746,10 +769,19 @@ def _predictions(story: Story) -> None:
                     )
                     for row, p in enumerate(answers)
                 ]
+            if number >= 130 and variant.name == "champion":
+                copied = opened[4].predictor.predict(_arrays(inputs))["probability"].ravel().tolist()
+                records.append(seed_deliveries.shadowed(records[-1], story.variant(4, "shadow"), copied))
     writer = workspace.predictions.writer(NAME, name="seed")
     writer.write(records)
     writer.close()
     workspace.predictions.add_labels(NAME, truths)
+    seed_deliveries.said(
+        workspace,
+        NAME,
+        [record.prediction_id(0) for record in records[-6:] if record.kind == "answer"],
+        at=records[-1].at,
+    )
 
 
 def _published(workspace: Workspace) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from noria.domain.ids import derive
 from tests.ui.browser import Page
-from tests.ui.seed import MODEL, NAME, PREDICTION
+from tests.ui.seed import CANARY, MODEL, NAME, PREDICTION
 from tests.ui.serving import running
 
 RUN = derive("run", "challenger-2")
@@ -39,13 +39,35 @@ PAGES = {
     f"/models/{MODEL}/versions/1": ["5 of 5 gates passed", "nothing to compare with"],
     "/deployments": [NAME, "1 open alert", "generation 6"],
     f"/deployments/{NAME}": [
+        "version 5 is being tried beside 2",
+        "slow requests",
+        "after 24 hours, 300 labels",
         "Blind monthly, last 2 months",
         "270,045",
-        "rolled back",
+        "version 4 was rolled back, 2 answers",
         "whole interval lies below 0",
+        "until 18 Dec 2013, 06:00 UTC",
+        "None is declared",
         "v2: 75, v4: 3",
         "open-inference",
     ],
+    f"/deployments/{NAME}/deliveries/{CANARY}": [
+        "step 1 of 2 (20%): 24 of 24 hours",
+        "about 2,400 labels in 3.2 days",
+        "44 looks",
+        "41,200",
+        "6 of 6 gates passed",
+        "version 5 approved by policy",
+    ],
+    f"/deployments/{NAME}/quality": [
+        "A point stands where its window begins",
+        "estimated",
+        "90.8 %",
+        "Inside their interval",
+        "the gate was changed twice",
+    ],
+    f"/deployments/{NAME}/shadow": ["version 4 in the shadow of version 2", "same answer", "what the shadow said"],
+    f"/deployments/{NAME}/inputs": ["nothing is wrong with it", "recent_delay", "importance 44 %", "-49.28 to 68.85"],
     f"/deployments/{NAME}/watch": [
         "drifted",
         "recent_delay",
@@ -187,6 +209,37 @@ def test_an_alert_is_taken_care_of_snoozed_and_resolved_by_a_click(page: Page) -
         with urlopen(f"{own}/api/v1/alerts?state=resolved") as answer:
             newest = json.load(answer)[0]
         assert (newest["changed_by"], newest["reason"]) == ("pages", "resolved on the page")
+        assert page.errors() == []
+
+
+def test_a_person_approves_stops_and_lets_go_on_each_asked_once(page: Page) -> None:
+    with running("waiting") as own:
+        page.goto(f"{own}/deployments/{NAME}")
+        page.click("role=button[name='Approve']")
+        page.fill("role=textbox[name='Why']", "looked at its slices")
+        page.fill("role=textbox[name='Your name']", "anna")
+        assert page.axe() == []
+        page.press("Enter")
+        page.wait("text=version 6 approved by anna >> nth=0")
+        page.wait("text=waits for you", state="detached")
+
+        page.click("role=button[name='Stop']")
+        page.fill("role=textbox[name='Why']", "the feed is broken")
+        page.press("Enter")
+        page.wait("text=by anna, >> nth=0")
+        page.wait("text=Version 2 answers alone. >> nth=0")
+        assert page.axe() == []
+        page.click("role=button[name='Let it go on']")
+        page.fill("role=textbox[name='Why']", "it is mended")
+        page.press("Enter")
+        page.wait("main >> text=goes on with version 2 >> nth=0")
+
+        with urlopen(f"{own}/api/v1/deployments/{NAME}/deliveries") as answer:
+            told = json.load(answer)
+        assert [(x["kind"], x["actor"], x["reason"]) for x in told[:2]] == [
+            ("resumed", "anna", "it is mended"),
+            ("stopped", "anna", "the feed is broken"),
+        ]
         assert page.errors() == []
 
 

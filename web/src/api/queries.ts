@@ -47,6 +47,56 @@ export const useDeployment = (name: string) =>
     queryFn: ({ signal }) => get("/api/v1/deployments/{name}", { path: { name }, signal }),
     refetchInterval: LIVE,
   });
+export const useStanding = (name: string) =>
+  useQuery({
+    queryKey: ["standing", name],
+    queryFn: ({ signal }) => get("/api/v1/deployments/{name}/standing", { path: { name }, signal }),
+    refetchInterval: LIVE,
+  });
+export const useDeliveries = (name: string) =>
+  useQuery({
+    queryKey: ["deliveries", name],
+    queryFn: ({ signal }) => get("/api/v1/deployments/{name}/deliveries", { path: { name }, signal }),
+    refetchInterval: LIVE,
+  });
+export const useTriggers = (name: string) =>
+  useQuery({
+    queryKey: ["triggers", name],
+    queryFn: ({ signal }) => get("/api/v1/deployments/{name}/triggers", { path: { name }, signal }),
+    refetchInterval: LIVE,
+  });
+export const useDelivery = (id: string) =>
+  useQuery({
+    queryKey: ["delivery", id],
+    queryFn: ({ signal }) => get("/api/v1/deliveries/{delivery_id}", { path: { delivery_id: id }, signal }),
+    refetchInterval: LIVE,
+  });
+export const useInputs = (name: string, days: number) =>
+  useQuery({
+    queryKey: ["inputs", name, days],
+    queryFn: ({ signal }) => get("/api/v1/deployments/{name}/inputs", { path: { name }, query: { days }, signal }),
+    placeholderData: keepPreviousData,
+    staleTime: 30_000,
+    retry: false,
+  });
+export const useShadow = (name: string, days: number, until: string | undefined) =>
+  useQuery({
+    queryKey: ["shadow", name, days, until],
+    queryFn: ({ signal }) => get("/api/v1/deployments/{name}/shadow", { path: { name }, query: { days, until: until === "" ? undefined : until }, signal }),
+    enabled: until !== undefined,
+    placeholderData: keepPreviousData,
+    staleTime: 30_000,
+    retry: false,
+  });
+export const useQualityWindows = (name: string, count: number) =>
+  useQuery({
+    queryKey: ["quality-windows", name, count],
+    queryFn: ({ signal }) => get("/api/v1/deployments/{name}/quality/windows", { path: { name }, query: { count }, signal }),
+    placeholderData: keepPreviousData,
+    staleTime: 30_000,
+  });
+export const useFeedback = (name: string) =>
+  useQuery({ queryKey: ["feedback", name], queryFn: ({ signal }) => get("/api/v1/deployments/{name}/feedback", { path: { name }, query: { limit: 50 }, signal }) });
 export const useQuality = (name: string) =>
   useQuery({
     queryKey: ["quality", name],

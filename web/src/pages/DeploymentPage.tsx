@@ -1,17 +1,22 @@
 import { useState } from "react";
 import { Button } from "@mantine/core";
 import { Link, useParams } from "react-router";
-import type { Alert, Comparison, DeploymentView, EventView, QualityView, Rollout } from "../api/types";
-import { useDeployment, usePredictions, useQuality } from "../api/queries";
+import type { Alert, Comparison, DeploymentStanding, DeploymentView, EventView, QualityView } from "../api/types";
+import { useDeliveries, useDelivery, useDeployment, usePredictions, useQuality, useStanding, useTriggers } from "../api/queries";
 import { ArmChart, YearTable } from "../charts/ArmChart";
-import { count, latency, number, value } from "../format";
+import { count, instant, latency, number, value } from "../format";
+import { Acts, Approve } from "../parts/Acts";
 import { AlertCard } from "../parts/Alerts";
+import { DeliveryEvidence, DeliveryFacts, DeliveryList, deliveryPath } from "../parts/Deliveries";
+import { DeploymentNav } from "../parts/DeploymentNav";
 import { Events } from "../parts/Events";
 import { Loaded } from "../parts/Loaded";
-import { versionPath } from "../parts/RunParts";
+import { Policy } from "../parts/Policy";
+import { deploymentPath, versionPath } from "../parts/RunParts";
 import { StateMark } from "../parts/State";
 import { Grid, Section, When } from "../parts/Texts";
 import { Traffic } from "../parts/Traffic";
+import { Triggers } from "../parts/Triggers";
 import { Page } from "../shell/Page";
 import "./deployments.css";
 
@@ -20,42 +25,132 @@ export default function DeploymentPage() {
   const { deploymentName = "" } = useParams();
   const deployment = useDeployment(deploymentName);
   return (
-    <Page title={deploymentName} action={deployment.data === undefined ? undefined : <Standing of={deployment.data} />}>
+    <Page title={deploymentName} action={deployment.data === undefined ? undefined : <State of={deployment.data} />}>
+      <DeploymentNav name={deploymentName} />
       <Loaded of={deployment}>{(data) => <Whole deployment={data} />}</Loaded>
     </Page>
   );
 }
 
-function Standing({ of }: { of: DeploymentView }) {
+function State({ of }: { of: DeploymentView }) {
   const open = of.alerts.filter((alert) => alert.state !== "resolved").length;
+  if (of.variants.length === 0) return <StateMark state="bad" word="nobody answers" />;
   if (open > 0) return <StateMark state="warn" word={`${open} open alert${open === 1 ? "" : "s"}`} />;
-  if (of.rollout?.outcome === "running") return <StateMark state="busy" word="canary under way" />;
-  return <StateMark state={of.variants.length > 0 ? "ok" : "empty"} word={of.variants.length > 0 ? "no open alert" : "nothing answers yet"} />;
+  if (of.rollout?.outcome === "running") return <StateMark state="busy" word="a rollout is under way" />;
+  return <StateMark state="ok" word="no open alert" />;
 }
 
 function Whole({ deployment }: { deployment: DeploymentView }) {
+  const standing = useStanding(deployment.name);
+  const triggers = useTriggers(deployment.name);
+  const running = standing.data?.running ?? null;
   return (
     <div className="stack">
+      {standing.data === undefined ? null : <Notices of={standing.data} />}
       <Section title="Traffic">
         <div className="card">
           <Traffic variants={deployment.variants} />
           <p className="muted small">
-            model <Link to={`/models/${encodeURIComponent(deployment.model)}`}>{deployment.model}</Link>, generation {deployment.generation}, split by {deployment.sticky_by}, changed{" "}
-            <When at={deployment.updated_at} />
+            model <Link to={`/models/${encodeURIComponent(deployment.model)}`}>{deployment.model}</Link>, generation {deployment.generation}, {sticky(deployment.sticky_by)}, changed <When at={deployment.updated_at} />
           </p>
+          {standing.data === undefined ? null : <Acts of={standing.data} />}
         </div>
       </Section>
+      {running === null ? null : <Running id={running.id} />}
       {deployment.comparison === null ? null : <Year comparison={deployment.comparison} events={deployment.decisions} />}
-      <Realised name={deployment.name} />
-      <Section title="Rollouts" aside={<span className="muted">{deployment.rollouts.length}</span>}>
-        <Rollouts of={deployment.rollouts} model={deployment.model} />
+      <Section title="Promotions and roll-backs">
+        <Delivered name={deployment.name} />
       </Section>
-      <Section title="Alerts" aside={<Link to={`/deployments/${encodeURIComponent(deployment.name)}/watch`}>how it is watched</Link>}>
+      <Section title="Retraining policy" aside={standing.data === undefined ? undefined : <span className="muted">as of {instant(standing.data.policy.as_of)}</span>}>
+        <Loaded of={standing}>{(data) => <Policy of={data.policy} />}</Loaded>
+      </Section>
+      <Section title="Triggers">
+        <Loaded of={triggers}>{(data) => <Triggers of={data} />}</Loaded>
+      </Section>
+      <Section title="Alerts" aside={<Link to={`${deploymentPath(deployment.name)}/watch`}>how it is watched</Link>}>
         <Alerts of={deployment.alerts} />
       </Section>
       <Decisions of={deployment.decisions} />
+      <Realised name={deployment.name} />
       <Newest name={deployment.name} />
     </div>
+  );
+}
+
+/** How callers keep to a variant, in words. */
+function sticky(by: string): string {
+  const [kind, ...rest] = by.split(":");
+  if (by === "request") return "each request is drawn anew";
+  return kind === "header" ? `callers stay by the header ${rest.join(":")}` : `callers stay by the input ${rest.join(":")}`;
+}
+
+/** What a person must know first, each with what can be done about it. */
+function Notices({ of }: { of: DeploymentStanding }) {
+  const { stopped } = of.deployment;
+  return (
+    <>
+      {stopped === null ? null : (
+        <div className="notice notice-bad">
+          <p>
+            <StateMark state="bad" word="stopped" /> by {stopped.actor}, <When at={stopped.at} />: {stopped.reason}. {stopped.number === null ? "Nobody answers." : `Version ${stopped.number} answers alone.`} The loop leaves it alone.
+          </p>
+        </div>
+      )}
+      {of.waiting.map((each) => (
+        <div key={each.event} className="notice">
+          <p>
+            <StateMark state="warn" word="waits for you" />{" "}
+            <Link to={versionPath(each.model, each.number)}>
+              version {each.number} ({each.version})
+            </Link>{" "}
+            since <When at={each.since} />, {each.gates}
+          </p>
+          <Approve of={each} />
+        </div>
+      ))}
+    </>
+  );
+}
+
+/** The rollout under way, with its evidence as of the newest look. */
+function Running({ id }: { id: string }) {
+  const story = useDelivery(id);
+  return (
+    <Section title="Being tried" aside={story.data === undefined ? undefined : <Link to={deliveryPath(story.data.delivery)}>the whole story</Link>}>
+      <Loaded of={story}>
+        {(data) => (
+          <div className="stack">
+            <div className="card">
+              <p className="delivery-headline">{data.delivery.headline}</p>
+              <p className="delivery-reason">{data.delivery.reason}</p>
+              <DeliveryFacts of={data.delivery} />
+            </div>
+            <DeliveryEvidence story={data} brief />
+          </div>
+        )}
+      </Loaded>
+    </Section>
+  );
+}
+
+const FEW = 6;
+
+function Delivered({ name }: { name: string }) {
+  const [all, setAll] = useState(false);
+  const found = useDeliveries(name);
+  return (
+    <Loaded of={found}>
+      {(data) => (
+        <>
+          <DeliveryList of={all ? data : data.slice(0, FEW)} />
+          {data.length > FEW ? (
+            <Button mt={8} size="xs" variant="default" onClick={() => setAll(!all)}>
+              {all ? `Show the newest ${FEW}` : `Show all ${data.length}`}
+            </Button>
+          ) : null}
+        </>
+      )}
+    </Loaded>
   );
 }
 
@@ -145,73 +240,6 @@ function Months({ of }: { of: QualityView }) {
         Scored on <code>{of.output}</code> with the outcomes known now. {of.note}
       </p>
     </>
-  );
-}
-
-const OUTCOMES = { running: "busy", promoted: "ok", rolled_back: "warn" } as const;
-
-function Rollouts({ of, model }: { of: Rollout[]; model: string }) {
-  if (of.length === 0) return <p className="muted">No challenger has stood beside the champion yet.</p>;
-  return (
-    <Grid label="Rollouts">
-      <thead>
-        <tr>
-          <th scope="col">Outcome</th>
-          <th scope="col">Challenger</th>
-          <th scope="col">Champion</th>
-          <th scope="col" className="num">
-            Difference of log loss
-          </th>
-          <th scope="col" className="num">
-            Labels
-          </th>
-          <th scope="col">Verdict</th>
-          <th scope="col">Started</th>
-          <th scope="col">Ended</th>
-        </tr>
-      </thead>
-      <tbody>
-        {of.map((rollout) => (
-          <tr key={rollout.id}>
-            <th scope="row">
-              <StateMark state={OUTCOMES[rollout.outcome]} word={rollout.outcome.replace("_", " ")} />
-            </th>
-            <td>
-              <Link to={versionPath(model, rollout.challenger)}>v{rollout.challenger}</Link>
-            </td>
-            <td>
-              <Link to={versionPath(model, rollout.champion)}>v{rollout.champion}</Link>
-            </td>
-            <td className="num">
-              {rollout.verdict?.difference ? (
-                <>
-                  {number(rollout.verdict.difference.value)}
-                  <span className="sub">
-                    {number(rollout.verdict.difference.low)} to {number(rollout.verdict.difference.high)}
-                  </span>
-                </>
-              ) : (
-                <span className="muted">not yet</span>
-              )}
-            </td>
-            <td className="num">
-              {rollout.verdict ? (
-                <>
-                  {count(rollout.verdict.challenger_labels)} <span className="muted">vs {count(rollout.verdict.champion_labels)}</span>
-                </>
-              ) : (
-                <span className="muted">n/a</span>
-              )}
-            </td>
-            <td className="verdict">{rollout.verdict?.reason ?? "evidence is being gathered"}</td>
-            <td>
-              <When at={rollout.started_at} />
-            </td>
-            <td>{rollout.ended_at === null ? <span className="muted">running</span> : <When at={rollout.ended_at} />}</td>
-          </tr>
-        ))}
-      </tbody>
-    </Grid>
   );
 }
 

@@ -87,7 +87,7 @@ function Needs({ of }: { of: Need[] }) {
             <StateMark state={need.severity === "page" ? "bad" : "warn"} word={need.severity} />
             <When at={need.since} />
           </p>
-          <p>{need.summary}</p>
+          <p>{need.deployment === "" ? need.summary : <Link to={`/deployments/${encodeURIComponent(need.deployment)}`}>{need.summary}</Link>}</p>
           {need.command === "" ? null : <Command>{need.command}</Command>}
         </li>
       ))}

@@ -1,13 +1,14 @@
 import { useMemo } from "react";
 import { Link, useParams } from "react-router";
 import { useErrors, useWatch } from "../api/queries";
-import type { Condition, ErrorReport, WatchedFeature, WatchStory } from "../api/types";
+import type { ErrorReport, WatchedFeature, WatchStory } from "../api/types";
 import { type Line, LineChart } from "../charts/LineChart";
 import { SharesChart } from "../charts/SharesChart";
 import { count, day, duration, number, percent } from "../format";
+import { DeploymentNav } from "../parts/DeploymentNav";
 import { Loaded } from "../parts/Loaded";
-import { deploymentPath } from "../parts/RunParts";
 import { Chip, StateMark } from "../parts/State";
+import { words } from "../parts/slices";
 import { Grid, Section, When } from "../parts/Texts";
 import { Empty, Page } from "../shell/Page";
 import "./watch.css";
@@ -17,7 +18,8 @@ export default function WatchPage() {
   const { deploymentName = "" } = useParams();
   const watch = useWatch(deploymentName);
   return (
-    <Page title={`Watching ${deploymentName}`} action={<Link to={deploymentPath(deploymentName)}>the deployment</Link>}>
+    <Page title={deploymentName}>
+      <DeploymentNav name={deploymentName} />
       <Loaded of={watch}>{(data) => <Whole of={data} />}</Loaded>
       <Errors name={deploymentName} />
     </Page>
@@ -322,14 +324,4 @@ function Examples({ of }: { of: ErrorReport }) {
       </tbody>
     </Grid>
   );
-}
-
-/** A condition as a person would say it: carrier is EV, hour from 17 to 21. */
-function words(condition: Condition): string {
-  const { column, state, value, above, upto } = condition;
-  if (state === "missing") return `${column} is missing`;
-  if (state === "other") return `${column} is a rare value`;
-  if (value !== null) return `${column} is ${value}`;
-  if (above !== null && upto !== null) return `${column} above ${number(above)}, up to ${number(upto)}`;
-  return above === null ? `${column} up to ${number(upto)}` : `${column} above ${number(above)}`;
 }

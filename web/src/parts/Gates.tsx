@@ -3,13 +3,14 @@ import { chosen, count, metric, number } from "../format";
 import { StateMark } from "./State";
 import { Grid } from "./Texts";
 
-const KINDS: Record<GateResult["gate"]["kind"], string> = {
+const KINDS: Record<string, string> = {
   absolute: "against a fixed limit",
   against_champion: "against the champion",
   worst_slice: "worst slice",
   calibration: "calibration",
   latency: "latency",
   group_gap: "gap between groups",
+  data_contract: "contract of the data",
 };
 
 /** Every gate with what was measured, its interval drawn against the limit, and the sentence of evidence. */
@@ -44,7 +45,7 @@ export function Gates({ report, brief = false }: { report: GateReport; brief?: b
                   <span>
                     {result.gate.name}
                     <span className="sub">
-                      {metric(result.gate.metric)}, {KINDS[result.gate.kind]}
+                      {metric(result.gate.metric)}, {KINDS[result.gate.kind] ?? result.gate.kind}
                       {result.slice_value ? `: ${result.gate.slice_by ?? "slice"} ${result.slice_value}` : ""}
                     </span>
                   </span>

@@ -19,6 +19,7 @@ DECISIONS = (
     "RetrainSuppressed",
     "RunFailed",
     "GatesFailed",
+    "ModelVersionApproved",
     "RolloutStarted",
     "RolloutPromoted",
     "RolloutRolledBack",
