@@ -10,8 +10,8 @@ from noria.domain.alert import Alert
 from noria.domain.ledger import Entry
 from noria.domain.policy import Decision, RetrainHistory
 from noria.loop.context import Context, Recipe, Timed
-from noria.loop.stages.decide_facts import history, opening
-from noria.loop.stages.decide_sound import explained_by, unsound_of
+from noria.loop.stages.decide_facts import champion_since, history, opening
+from noria.loop.stages.decide_sound import dated, explained_by, unsound_of
 from noria.retraining import decide as rule
 from noria.retraining.bounds import BY_PERSON, YEAR, believed, bounds_of
 
@@ -70,6 +70,7 @@ def decided(
     before: seq of the entry that asks; what came after it is not known. because: what a declared trigger, or a person, says of why. evidence: what
     the event shall say besides.
     """
+    alert = dated(context, recipe, alert, since=champion_since(context, recipe), now=now) if alert is not None else None
     facts = history(context, recipe, now=now, before=before, alert=alert)
     found = _asked(trigger, alert, recipe, context, facts, now, because)
     found = msgspec.structs.replace(found, evidence={**found.evidence, **(evidence or {})})
@@ -91,6 +92,8 @@ def review(context: Context) -> Sequence[Timed]:
         if looked is None or name not in running or _is_closed(context, recipe, now=now):
             continue
         alert = _standing_decay(context, name)
+        if alert is not None:
+            alert = dated(context, recipe, alert, since=champion_since(context, recipe), now=now)
         facts = history(context, recipe, now=now, alert=alert)
         if alert is not None:
             again = _asked("decay", alert, recipe, context, facts, now)

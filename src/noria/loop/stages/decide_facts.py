@@ -100,6 +100,11 @@ def change_of(alert: Alert | None) -> datetime | None:
     return _moment(alert.evidence.get("changed_at") or alert.evidence.get("began"))
 
 
+def champion_since(context: Context, recipe: Recipe) -> datetime | None:
+    """Since when the champion answers, by the ledger; None: it does not say."""
+    return _fold(context, recipe, before=None).champion_since
+
+
 def standing(context: Context, name: str) -> Deployment | None:
     """The deployment, if something answers under this name."""
     try:

@@ -7,20 +7,24 @@ is how the world is now, and is learnt from.
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+import msgspec
 import polars as pl
 
+from noria.domain.alert import Alert
 from noria.domain.finding import Finding
 from noria.domain.policy import Unsound
-from noria.domain.profile import WindowCounts
+from noria.domain.profile import ReferenceProfile, WindowCounts
 from noria.errors import Conflict, NotFound
 from noria.loop.context import Context, Recipe
-from noria.loop.stages.decide_facts import standing
+from noria.loop.stages.decide_facts import change_of, standing
 from noria.loop.stages.watch_counts import profile_of
 from noria.loop.training import as_sent, without
 from noria.monitoring.data_quality import check_window
-from noria.monitoring.quality import daily, decay
+from noria.monitoring.quality import DayQuality, daily, decay
 from noria.monitoring.tiers import DAY
 from noria.registry.packaged import bundle_of
+from noria.retraining.change import began
+from noria.retraining.decide import DECAYS, is_harmless
 from noria.retraining.doubt import contradicted, doubtful, labelled
 from noria.wire.tables import open_table
 
@@ -54,22 +58,45 @@ def explained_by(
     context: Context, recipe: Recipe, unsound: Sequence[Unsound], *, since: datetime | None, now: datetime
 ) -> str:
     """What explains the champion's decay, in words, if without the rows of these stretches none is seen; else ''. since: when it became champion."""
+    judged = _labelled_days(context, recipe, unsound, since=since, now=now)
+    if judged is None:
+        return ""
+    profile, days = judged
+    seen = decay(profile, days, budget_days=max(2, round(recipe.false_page_days)))
+    return "" if seen.alarm else told(unsound)
+
+
+def dated(context: Context, recipe: Recipe, alert: Alert, *, since: datetime | None, now: datetime) -> Alert:
+    """The alert itself, with the day since which the decay stands if it is one that does not say so and labelled days do."""
+    if alert.kind not in DECAYS or is_harmless(alert) or change_of(alert) is not None:
+        return alert
+    judged = _labelled_days(context, recipe, (), since=since, now=now)
+    if judged is None:
+        return alert
+    profile, days = judged
+    usual = max(0.0, profile.expected_excess)
+    first = began([day.loss - day.expected for day in days], [day.rows for day in days], usual=usual)
+    if first is None:
+        return alert
+    return msgspec.structs.replace(alert, evidence={**alert.evidence, "began": days[first].day})
+
+
+def _labelled_days(
+    context: Context, recipe: Recipe, unsound: Sequence[Unsound], *, since: datetime | None, now: datetime
+) -> tuple[ReferenceProfile, list[DayQuality]] | None:
+    """The champion's labelled days without the rows of these stretches, and what it learnt from; None where nothing answers."""
     current = standing(context, recipe.deployment)
     champion = current.variant("champion") if current is not None else None
-    if current is None or champion is None:
-        return ""
+    if champion is None:
+        return None
     _, profile = profile_of(context, champion.bundle)
     output = f"out.{recipe.output}"
     wanted = ["number", "at", "label", "label_at", output]
     joined = context.predictions.joined(recipe.deployment, known_by=now, since=since, until=now, columns=wanted)
     rows = open_table(joined).filter((pl.col("number") == champion.number) & pl.col("label").is_in([0.0, 1.0]))
     sound = without(rows, unsound, asked="at", known="label_at")
-    if not sound.height:
-        return told(unsound)
     at = sound["at"].dt.replace_time_zone(None).to_numpy()
-    days = daily(sound["label"].to_numpy(), sound[output].to_numpy(), at=at, known_by=now)
-    seen = decay(profile, days, budget_days=max(2, round(recipe.false_page_days)))
-    return "" if seen.alarm else told(unsound)
+    return profile, daily(sound["label"].to_numpy(), sound[output].to_numpy(), at=at, known_by=now)
 
 
 def broken_inputs(context: Context, recipe: Recipe, *, since: datetime | None, now: datetime) -> list[Unsound]:
