@@ -17,8 +17,11 @@ _WHERE: dict[str, str] = {
     "AliasMove": "noria.domain.model",
     "Candidate": "noria.loop.context",
     "CanaryPlan": "noria.domain.deployment",
+    "CanaryStep": "noria.domain.deployment",
     "Column": "noria.domain.dataset",
     "DatasetVersion": "noria.domain.dataset",
+    "Declaration": "noria.domain.declaration",
+    "DeclaredVariant": "noria.domain.declaration",
     "Deployment": "noria.domain.deployment",
     "Endpoint": "noria.app.endpoint",
     "Expectation": "noria.domain.dataset",
@@ -27,17 +30,25 @@ _WHERE: dict[str, str] = {
     "Loop": "noria.app.turn",
     "ModelVersion": "noria.domain.model",
     "NoriaError": "noria.errors",
+    "Objective": "noria.domain.deployment",
     "Policy": "noria.domain.policy",
     "Recipe": "noria.loop.context",
     "Run": "noria.domain.run",
     "Schema": "noria.domain.dataset",
     "Workspace": "noria.app.workspace",
+    "apply": "noria.app.deploying",
     "declare": "noria.app.turn",
+    "deploy": "noria.app.deploying",
+    "overrule": "noria.app.deploying_acts",
     "pipeline": "noria.pipeline.declare",
+    "plan": "noria.app.deploying",
+    "resume": "noria.app.deploying_acts",
+    "roll_back": "noria.app.deploying_acts",
     "run": "noria.app.recording",
     "runs": "noria.app.searching",
     "status": "noria.app.status",
     "step": "noria.pipeline.declare",
+    "stop": "noria.app.deploying_acts",
     "why": "noria.app.why",
 }
 
@@ -48,6 +59,13 @@ __all__ = [  # noqa: PLE0604 - the names stand once, in the table above
 
 if TYPE_CHECKING:
     from noria import monitor as monitor
+    from noria.app.deploying import apply as apply
+    from noria.app.deploying import deploy as deploy
+    from noria.app.deploying import plan as plan
+    from noria.app.deploying_acts import overrule as overrule
+    from noria.app.deploying_acts import resume as resume
+    from noria.app.deploying_acts import roll_back as roll_back
+    from noria.app.deploying_acts import stop as stop
     from noria.app.endpoint import Endpoint as Endpoint
     from noria.app.recording import run as run
     from noria.app.searching import runs as runs
@@ -60,8 +78,12 @@ if TYPE_CHECKING:
     from noria.domain.dataset import DatasetVersion as DatasetVersion
     from noria.domain.dataset import Expectation as Expectation
     from noria.domain.dataset import Schema as Schema
+    from noria.domain.declaration import Declaration as Declaration
+    from noria.domain.declaration import DeclaredVariant as DeclaredVariant
     from noria.domain.deployment import CanaryPlan as CanaryPlan
+    from noria.domain.deployment import CanaryStep as CanaryStep
     from noria.domain.deployment import Deployment as Deployment
+    from noria.domain.deployment import Objective as Objective
     from noria.domain.gate import Gate as Gate
     from noria.domain.model import AliasMove as AliasMove
     from noria.domain.model import ModelVersion as ModelVersion

@@ -71,7 +71,7 @@ def apply(
     workspace: Workspace,
     declarations: Mapping[str, Declaration],
     *,
-    actor: str,
+    actor: str = "noria",
     reason: str = "",
     expected: DeploymentPlan | None = None,
     again: bool = False,

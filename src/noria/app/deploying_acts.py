@@ -1,6 +1,6 @@
 """What a person does to a deployment, done: roll back, stop, resume, overrule. Called by commands, SDK and REST; declaring is deploying.py.
 
-Exactly once (ADR 34): the generation is written first, under the id of its event, and keeps who did it and why; then it is published, the alias
+Exactly once (ADR 48): the generation is written first, under the id of its event, and keeps who did it and why; then it is published, the alias
 moves, and the events are appended. Whoever comes next after a crash, the loop's clock included, finds the generation and tells what is missing.
 """
 
@@ -28,7 +28,7 @@ BACK = 8
 Verb = Literal["changed", "rolled_back", "stopped", "resumed", "overrode"]
 
 
-def roll_back(workspace: Workspace, name: str, *, reason: str, actor: str, to: str = "") -> Deployment:
+def roll_back(workspace: Workspace, name: str, *, reason: str, actor: str = "noria", to: str = "") -> Deployment:
     """Let an earlier version answer alone, at once. to: which; by default what is being tried is taken out, else the former champion is back.
 
     The version that answers alone already is left. Raises NotFound, Conflict for a deployment that is stopped or has no former version,
@@ -49,7 +49,7 @@ def roll_back(workspace: Workspace, name: str, *, reason: str, actor: str, to: s
     return _insist(workspace, name, build)
 
 
-def stop(workspace: Workspace, name: str, *, reason: str, actor: str, fallback: str = "") -> Deployment:
+def stop(workspace: Workspace, name: str, *, reason: str, actor: str = "noria", fallback: str = "") -> Deployment:
     """Pull the stop switch: the fallback answers alone, the loop leaves the deployment alone. fallback: instead of the declared one.
 
     A deployment that is stopped already stays as it is. Raises NotFound, InputInvalid without a reason.
@@ -66,7 +66,7 @@ def stop(workspace: Workspace, name: str, *, reason: str, actor: str, fallback: 
     return _insist(workspace, name, build)
 
 
-def resume(workspace: Workspace, name: str, *, actor: str, reason: str = "", to: str = "") -> Deployment:
+def resume(workspace: Workspace, name: str, *, actor: str = "noria", reason: str = "", to: str = "") -> Deployment:
     """Let a stopped deployment go on as it stood, without what was being tried; or with one version (`to`). Not stopped: left as it is."""
 
     def build(standing: Deployment) -> Deployment | None:
@@ -82,7 +82,7 @@ def resume(workspace: Workspace, name: str, *, actor: str, reason: str = "", to:
 
 
 def overrule(
-    workspace: Workspace, name: str, outcome: Literal["promote", "roll_back"], *, reason: str, actor: str
+    workspace: Workspace, name: str, outcome: Literal["promote", "roll_back"], *, reason: str, actor: str = "noria"
 ) -> Deployment:
     """End a running rollout by a person's word, before or against its evidence.
 
