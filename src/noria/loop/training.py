@@ -22,7 +22,7 @@ from noria.domain.run import ParamValue
 from noria.domain.study import Study, Trial
 from noria.errors import EmptyTable, LeakDetected, StepFailed
 from noria.evaluation.metrics import summary
-from noria.loop.context import Candidate, Estimator, Recipe
+from noria.loop.context import Candidate, Estimator, Featured, Recipe
 from noria.pipeline.declare import Pipeline, as_step, pipeline
 from noria.pipeline.run import Input
 from noria.ports.predictions import PredictionLog
@@ -117,7 +117,7 @@ def without(frame: pl.DataFrame, unsound: Sequence[Unsound], *, asked: str, know
     return frame
 
 
-def as_sent(served: pl.DataFrame, recipe: Recipe) -> pl.DataFrame:
+def as_sent(served: pl.DataFrame, recipe: Featured) -> pl.DataFrame:
     """The logged rows (with the column `redacted`) that have every feature as it was sent: nothing is learnt from digests."""
     noted = [text for text in served["redacted"].unique() if text is not None]
     altered = [text for text in noted if not set(json.loads(text)).isdisjoint(recipe.features)]
