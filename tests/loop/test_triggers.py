@@ -19,7 +19,7 @@ from noria.domain.ledger import Draft, Entry
 from noria.domain.trigger import TriggerRule
 from noria.errors import SettingInvalid
 from noria.loop.context import Context, Recipe
-from noria.loop.firing import check
+from noria.loop.firing import check, with_newest_data
 from noria.loop.reactor import Reactor
 from noria.loop.stages.triggers import fire
 from noria.ports.ledger import Ledger
@@ -263,6 +263,29 @@ def test_new_data_fires_for_the_newest_version_that_is_large_enough() -> None:
     assert (fired.firing.key, fired.firing.missed) == ("churn/orders/orders/4", 1)
 
 
+def test_a_version_that_arrived_is_what_is_learnt_from_then_on() -> None:
+    world = World(ORDERS)
+    world.add(3)
+    world.recipes = {"churn": replace(world.recipes["churn"], base=world.tables.versions("orders")[0].digest)}
+    world.look()
+    world.add(4, salt=1)
+    world.look()
+    fired = world.ledger.latest(limit=1)[0]
+
+    def asked(name: str, trigger: e.Trigger, cause: EventId | None) -> Digest:
+        request = e.RetrainRequested(
+            deployment="churn", model="churn", reason="", trigger=trigger, data_until=NOON, evidence={}
+        )
+        draft = Draft(id=EventId(name), at=NOON, actor="noria", event=request, cause=cause)
+        entry = world.ledger.append([draft])[0]
+        return with_newest_data(world.recipes["churn"], entry, ledger=world.ledger, tables=world.tables).base
+
+    first, second = (version.digest for version in world.tables.versions("orders"))
+    assert asked("before", "growth", None) == first
+    assert asked("by the trigger", "new_data", fired.id) == second
+    assert asked("after", "decay", None) == second
+
+
 def test_an_event_fires_for_the_deployment_that_it_is_about() -> None:
     world = World(FAILURES, deployments=("churn", "risk"))
     world.tell(failed(), name="before")
@@ -325,4 +348,5 @@ def test_a_firing_asks_for_a_training_within_the_policy_and_says_why() -> None:
     assert len(fired) == len(asked) + len(refused) == 2, "one a day, for the noon before as well"
     assert [x.reason for x in refused] == ["a rollout is running: its verdict comes before another challenger"]
     assert asked[0].reason.startswith("trigger 'noon and night' was due at 2026-01-2")
+    assert asked[0].evidence["firing"] in [x.firing.key for x in fired]
     assert all(bound.kept for bound in asked[0].bounds)

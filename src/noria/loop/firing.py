@@ -1,7 +1,7 @@
 """The triggers of a deployment as the ledger knows them, and the keys by which a firing is one. Called by stages/triggers and app/triggers."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import get_args
 
@@ -10,8 +10,10 @@ from noria.domain.ids import EventId
 from noria.domain.ledger import Entry
 from noria.domain.trigger import Firing, TriggerRule
 from noria.errors import NotFound, SettingInvalid
+from noria.loop.context import Recipe
 from noria.loop.reactor import struck
 from noria.ports.ledger import Ledger
+from noria.ports.tables import TableStore
 from noria.retraining.schedule import next_due, parse
 
 TICK = "fire"
@@ -96,6 +98,33 @@ def has_fired(ledger: Ledger, firing: Firing) -> bool:
     except NotFound:
         return False
     return True
+
+
+def with_newest_data(recipe: Recipe, entry: Entry, *, ledger: Ledger, tables: TableStore) -> Recipe:
+    """The recipe on the version of its base table that a `new_data` trigger last asked to train on, up to this request; else as it is.
+
+    entry: the RetrainRequested that is dealt with. So a version that arrives is learnt from, by this training and by those after it.
+    """
+    waiting = {rule.name: rule.dataset for rule in recipe.triggers if rule.kind == "new_data"}
+    if not waiting:
+        return recipe
+    base = tables.version(recipe.base)
+    for asked in ledger.latest(limit=MOST, kinds=("RetrainRequested",)):
+        event = asked.event
+        assert isinstance(event, e.RetrainRequested)
+        if (
+            asked.seq > entry.seq
+            or event.deployment != recipe.deployment
+            or event.trigger != "new_data"
+            or not asked.cause
+        ):
+            continue
+        fired = ledger.get(asked.cause).event
+        if isinstance(fired, e.TriggerFired) and waiting.get(fired.firing.trigger) == base.dataset:
+            number = int(fired.firing.key.rpartition("/")[2])
+            newest = [v for v in tables.versions(base.dataset) if v.number == number > base.number]
+            return replace(recipe, base=newest[0].digest) if newest else recipe
+    return recipe
 
 
 def next_of(rule: TriggerRule, *, now: datetime) -> datetime | None:

@@ -18,6 +18,7 @@ from noria.domain.policy import Unsound, WindowEvidence
 from noria.domain.run import Artifact, Metric, Run
 from noria.errors import NoriaError, NotFound
 from noria.loop.context import Context, Recipe
+from noria.loop.firing import with_newest_data
 from noria.loop.held import HELD_BACK, MODEL, estimator_codec
 from noria.loop.stages.decide_facts import changed_before
 from noria.loop.stages.decide_sound import told, unsound_of
@@ -33,6 +34,7 @@ def train(entry: Entry, context: Context) -> Sequence[e.AnyEvent]:
     event = entry.event
     assert isinstance(event, e.RetrainRequested)
     recipe = context.recipe(event.deployment)
+    recipe = with_newest_data(recipe, entry, ledger=context.ledger, tables=context.tables)
     run_id = RunId(derive("run", entry.id))
     environment = context.blobs.put(msgspec.json.encode(capture(), order="deterministic"))
     try:

@@ -1,7 +1,7 @@
 """Fire what is due, and decide what follows from it. Ticks (`fire`), and TriggerFired (`after_trigger`). When something is due: retraining/schedule.
 
 A firing's id is derived from its key (a minute, a version, an event), and what was fired is asked of the ledger: no other state is kept, so a crash,
-a second control plane or a clock that jumps neither loses nor doubles one (docs/adr/0034-triggers-fire-once.md).
+a second control plane or a clock that jumps neither loses nor doubles one (docs/adr/0040-triggers-fire-once.md).
 """
 
 import logging
@@ -63,7 +63,8 @@ def after_trigger(entry: Entry, context: Context) -> Sequence[e.AnyEvent]:
     recipe = context.recipe(event.deployment)
     asked = ASKS[event.kind_of_trigger]
     # Not only what stood before the entry: of two that fired at one stroke the second must see what the first has asked for.
-    return [decided(asked, recipe, context, now=entry.at, because=because(event))]
+    found: dict[str, float | str] = {"firing": event.firing.key, "missed": float(event.firing.missed)}
+    return [decided(asked, recipe, context, now=entry.at, because=because(event), evidence=found)]
 
 
 def because(event: e.TriggerFired) -> str:
