@@ -174,6 +174,21 @@ def test_the_change_is_put_on_record_once_the_ledger_is_there() -> None:
     assert planes.elected() == [("a", 1, "there was no leader")]
 
 
+def test_a_stroke_that_fails_is_not_the_last() -> None:
+    leader = Planes().plane("a", clock=Ticking(), seconds=0.003)
+    leader.beat()
+    stop, faults = threading.Event(), [KeyError("a bug"), StoreUnavailable("away")]
+
+    def stroke() -> None:
+        if faults:
+            raise faults.pop()
+        stop.set()
+
+    strokes(stroke, leader, every_s=0.0, stop=stop)
+
+    assert faults == []
+
+
 def test_only_the_leader_strikes_and_it_strikes_at_once_when_it_takes_over() -> None:
     planes, clock = Planes(), Ticking()
     leader, follower = planes.plane("a", clock=clock), planes.plane("b", clock=clock, seconds=0.003)

@@ -32,6 +32,7 @@ def test_the_triggers_on_record_are_listed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "160")
     assert "No trigger" in said(capsys)[1]
     with Workspace.open() as workspace:
         event = e.TriggersDeclared(deployment="churn", rules=RULES)

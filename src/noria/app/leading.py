@@ -148,7 +148,10 @@ def strokes(
     stop: threading.Event,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> None:
-    """Strike as long as this one leads, until told to stop. One that takes over strikes at once; the first stroke of all comes after `every_s`."""
+    """Strike as long as this one leads, until told to stop. One that takes over strikes at once; the first stroke of all comes after `every_s`.
+
+    A stroke that fails, by whatever fault, is written to the log and the next one is tried: a leader whose loop has died would lead for nothing.
+    """
     look_s = min(every_s, leadership.look_s)
     due = monotonic() + every_s
     while not stop.wait(look_s):
@@ -158,4 +161,6 @@ def strokes(
             stroke()
         except NoriaError as error:
             log.error("a stroke of the loop's clock failed: %s", error, exc_info=error)
+        except Exception as error:
+            log.error("a stroke of the loop's clock failed unexpectedly", exc_info=error)
         due = monotonic() + every_s

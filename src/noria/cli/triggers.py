@@ -36,15 +36,16 @@ def run(options: argparse.Namespace) -> int:
             "No trigger is on record; those of noria.toml and of recipes come there with the loop's first stroke.\nnext: noria up"
         )
         return 0
-    table(["deployment", "trigger", "waits for", "next", "last", "what came of it"], [_row(each) for each in found])
+    table(["trigger", "waits for", "next", "last"], [_row(each) for each in found])
     return 0
 
 
 def _row(story: TriggerStory) -> list[str]:
     due = f"{story.next_due:%Y-%m-%d %H:%M}" if story.next_due else "-"
-    last = f"{story.last.at:%Y-%m-%d %H:%M}" if story.last else "never"
-    outcome = (story.last.outcome or "not dealt with yet") if story.last else ""
-    return [story.deployment, story.name, story.says, due, last, outcome]
+    if story.last is None:
+        return [f"{story.deployment}/{story.name}", story.says, due, "never"]
+    outcome = story.last.outcome or "not dealt with yet"
+    return [f"{story.deployment}/{story.name}", story.says, due, f"{story.last.at:%Y-%m-%d %H:%M}: {outcome}"]
 
 
 def _read(workspace: Workspace, options: argparse.Namespace) -> int:
