@@ -6,27 +6,34 @@ What a rollout does to a deployment is serving/rollout, what the evidence says s
 
 import logging
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
+from weakref import WeakKeyDictionary
 
 from msgspec.structs import replace
 
 from noria.domain import events as e
 from noria.domain.deployment import Deployment, Rollout, Variant, Verdict
-from noria.domain.ids import EventId, derive
+from noria.domain.ids import EventId, RolloutId, derive
 from noria.domain.ledger import Entry
 from noria.domain.model import ModelVersion
-from noria.errors import NoriaError, NotFound
+from noria.errors import NoriaError, NotFound, StaleWrite
 from noria.loop.context import Context, Recipe, Timed
 from noria.loop.stages.rollout_facts import evidence_of
 from noria.loop.stages.rollout_outlook import outlook_of
 from noria.packaging.bundle import open_bundle
+from noria.ports.predictions import PredictionLog
 from noria.registry.packaged import bundle_of
-from noria.serving import bandit, desired, looks, steps
+from noria.serving import bandit, desired, looks, steps, trouble
 from noria.serving import rollout as rolling
 from noria.serving.evidence import Evidence
 from noria.serving.verdict import judge_rollout
 
+UNHURRIED = 200
+"""A look follows when this part of the rollout's age has passed since the last."""
+LONGEST_PAUSE = timedelta(minutes=5)
+
 log = logging.getLogger(__name__)
+_looked: WeakKeyDictionary[PredictionLog, dict[RolloutId, datetime]] = WeakKeyDictionary()
 
 
 def roll_out(entry: Entry, context: Context) -> Sequence[e.AnyEvent]:
@@ -78,21 +85,45 @@ def judge(context: Context) -> Sequence[Timed]:
             continue
         if rollout.step and current.cause == rolling.advance_cause(rollout):
             timed += _once(context, f"{rollout.id}-step-{rollout.step}", [_advanced(current, rollout)], rollout)
-        timed += _look(context, current, rollout)
+        if not _is_due(context, rollout):
+            continue
+        try:
+            timed += _look(context, current, rollout)
+        except StaleWrite:
+            log.info("deployment %s was changed by somebody else meanwhile", current.name)
     return timed
+
+
+def _is_due(context: Context, rollout: Rollout) -> bool:
+    """Whether to look again: the older a rollout, the less a minute adds and the more there is to read; but always after five minutes.
+
+    Known to this process only: another one looks when it likes, and sees the same.
+    """
+    now = context.clock.now()
+    looked = _looked.setdefault(context.predictions, {})
+    last = looked.get(rollout.id)
+    pause = min((now - rollout.started_at) / UNHURRIED, LONGEST_PAUSE)
+    if last is not None and timedelta() <= now - last < pause:
+        return False
+    looked[rollout.id] = now
+    return True
 
 
 def _look(context: Context, current: Deployment, rollout: Rollout) -> list[Timed]:
     """One look at one rollout, and what follows from it."""
     now = context.clock.now()
+    evidence: Evidence | None = None
     try:
-        evidence: Evidence | None = evidence_of(context, current, rollout, now=now)
-        assert evidence is not None
-        verdict = judge_rollout(rollout, evidence, now=now, looks=len(looks.kept(context.blobs, rollout.id)))
+        refused = _refused(context, current, rollout)
+        if refused:
+            verdict = Verdict(outcome="roll_back", reason=refused)
+        else:
+            evidence = evidence_of(context, current, rollout, now=now)
+            verdict = judge_rollout(rollout, evidence, now=now, looks=len(looks.kept(context.blobs, rollout.id)))
     except NoriaError as error:
         if error.retryable:
             raise
-        evidence, verdict = None, _unjudged(context, current, rollout, error)
+        verdict = _unjudged(context, current, rollout, error)
     looks.keep(context.blobs, current, rollout, verdict, at=now)
     if verdict.outcome != "wait":
         ended = _put(context, current, rolling.end(current, verdict, now=now))
@@ -103,6 +134,16 @@ def _look(context: Context, current: Deployment, rollout: Rollout) -> list[Timed
     moved = _put(context, current, rolling.advance(current, share=share, now=now))
     assert moved.rollout is not None
     return _once(context, f"{rollout.id}-step-{moved.rollout.step}", [_advanced(moved, moved.rollout)], rollout)
+
+
+def _refused(context: Context, current: Deployment, rollout: Rollout) -> str:
+    """Why a worker cannot serve the challenger, and will not by trying on; nothing if none says so. The champion answers its share meanwhile."""
+    told = trouble.troubles_of(context.blobs, current.name, generation=current.generation, variant="challenger")
+    found = next((each for each in told if not each.passing and each.number == rollout.challenger), None)
+    if found is None:
+        return ""
+    died = f" (it died of it {found.crashes} times)" if found.crashes else ""
+    return f"worker {found.worker} cannot serve version {rollout.challenger}{died}: {found.error}"
 
 
 def _next_share(current: Deployment, rollout: Rollout, evidence: Evidence, *, context: Context) -> float | None:

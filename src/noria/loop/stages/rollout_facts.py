@@ -180,8 +180,9 @@ def _paired(rows: pl.DataFrame) -> Sample:
 
 
 def _in_arms(drawn: pl.DataFrame) -> pl.DataFrame:
-    """Rows that the draw gave to one of the two, with a chance that is known."""
-    return drawn.filter(pl.col("variant").is_in(ROLES) & (pl.col("chance") > 0))
+    """Rows that could have fallen to either of the two. While a worker had no challenger to give them to, they could not, and say nothing."""
+    inside = pl.col("variant").is_in(ROLES) & (pl.col("chance") > 0) & (pl.col("chance") < 1 - 1e-9)
+    return drawn.filter(inside)
 
 
 def _arms(drawn: pl.DataFrame, deployment: Deployment) -> Sample:
