@@ -25,7 +25,13 @@ BOOSTING: dict[str, ParamValue] = {
     "subsample": 0.8,
     "subsample_freq": 1,
 }
-DEEPER: dict[str, ParamValue] = BOOSTING | {"n_estimators": 300, "num_leaves": 63, "learning_rate": 0.04, "max_bin": 63}
+DEEPER: dict[str, ParamValue] = BOOSTING | {
+    "n_estimators": 240,
+    "num_leaves": 63,
+    "learning_rate": 0.05,
+    "colsample_bytree": 0.4,
+    "max_bin": 63,
+}
 LOGISTIC: dict[str, ParamValue] = {"C": 0.1, "max_iter": 60, "tol": 1e-3}
 
 GATES = (

@@ -86,22 +86,19 @@ class Replay:
 
     def _ask(self, day: datetime, following: datetime) -> int:
         today = self._year.filter(pl.col("at").is_between(day, following, closed="left"))
-        asks = list(questions(today))
-        for _ in self._client.ask_all(asks):
-            pass
+        self._client.ask_all(list(questions(today)))
         return today.height
 
     def _settle(self, *, seconds: float = 30.0) -> None:
-        """Wait until the worker serves the generation that the loop has declared."""
+        """Wait until every process that answers us serves the generation that the loop has declared."""
         try:
             wanted = self._workspace.deployments.get(self._deployment).generation
         except NotFound:
             return
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            status = msgspec.json.decode(self._client.get("/noria/status"))
-            served = status["deployments"].get(self._deployment, {}).get("generation")
-            if served == wanted:
+            told = [msgspec.json.decode(status) for status in self._client.get_everywhere("/noria/status")]
+            if all(one["deployments"].get(self._deployment, {}).get("generation") == wanted for one in told):
                 return
             time.sleep(0.02)
         raise StoreUnavailable(

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import msgspec
 import polars as pl
@@ -35,6 +36,8 @@ from noria.wire.tables import open_table
 RESULT, PROGRESS = "demo/result.json", "demo/progress.json"
 M_ARENA_MAX = -8
 """malloc.h"""
+WORKERS = 2
+"""Processes that answer: the replay waits for nothing else while it asks."""
 GRACE = timedelta(days=2)
 """After the last flight, how long labels may still come."""
 
@@ -61,6 +64,7 @@ def tell(workspace: Workspace, clock: ReplayClock, voice: Voice, *, end: datetim
         _demand_a_version(workspace)
     year = _year(workspace, prepared, end)
     steps: list[StepResult] = []
+    answering = 0.0
     with ThreadPoolExecutor(1, thread_name_prefix="arms") as beside:
         # The three other ways are trained beside the replay: they know nothing of each other.
         arms = beside.submit(run_arms, project, workspace, prepared.year, end=end, on_step=steps.append)
@@ -68,11 +72,12 @@ def tell(workspace: Workspace, clock: ReplayClock, voice: Voice, *, end: datetim
             voice.console.print("[bold]3 · the year was replayed before: nothing to do[/bold]")
             voice.timings["replay"] = 0.0
         else:
-            worker = start_worker(workspace.home, host="127.0.0.1", port=0, replay_clock=True)
+            worker = start_worker(workspace.home, host="127.0.0.1", port=0, replay_clock=True, workers=WORKERS)
             try:
                 with voice.part("replay", f"3 · March to December through {worker.url}, and the loop with it"):
                     _replay(workspace, loop, clock, worker, year, voice, told, end=end)
             finally:
+                answering = _peak_mb(worker.handle.pid)
                 worker.stop()
         # Flights of the last day land after it. Handed in outside of the replay, so that a demo killed in between makes up for it.
         hand_in_labels(workspace, DEPLOYMENT, labels_of(year), since=end, until=end + GRACE)
@@ -84,7 +89,7 @@ def tell(workspace: Workspace, clock: ReplayClock, voice: Voice, *, end: datetim
         wanted = ["prediction_id", "label", f"out.{project.output}"]
         served = open_table(workspace.predictions.joined(DEPLOYMENT, known_by=end + GRACE, columns=wanted))
         total, months = by_month(year, served, answers, output=project.output, end=end)
-    result = _result(workspace, total, months, served, voice)
+    result = _result(workspace, total, months, served, voice, memory_mb=_peak_mb() + answering)
     workspace.blobs.publish(RESULT, msgspec.json.encode(result))
     return result
 
@@ -160,7 +165,15 @@ def _teller(workspace: Workspace, voice: Voice) -> Callable[[], None]:
     return told
 
 
-def _result(workspace: Workspace, year: Year, months: tuple[Month, ...], served: pl.DataFrame, voice: Voice) -> Result:
+def _result(
+    workspace: Workspace,
+    year: Year,
+    months: tuple[Month, ...],
+    served: pl.DataFrame,
+    voice: Voice,
+    *,
+    memory_mb: float,
+) -> Result:
     entries: list[Entry] = workspace.ledger.read(limit=1_000_000)
 
     def number(kind: type) -> int:
@@ -183,12 +196,20 @@ def _result(workspace: Workspace, year: Year, months: tuple[Month, ...], served:
         predictions=served.height,
         timings=voice.timings,
         example_prediction=str(example),
-        peak_memory_mb=round(_peak_mb(), 1),
+        peak_memory_mb=round(memory_mb, 1),
     )
 
 
-def _peak_mb() -> float:
-    """Largest resident size of this process, and of its largest finished child, in MB."""
-    unit = 1e6 if sys.platform == "darwin" else 1e3
-    own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
-    return (own.ru_maxrss + children.ru_maxrss) / unit
+def _peak_mb(pid: int | None = None) -> float:
+    """Largest resident size so far of this process, or of another that runs and its children, in MB; 0 where the system does not tell of others.
+
+    What the system keeps of finished children is of no use: a child that was begun without copying its parent counts the parent's size as its own.
+    """
+    if pid is not None:
+        with suppress(OSError, IndexError):
+            told = Path(f"/proc/{pid}/status").read_text(encoding="ascii").split("VmHWM:")[1]
+            children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
+            return int(told.split()[0]) * 1024 / 1e6 + sum(_peak_mb(int(child)) for child in children)
+        return 0.0
+    unit = 1e6 if sys.platform == "darwin" else 1e6 / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit

@@ -1,13 +1,33 @@
 """Which modules a model's code comes from, and which distributions these belong to. What else those need is environment, which calls this."""
 
+import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from importlib.metadata import packages_distributions
 from types import FunctionType, MethodType, ModuleType
 
 MOST_PARTS = 200_000
 """So many parts of a model are looked at; more are of the same kinds."""
 OURS = "noria"
+
+
+def installed() -> Mapping[str, list[str]]:
+    """Top-level module -> the distributions that bring it. Read anew only when a folder on the path has changed: it opens a file of each of them."""
+    return _installed(tuple((entry, _changed(entry)) for entry in sys.path))
+
+
+@lru_cache(maxsize=2)
+def _installed(state: tuple[tuple[str, int], ...]) -> Mapping[str, list[str]]:
+    """state: what the answer depends on."""
+    return packages_distributions()
+
+
+def _changed(entry: str) -> int:
+    try:
+        return os.stat(entry or os.curdir).st_mtime_ns
+    except OSError:
+        return 0
 
 
 def modules_of(model: object) -> set[str]:
@@ -18,7 +38,7 @@ def modules_of(model: object) -> set[str]:
     >>> modules_of({"weights": [1.0, 2.0], "of": modules_of}) - {"builtins", "collections"}
     {'noria'}
     """
-    owners = packages_distributions()
+    owners = installed()
     found: set[str] = set()
     seen: dict[int, object] = {}  # the parts are held, so that no id is given twice
     waiting: list[object] = [model]
@@ -37,13 +57,13 @@ def modules_of(model: object) -> set[str]:
 
 def owners_of(modules: Iterable[str]) -> set[str]:
     """The names of the installed distributions that these top-level modules are from. Python's own are from none."""
-    owners = packages_distributions()
+    owners = installed()
     return {owner for name in modules if name not in sys.stdlib_module_names for owner in owners.get(name, ())}
 
 
 def has_own(modules: Iterable[str]) -> bool:
     """Whether some of these modules are the user's own files, which no distribution brings."""
-    owners = packages_distributions()
+    owners = installed()
     return any(_is_own(name, owners) for name in modules)
 
 
