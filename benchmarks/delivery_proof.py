@@ -250,7 +250,7 @@ def run(s: Scenario, experiments: int) -> dict[str, Any]:
 
 def check(s: Scenario, scores: Floats, ours: Floats, back: Floats, promote: Floats) -> None:
     """The verdict itself must say the same of the first experiments."""
-    for i in range(min(CHECKED, len(back))):
+    for i in range(min(CHECKED, len(back) // 5)):
         ended = min(back[i], promote[i])
         expected = (
             ("wait", LOOKS) if ended == LOOKS else ("roll_back" if back[i] < promote[i] else "promote", int(ended))
