@@ -13,7 +13,9 @@ import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from noria.domain.profile import ReferenceProfile
-from noria.monitoring.concept import concept, losses_of
+from noria.monitoring.concept import ConceptFold, concept, learn, learnt_from, losses_of
+from noria.monitoring.concept_alert import above_expected
+from noria.monitoring.quality import SMALLEST_DECAY
 from noria.testing.streams import Rows, Stream, joined
 
 LEARNT = 0.6
@@ -100,7 +102,35 @@ def own_rules(runs: list[Run]) -> dict[str, list[list[int]]]:
             for r in runs
             if r.profile
         ]
+        found["Noria, change of meaning"] = [_begins(r, _means_else(r)) for r in runs]
     return found
+
+
+def _means_else(run: Run) -> list[int]:
+    """The alert `concept_drift` as the loop has it: labels taken in day by day, the champion's own past as reference, one false alarm a year."""
+    now = run.current
+    arrived = np.flatnonzero(~np.isnat(now.label_at))
+    arrived = arrived[np.argsort(now.label_at[arrived], kind="stable")]
+    loss, asked, known = (
+        above_expected(now.labels[arrived], run.scores[arrived]),
+        now.at[arrived],
+        now.label_at[arrived],
+    )
+    flags: list[int] = []
+    fold, learnt, taken = None, 0, 0
+    for number in range(run.stream.windows):
+        end = int(
+            np.searchsorted(known, np.datetime64(run.stream.span(number)[1].replace(tzinfo=None), "us"), side="right")
+        )
+        enough = learnt_from(known[:end])
+        if enough and enough != learnt:
+            usual = learn(losses_of(loss[:enough], at=asked[:enough], label_at=known[:enough]))
+            fold, learnt, taken = ConceptFold(usual, budget_labels=365.0 * run.stream.rows), enough, 0
+        if fold is not None:
+            fold.feed(losses_of(loss[taken:end], at=asked[taken:end], label_at=known[taken:end]))
+            taken = end
+        flags.append(int(fold is not None and fold.report(smallest=SMALLEST_DECAY).alarm))
+    return flags
 
 
 QUIET_LOOKS = 5

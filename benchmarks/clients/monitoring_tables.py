@@ -28,6 +28,7 @@ SHORT = {
 }
 LABELS = (
     "Noria, change of the error",
+    "Noria, change of meaning",
     "Noria, decay",
     "river, ADWIN",
     "river, PageHinkley",

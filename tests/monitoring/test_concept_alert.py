@@ -7,7 +7,7 @@ import numpy as np
 
 from noria.domain.quality import ConceptReport
 from noria.monitoring.concept import ConceptFold, concept, learn, learnt_from, losses_of
-from noria.monitoring.concept_alert import above_expected, changed_at, concept_report
+from noria.monitoring.concept_alert import above_expected, concept_report
 from noria.monitoring.labels import moment
 from noria.monitoring.quality import Decay
 
@@ -60,8 +60,7 @@ def test_a_change_of_all_answers_pages_and_says_since_when() -> None:
 
     assert alert is not None
     assert (alert.kind, alert.severity, alert.causes) == ("concept_drift", "page", ())
-    since = changed_at(alert)
-    assert since is not None
+    since = datetime.fromisoformat(str(alert.evidence["changed_at"]))
     assert abs(since - (START + timedelta(days=20))) < timedelta(days=2)
     assert "mean something else than before" in alert.summary
     assert "at most one false alarm in 365 days" in alert.budget

@@ -1,15 +1,14 @@
-"""What a change of the realised loss opens as an alert, and since when the world is another one for a model. Pure.
+"""What a change of the realised loss opens as an alert, with the moment since when the world is another one for a model. Pure.
 
 Finding the change is monitoring/concept; decay against the hold-out is quality.py, which has the first word. Called by loop/stages/watch_concept.
 """
 
-from datetime import datetime
 from math import log
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from noria.domain.alert import Alert, Severity
+from noria.domain.alert import Severity
 from noria.domain.quality import ConceptChange, ConceptReport
 from noria.monitoring.alert import Report
 from noria.monitoring.alert_drafts import draft
@@ -72,12 +71,6 @@ def concept_report(
 def standing_changes(found: ConceptReport) -> list[ConceptChange]:
     """Changes for the worse that are the last word on their group, the newest last."""
     return [each for each in found.changes if stands(each, found.changes, smallest=SMALLEST_DECAY)]
-
-
-def changed_at(alert: Alert) -> datetime | None:
-    """Since when the world is another one for the model, by an alert of decay or of concept drift; None where it does not say."""
-    said = alert.evidence.get("changed_at")
-    return datetime.fromisoformat(said) if isinstance(said, str) else None
 
 
 def _rise(change: ConceptChange) -> float:

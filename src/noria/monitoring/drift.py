@@ -178,19 +178,32 @@ def watch(profile: ReferenceProfile, *, budget: Budget | None = None, together: 
         raise InputInvalid(
             "a profile needs inputs to be watched", remedy="build it with monitoring.profile.build_profile"
         )
-    return Watch(
-        profile=profile,
-        budget=chosen,
-        inputs=_side(profile, inputs, chosen, together=together),
-        prediction=_side(profile, prediction, chosen, together=together) if prediction else None,
-    )
+    watched = _side(profile, inputs, chosen, together=together)
+    # Answers live through the days of the inputs: one feature alone knows too little of how long these are remembered.
+    least = float(watched.bets.persistence.min())
+    answers = _side(profile, prediction, chosen, together=together, persistence=least) if prediction else None
+    return Watch(profile=profile, budget=chosen, inputs=watched, prediction=answers)
 
 
-def _side(profile: ReferenceProfile, features: tuple[FeatureBins, ...], budget: Budget, *, together: bool) -> Side:
+def _side(
+    profile: ReferenceProfile,
+    features: tuple[FeatureBins, ...],
+    budget: Budget,
+    *,
+    together: bool,
+    persistence: float = 1.0,
+) -> Side:
     importance = np.array([f.importance for f in features])
     even = np.full(len(features), 1 / len(features))
     weights = even if importance.sum() <= 0 else 0.5 * even + 0.5 * importance / importance.sum()
-    bets = panel(features, smallest=budget.smallest, weights=weights, windows=profile.windows, together=together)
+    bets = panel(
+        features,
+        smallest=budget.smallest,
+        weights=weights,
+        windows=profile.windows,
+        together=together,
+        persistence=persistence,
+    )
     return Side(features=features, bets=bets)
 
 

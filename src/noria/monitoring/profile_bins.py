@@ -19,6 +19,9 @@ KNOWN_VALUES = 16_384
 """Values of a text that are remembered beside those with a bin: 64 KB. Of a column with more, the most frequent are."""
 
 
+LEAST_ROWS = 5
+"""Rows that a value needs for a bin of its own: which are the most frequent of those that occur less often is chance, and others come later."""
+
 MANY = 4096
 """From so many numbers on, one comparison with each cut is faster than a search for each number."""
 
@@ -229,6 +232,7 @@ def describe_text(texts: Coded, *, codes: Ints, groups: int, top: int) -> tuple[
     times = np.bincount(texts.codes, minlength=len(texts.values))
     tally = {value: n for value, n in zip(texts.values, times.tolist(), strict=True) if n and value is not None}
     ranked = sorted(tally, key=lambda value: (-tally[value], str(value)))
+    top = min(top, sum(1 for value in ranked[:top] if tally[value] >= LEAST_ROWS))
     categories, rest = ranked[:top], ranked[top : top + KNOWN_VALUES]
     code: dict[str | None, int] = {value: i for i, value in enumerate(ranked)}
     row = np.array([code.get(value, len(ranked)) for value in texts.values], dtype=np.int64)[texts.codes]

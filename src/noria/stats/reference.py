@@ -13,6 +13,9 @@ from noria.domain.profile import FeatureBins, Wobble
 from noria.stats.checks import Floats
 from noria.stats.wobble import normal_scores, row_variance, watched
 
+MOST = 0.75
+"""Estimates of a memory from a few dozen windows scatter widely; three quarters of the features remember no longer than the stream is taken to do."""
+
 
 @dataclass(frozen=True, eq=False)
 class Known:
@@ -59,10 +62,16 @@ class Known:
         return known
 
 
-def shared_memory(persistence: Floats) -> Floats:
-    """Features of one stream live through the same days: none is taken to remember less than they do on average. Shape (features,)."""
+def shared_memory(persistence: Floats, *, least: float = 1.0) -> Floats:
+    """Features of one stream live through the same days: none is taken to remember less than they do on average, nor less than most of them do.
+
+    least: persistence that the stream is known to have, by others that live through the same days. Shape (features,).
+
+    >>> shared_memory(np.array([1.0, 9.0, 9.0, 9.0]))
+    array([9., 9., 9., 9.])
+    """
     memory = (persistence - 1) / (persistence + 1)
-    memory = np.maximum(memory, memory.mean())
+    memory = np.maximum(memory, max(memory.mean(), float(np.quantile(memory, MOST)), (least - 1) / (least + 1)))
     return np.asarray((1 + memory) / (1 - memory))
 
 

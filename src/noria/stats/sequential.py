@@ -31,6 +31,15 @@ JUMPS = (1.0, 2.0, 4.0)
 LARGEST_BET = log(1000.0)
 """One window multiplies a bet by at most 1000, so that a single freak day cannot raise an alarm; cutting gains keeps the guarantee."""
 
+OVERWHELMING = log(1e9)
+"""The same where sampling cannot explain a window and the reference shows that days hardly differ: of a place, and of shares that it often saw."""
+
+OFTEN = 0.02
+"""A share that the reference saw at least so often, and as often not, showed it how much it wobbles; of one that it hardly saw nobody knows."""
+
+LOST = 0.05
+"""A change of the share of missing values by more is a fault of the pipe, which monitoring/data_quality tells at once, and no reason to be quick."""
+
 LARGEST_LEAD = 100.0
 """Capital is kept up to this many times what an alarm needs: more would only make the alarm outlast its drift."""
 
@@ -129,7 +138,7 @@ class Panel:
     of one row. spread: variance between windows. margins: allowed shift, up and down, shape (features, statistics, 2). persistence, windows: of each
     feature. season: (feature, period in seconds, rows) where there is one;
     lines: None then. log_weights: share of the capital of each bet, -inf where none is placed,
-    shape (features, statistics, 2, effects and jumps). weights: of each feature, shape (features,), sums to 1.
+    shape (features, statistics, 2, effects and jumps). weights: of each feature, shape (features,), sums to 1. missing: shares of missing values.
     """
 
     text: NDArray[np.bool_]
@@ -145,6 +154,7 @@ class Panel:
     lines: Lines | None
     log_weights: Floats
     weights: Floats
+    missing: Floats
 
     @property
     def width(self) -> int:
@@ -167,12 +177,14 @@ def panel(
     weights: ArrayLike | None = None,
     windows: int = 0,
     together: bool = False,
+    persistence: float = 1.0,
 ) -> Panel:
     """Lay out the bets for a reference.
 
     smallest: the smallest shift of a share that is worth an alarm. weights: how the capital is spread over the features (default: evenly).
     windows: on which the wobble of profiles of before was measured. together: the windows to come are parts of one
-    stretch, dealt at random, and share one wobble; it is then no noise between them but belongs to the margin. Raises InputInvalid.
+    stretch, dealt at random, and share one wobble; it is then no noise between them but belongs to the margin. persistence: the least that windows of
+    this stream are known to have. Raises InputInvalid.
     """
     if not features or any(sum(f.counts) <= 0 for f in features):
         raise InputInvalid("every feature of a reference needs at least one counted row")
@@ -187,13 +199,13 @@ def panel(
     text = np.array([f.kind == "text" for f in features])
     known = Known.of(features, wobbles)
     seen = np.array([float(max(w.windows, 1)) for w in wobbles])
-    persistence = shared_memory(np.array([w.persistence for w in wobbles]))
-    share_spread(known, text, np.minimum(persistence / seen, 1.0))
+    longer = shared_memory(np.array([w.persistence for w in wobbles]), least=persistence)
+    share_spread(known, text, np.minimum(longer / seen, 1.0))
     spread, season = known.spread, known.season
     margins = _margins(known.mean, known.variance, known.error, rows=known.rows, smallest=smallest)
     if together:
         margins = margins + USUAL_RANGE * np.sqrt(spread)[..., None]
-        spread, persistence, season = np.zeros(spread.shape), np.ones(len(features)), []
+        spread, longer, season = np.zeros(spread.shape), np.ones(len(features)), []
     return Panel(
         text=text,
         bins=np.array([len(f.counts) for f in features]),
@@ -202,12 +214,13 @@ def panel(
         row_variance=known.variance,
         spread=spread,
         margins=margins,
-        persistence=persistence,
+        persistence=longer,
         windows=seen,
         season=tuple(season),
         lines=None if season else Lines.of(known.mean[:, :-1], spread[:, :-1], margins[:, :-1]),
-        log_weights=_log_weights(features, known.mean, known.variance, persistence=persistence, margins=margins),
+        log_weights=_log_weights(features, known.mean, known.variance, persistence=longer, margins=margins),
         weights=spread_over / spread_over.sum(),
+        missing=np.array([f.counts[-1] / sum(f.counts) for f in features]),
     )
 
 
@@ -316,7 +329,7 @@ def log_growth(bets: Panel, counts: ArrayLike, *, at: float | None = None) -> Fl
     with np.errstate(divide="ignore", invalid="ignore"):
         sampling = np.where(rows > 0, bets.row_variance / np.maximum(rows, 1), 0.0)
         wobbling = np.where(bets.spread > 0, bets.spread / (bets.spread + sampling), 0.0)
-    cap = LARGEST_BET * (1 - wobbling)
+    cap = _largest(bets, counts) * (1 - wobbling)
     cap += np.minimum(LARGEST_BET, np.log(bets.windows / bets.persistence + 1))[:, None] * wobbling
     slower = 1 + (bets.persistence[:, None] - 1) * wobbling
     growth = np.empty(bets.log_weights.shape)
@@ -336,6 +349,16 @@ def log_growth(bets: Panel, counts: ArrayLike, *, at: float | None = None) -> Fl
         most = np.maximum(cap, np.log(bets.windows + 1)[:, None] / 2)
         growth[..., len(EFFECTS) :] = np.minimum(jumped, most[..., None, None])
     return np.where((rows > 0)[..., None, None], growth, 0.0)
+
+
+def _largest(bets: Panel, counts: ArrayLike) -> Floats:
+    """Log of what one window may multiply each bet by if windows do not wobble. Shape (features, statistics)."""
+    table = np.asarray(counts, dtype=np.float64)
+    missing = table[np.arange(bets.bins.size), bets.bins - 1] / np.maximum(table.sum(axis=1), 1)
+    known = np.minimum(bets.mean, 1 - bets.mean) >= OFTEN
+    known[:, -1] = True
+    whole = np.abs(missing - bets.missing) <= LOST
+    return np.where(known & whole[:, None], OVERWHELMING, LARGEST_BET)
 
 
 def _share_growth(bets: Panel, values: Floats, rows: Floats, *, usual: Floats) -> Floats:
