@@ -14,7 +14,7 @@ from noria.adapters.predictions import memory
 from noria.domain.deployment import Variant
 from noria.domain.ids import Digest, RolloutId
 from noria.domain.model import Field, Signature
-from noria.errors import BundleError
+from noria.errors import BundleError, RequestInvalid
 from noria.packaging.signature import checker, unseen_counter
 from noria.server.inference.answering import Answering
 from noria.server.inference.app import InferenceApp
@@ -271,6 +271,14 @@ def test_what_the_caller_did_wrong_is_nobodys_failure(room):
 
     assert statuses == [400, 400]
     assert here.rows("failure").is_empty()
+
+
+def test_a_model_that_will_not_have_what_its_signature_allows_has_failed(room):
+    here = room(Live("m", 1, (served(1, model=Breaks(RequestInvalid("the model cannot answer these rows"))),)))
+
+    assert here.ask(1.0)[0] == 400
+
+    assert here.rows("failure").height == 1
 
 
 def test_a_version_that_refuses_what_its_champion_takes_has_failed(room):

@@ -168,7 +168,7 @@ def _which(
             )
         raise EmptySample(
             f"no model was in the shadow of {deployment!r} in this time",
-            remedy=f"noria deploy MODEL/NUMBER --to {deployment} --shadow",
+            remedy=f"noria deploy MODEL --to {deployment} --shadow next=NUMBER:100%",
         )
     name = variant or known[0]
     rows = copies.filter(copies["variant"] == name)
@@ -221,7 +221,7 @@ def _compared(
         champion=_side("champion", numbers[0] if numbers else 0, answers.filter(answers["row"] == 0), ours),
         shadow=_side(name, number, both, theirs),
         answered=asked.len(),
-        copied=float(reached.mean() or 0.0) if asked.len() else 0.0,
+        copied=int(reached.sum()) / asked.len() if asked.len() else 0.0,
         pairs=given,
         outputs=tuple(compared),
         labels=labels,

@@ -63,9 +63,11 @@ class Bundles:
             self._wanted[deployment] = frozenset(digests)
 
     def is_due(self, deployment: str) -> bool:
-        """Whether something wanted for it could not be loaded, and may be tried again."""
-        wanted = self._wanted.get(deployment, frozenset())
-        return any(monotonic() >= r.due for digest, r in list(self._refused.items()) if digest in wanted)
+        """Whether something wanted for it is not loaded, and may be tried (again)."""
+        with self._lock:
+            left = self._wanted.get(deployment, frozenset()) - self._loaded.keys()
+            refused = {digest: self._refused[digest].due for digest in left if digest in self._refused}
+        return any(monotonic() >= refused.get(digest, 0.0) for digest in left)
 
     def untried(self, variants: Sequence[Variant]) -> list[Variant]:
         """Those that are neither loaded nor were refused just now, each bundle once."""

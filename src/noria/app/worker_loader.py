@@ -237,12 +237,11 @@ class Loader:
         if name not in self._board.names():
             self._board.wanted(name)
         self._bundles.want(name, [v.bundle for v in state.variants])
-        future = self._loading.get(name)
-        if future is not None and not future.done():
-            return True
-        self._loading.pop(name, None)
         untried = self._bundles.untried(state.variants)
-        if untried:
+        future = self._loading.get(name)
+        if not untried:
+            self._loading.pop(name, None)
+        elif future is None or future.done():
             self._loading[name] = self._bundles.load(untried)
         return bool(untried)
 

@@ -92,7 +92,7 @@ class Marks:
             fcntl.flock(lock, fcntl.LOCK_EX)
             known = _decoded(self._folder / "crashes.json")
             found = [*known, *(_Crash(digest, self._now()) for digest in self._left())]
-            self._crashes = [crash for crash in found if self._now() - crash.at < MEMORY_S]
+            self._crashes = [crash for crash in found if abs(self._now() - crash.at) < MEMORY_S]
             if self._crashes != known:
                 _write(self._folder / "crashes.json", msgspec.json.encode(self._crashes))
 

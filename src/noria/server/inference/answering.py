@@ -326,8 +326,16 @@ class Answering:
                 )
 
     def _refused(self, asked: "_Asking", error: InputInvalid) -> None:
-        """A request that a variant refuses and the champion would take is no fault of the caller's: that variant takes other inputs."""
+        """A request that was refused: the caller's fault if its columns do not follow the signature, else that of the one who refused it.
+
+        It follows the signature and the model will not have it; or it follows that of the champion, and this variant takes other inputs.
+        """
         champion, served = asked.live.variants[0], asked.served
+        with suppress(NoriaError):
+            if asked.read is not NOTHING:
+                served.check(asked.read.columns)
+                self._failed(asked, error)
+                return
         if served is champion or served.signature == champion.signature:
             return
         with suppress(NoriaError):
