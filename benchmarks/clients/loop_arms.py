@@ -90,13 +90,19 @@ class Alarms:
         """
         drifted = 0
         for name in self._days.x.columns:
-            values = self._days.x[name]
-            few = values.dtype == pl.String or values.gather(self._learnt).n_unique() <= 5
-            if few:
+            if self._has_few_values(name):
                 drifted += jensen_shannon(*self._by_value(name, day)) >= 0.1
             else:
                 drifted += self._wasserstein(name, day) >= 0.1
         return drifted / max(1, self._days.x.width)
+
+    def _has_few_values(self, name: str) -> bool:
+        key = f"few {name}"
+        if key not in self._bins:
+            values = self._days.x[name]
+            few = values.dtype == pl.String or values.gather(self._learnt).n_unique() <= 5
+            self._bins[key] = ("few", few, None)
+        return bool(self._bins[key][1])
 
     def _week(self, day: int) -> Rows:
         return self._days.of(day - WEEK, day)

@@ -85,8 +85,21 @@ class Flights:
         return self._kept(name, lambda: self._arm(rule, learner))
 
     def _arm(self, rule: arms.Rule, learner: str) -> tuple[arms.Floats, dict[str, Any]]:
+        if rule is arms.daily:
+            return self._day_by_day(self.days(learner))
         answered = arms.answer(self.days(learner), rule)
         return answered.score, {"retrained": answered.retrained}
+
+    def _day_by_day(self, days: arms.Days) -> tuple[arms.Floats, dict[str, Any]]:
+        """Retraining every morning: each day's answers stand alone, so they are kept one by one, and several processes may make them."""
+        folder = self.home / "oracle"
+        folder.mkdir(exist_ok=True)
+        for day in range(days.last + 1):
+            path = folder / f"{day}.npy"
+            if not path.exists():
+                np.save(path, days.fit(days.labelled(day))(days.of(day, day + 1)))
+        score = np.concatenate([np.load(folder / f"{day}.npy") for day in range(days.last + 1)])
+        return score, {"retrained": list(range(1, days.last + 1))}
 
     def loop(self, name: str) -> dict[str, Any]:
         """The real loop over the year, answering every request, in process."""

@@ -103,7 +103,7 @@ def recipe_of(turn: Turn, policy: Policy | None = None) -> Recipe:
         Column(name="at", dtype="datetime"),
         Column(name="known_at", dtype="datetime", nullable=True),
         Column(name="label", dtype="float64", nullable=True),
-        *(Column(name=name, dtype="float32", nullable=True) for name in turn.stream.world.numbers),
+        *(Column(name=name, dtype="float32") for name in turn.stream.world.numbers),
         *(Column(name=name, dtype="string") for name in turn.stream.world.texts),
     ]
     plain = Candidate(name="plain", params=_params(turn), make=make, fit_weights="model__sample_weight")

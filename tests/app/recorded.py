@@ -6,7 +6,7 @@ import noria
 from noria.domain import events as e
 from noria.domain.alert import Alert
 from noria.domain.deployment import Deployment
-from noria.domain.ids import AlertId, Digest, EventId, RunId
+from noria.domain.ids import AlertId, EventId, RunId, digest_of
 from noria.domain.ledger import Draft
 from noria.domain.policy import TrainingWindow
 
@@ -35,7 +35,7 @@ def a_record(workspace: noria.Workspace, *, on_day_39: e.AnyEvent | None = None)
         severity="page",
         summary="the model has decayed",
     )
-    told(workspace, "d", 0, e.DeploymentDeclared(declaration=Digest("blake3:0"), **names))
+    told(workspace, "d", 0, e.DeploymentDeclared(declaration=digest_of(b"declared in code"), **names))
     told(workspace, "q", 0, request, "d")
     told(workspace, "f", 0, run, "q")
     told(workspace, "p", 0, promoted, "f")

@@ -137,6 +137,7 @@ class _Run:
             ledger=copy.ledger,
             deployments=copy.deployments,
             clock=copy.clock,
+            recipes={recipe.deployment: recipe},  # whatever else is declared: this policy is tried
         )
         stages: dict[type, Stage] = {e.RetrainRequested: self._assume}
         stages |= {kind: WHEEL[kind] for kind in DECIDING if kind in WHEEL}

@@ -1,6 +1,7 @@
 """`noria replay`: what another policy would have done over recorded history, and with --fit what its answers would have been. Writes nothing."""
 
 import argparse
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,7 +29,7 @@ def configure(command: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="TOML with the policy: its keys, or a table [policy], or [deployments.NAME.policy]; what it does not say is as in the recipe",
     )
-    command.add_argument("--recipe", default="", metavar="FILE:NAME", help="the Recipe (default: that of noria.toml)")
+    command.add_argument("--recipe", default="", metavar="FILE:NAME", help="the Recipe (default: as declared)")
     command.add_argument("--since", metavar="DAY", help="from this day on (default: from the declaration on)")
     command.add_argument("--until", metavar="DAY", help="before this day (default: to the last recorded event)")
     command.add_argument("--every", type=float, default=24.0, metavar="HOURS", help="the loop's clock (default 24)")
@@ -84,15 +85,17 @@ def _only(workspace: Workspace) -> str:
 
 
 def _recipe(workspace: Workspace, target: str, deployment: str) -> "Recipe | None":
-    """The recipe named on the command line, or in noria.toml if that is for this deployment."""
-    target_of = target or workspace.settings.recipe
-    if not target_of:
-        return None
+    """The recipe named on the command line, or the one that noria.toml or a declaration in force has for this deployment."""
+    from noria.app.deploying_recipes import Recipes
     from noria.app.source import named
     from noria.loop.context import Recipe
 
-    found = named(target_of, Recipe, root=Path.cwd() if target else workspace.home.parent)
-    return found if target or found.deployment == deployment else None
+    if target:
+        return replace(named(target, Recipe, root=Path.cwd()), deployment=deployment)
+    where = workspace.settings.recipe
+    recipes = Recipes(workspace, [named(where, Recipe, root=workspace.home.parent)] if where else [])
+    recipes.refresh()
+    return recipes.get(deployment)
 
 
 def _print(found: "PolicyReplay") -> None:
