@@ -2018,7 +2018,7 @@ export interface components {
             /** @default 0.95 */
             confidence: number;
             /** @enum {string} */
-            kind: "absolute" | "against_champion" | "worst_slice" | "calibration" | "latency" | "group_gap";
+            kind: "absolute" | "against_champion" | "worst_slice" | "calibration" | "latency" | "group_gap" | "data_contract";
             limit: number;
             metric: string;
             /** @default 200 */
