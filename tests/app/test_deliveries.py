@@ -1,6 +1,5 @@
 """Deliveries: each rollout and each act of a person is one story, with who, why, the evidence, and what was told before."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 import msgspec
@@ -13,7 +12,6 @@ from noria.domain.deployment import Deployment
 from noria.errors import NotFound
 from noria.serving import looks
 from tests.app.book import MODEL, NAME, NOW, ROLLOUT, SPLIT, Book, a_variant, a_verdict
-from tests.loop.small import BEGIN, DEPLOYMENT, World, open_life
 
 
 @pytest.fixture
@@ -137,24 +135,3 @@ def test_an_act_that_begins_a_rollout_is_its_first_page(book: Book) -> None:
     assert (told.id, told.kind, told.outcome) == ("r1", "rollout", "running")
     assert (told.asked, told.trigger, told.approved_by) == ("try it", "hand", "anna")
     assert delivery(book.workspace, changed.id).delivery == told
-
-
-def test_a_loop_that_turned_is_told_by_itself() -> None:
-    by_hand = {"on": (), "recent_days": 6}
-    with open_life(
-        world=World(turns=24),
-        change=lambda recipe: replace(recipe, policy=msgspec.structs.replace(recipe.policy, **by_hand)),
-    ) as life:
-        life.declare().live(range(BEGIN + 2, 32))
-        life.request()
-        life.live(range(32, 36))
-        second, first = deliveries(life.workspace, DEPLOYMENT)
-        story = delivery(life.workspace, second.id)
-
-    assert (first.kind, first.headline) == ("first", "version 1 is the first that answers")
-    assert (second.outcome, second.trigger, second.approved_by) == ("promoted", "hand", "policy")
-    assert second.verdict is not None and second.reason == second.verdict.reason
-    assert second.gates is not None
-    assert story.curves[0].points[-1].value is not None
-    assert "RetrainRequested" in [x.kind for x in story.led]
-    assert [x.kind for x in story.followed][-1] == "AliasMoved"

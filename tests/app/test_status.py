@@ -1,12 +1,15 @@
 """Status: six stations that say how the loop stands, at each of its turns."""
 
 from dataclasses import replace
+from typing import NamedTuple
 
 import msgspec
+import pytest
 
 import noria
+from noria.app.deliveries import Delivery, DeliveryStory, deliveries, delivery
 from noria.app.status import Status, status
-from tests.loop.small import BEGIN, OUT_OF_REACH, Life, World, open_life
+from tests.loop.small import BEGIN, DEPLOYMENT, OUT_OF_REACH, Life, World, open_life
 
 NAMES = ["data", "train", "gate", "deploy", "monitor", "retrain"]
 
@@ -51,7 +54,17 @@ def test_a_refused_first_version_is_a_warning_with_its_gate() -> None:
     assert (gate.state, gate.headline, gate.detail) == ("warn", "0/1 passed", "challenger refused: out of reach")
 
 
-def test_a_canary_is_shown_with_its_shares_and_a_promotion_closes_the_loop() -> None:
+class Turned(NamedTuple):
+    """A loop that trained a second version by hand and promoted it after its canary: as it was told then."""
+
+    during: Status
+    after: Status
+    deliveries: list[Delivery]
+    story: DeliveryStory
+
+
+@pytest.fixture(scope="module")
+def turned() -> Turned:
     by_hand = {"on": (), "recent_days": 6}
     with open_life(
         world=World(turns=24),
@@ -61,13 +74,28 @@ def test_a_canary_is_shown_with_its_shares_and_a_promotion_closes_the_loop() -> 
         life.request()
         during = status(life.workspace)
         life.live(range(32, 36))
-        after = status(life.workspace)
+        told = deliveries(life.workspace, DEPLOYMENT)
+        return Turned(during, status(life.workspace), told, delivery(life.workspace, told[0].id))
 
-    assert headlines(during)["deploy"] == "v1 50%, v2 50%"
-    assert next(s for s in during.stations if s.name == "deploy").state == "busy"
-    assert during.turns == 0
-    assert headlines(after)["deploy"] == "v2 100%"
-    assert after.turns == 1
+
+def test_a_canary_is_shown_with_its_shares_and_a_promotion_closes_the_loop(turned: Turned) -> None:
+    assert headlines(turned.during)["deploy"] == "v1 50%, v2 50%"
+    assert next(s for s in turned.during.stations if s.name == "deploy").state == "busy"
+    assert turned.during.turns == 0
+    assert headlines(turned.after)["deploy"] == "v2 100%"
+    assert turned.after.turns == 1
+
+
+def test_a_loop_that_turned_is_told_as_deliveries(turned: Turned) -> None:
+    second, first = turned.deliveries
+
+    assert (first.kind, first.headline) == ("first", "version 1 is the first that answers")
+    assert (second.outcome, second.trigger, second.approved_by) == ("promoted", "hand", "policy")
+    assert second.verdict is not None and second.reason == second.verdict.reason
+    assert second.gates is not None
+    assert turned.story.curves[0].points[-1].value is not None
+    assert "RetrainRequested" in [x.kind for x in turned.story.led]
+    assert [x.kind for x in turned.story.followed][-1] == "AliasMoved"
 
 
 def test_an_open_alert_needs_a_person_until_it_is_over() -> None:

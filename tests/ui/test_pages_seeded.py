@@ -194,53 +194,58 @@ def test_the_ledger_is_verified_on_request(page: Page, url: str) -> None:
     page.wait("text=46 rows, every one as it was written")
 
 
-def test_an_alert_is_taken_care_of_snoozed_and_resolved_by_a_click(page: Page) -> None:
-    with running() as own:
-        page.goto(f"{own}/alerts")
-        page.click("text=I take care")
-        page.wait("text=in somebody's hands, warn")
-        page.click("main >> text=Snooze")
-        page.click("text=for a day")
-        page.wait("text=snoozed, warn")
-        assert page.axe() == []
-        page.click("main >> role=button[name='Resolve']")
-        page.wait("text=No alert stands.")
-
-        with urlopen(f"{own}/api/v1/alerts?state=resolved") as answer:
-            newest = json.load(answer)[0]
-        assert (newest["changed_by"], newest["reason"]) == ("pages", "resolved on the page")
-        assert page.errors() == []
+@pytest.fixture(scope="module")
+def own() -> Iterator[str]:
+    """A server whose store the tests change, with a version that waits for a person."""
+    with running("waiting") as address:
+        yield address
 
 
-def test_a_person_approves_stops_and_lets_go_on_each_asked_once(page: Page) -> None:
-    with running("waiting") as own:
-        page.goto(f"{own}/deployments/{NAME}")
-        page.click("role=button[name='Approve']")
-        page.fill("role=textbox[name='Why']", "looked at its slices")
-        page.fill("role=textbox[name='Your name']", "anna")
-        assert page.axe() == []
-        page.press("Enter")
-        page.wait("text=version 6 approved by anna >> nth=0")
-        page.wait("text=waits for you", state="detached")
+def test_an_alert_is_taken_care_of_snoozed_and_resolved_by_a_click(page: Page, own: str) -> None:
+    page.goto(f"{own}/alerts")
+    page.click("text=I take care")
+    page.wait("text=in somebody's hands, warn")
+    page.click("main >> text=Snooze")
+    page.click("text=for a day")
+    page.wait("text=snoozed, warn")
+    assert page.axe() == []
+    page.click("main >> role=button[name='Resolve']")
+    page.wait("text=No alert stands.")
 
-        page.click("role=button[name='Stop']")
-        page.fill("role=textbox[name='Why']", "the feed is broken")
-        page.press("Enter")
-        page.wait("text=by anna, >> nth=0")
-        page.wait("text=Version 2 answers alone. >> nth=0")
-        assert page.axe() == []
-        page.click("role=button[name='Let it go on']")
-        page.fill("role=textbox[name='Why']", "it is mended")
-        page.press("Enter")
-        page.wait("main >> text=goes on with version 2 >> nth=0")
+    with urlopen(f"{own}/api/v1/alerts?state=resolved") as answer:
+        newest = json.load(answer)[0]
+    assert (newest["changed_by"], newest["reason"]) == ("pages", "resolved on the page")
+    assert page.errors() == []
 
-        with urlopen(f"{own}/api/v1/deployments/{NAME}/deliveries") as answer:
-            told = json.load(answer)
-        assert [(x["kind"], x["actor"], x["reason"]) for x in told[:2]] == [
-            ("resumed", "anna", "it is mended"),
-            ("stopped", "anna", "the feed is broken"),
-        ]
-        assert page.errors() == []
+
+def test_a_person_approves_stops_and_lets_go_on_each_asked_once(page: Page, own: str) -> None:
+    page.goto(f"{own}/deployments/{NAME}")
+    page.click("role=button[name='Approve']")
+    page.fill("role=textbox[name='Why']", "looked at its slices")
+    page.fill("role=textbox[name='Your name']", "anna")
+    assert page.axe() == []
+    page.press("Enter")
+    page.wait("text=version 6 approved by anna >> nth=0")
+    page.wait("text=waits for you", state="detached")
+
+    page.click("role=button[name='Stop']")
+    page.fill("role=textbox[name='Why']", "the feed is broken")
+    page.press("Enter")
+    page.wait("text=by anna, >> nth=0")
+    page.wait("text=Version 2 answers alone. >> nth=0")
+    assert page.axe() == []
+    page.click("role=button[name='Let it go on']")
+    page.fill("role=textbox[name='Why']", "it is mended")
+    page.press("Enter")
+    page.wait("main >> text=goes on with version 2 >> nth=0")
+
+    with urlopen(f"{own}/api/v1/deployments/{NAME}/deliveries") as answer:
+        told = json.load(answer)
+    assert [(x["kind"], x["actor"], x["reason"]) for x in told[:2]] == [
+        ("resumed", "anna", "it is mended"),
+        ("stopped", "anna", "the feed is broken"),
+    ]
+    assert page.errors() == []
 
 
 def test_a_guarded_server_asks_for_its_key_once(page: Page) -> None:
