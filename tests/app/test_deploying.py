@@ -207,6 +207,20 @@ def test_each_deployment_has_the_alias_that_it_declares() -> None:
         assert workspace.models.aliases(MODEL) == {"champion": 6, "staging": 6}
 
 
+def test_an_alias_does_not_follow_two_deployments() -> None:
+    with a_project() as workspace:
+        apply(workspace, champion("5"), actor="ci")
+        second = {"staging": Declaration(model=MODEL, variants=champion("6")["prod"].variants)}
+
+        with pytest.raises(InputInvalid, match="cannot follow two deployments"):
+            plan(workspace, second)
+        with pytest.raises(InputInvalid, match="cannot follow two deployments"):
+            plan(workspace, {"a": Declaration(model="others"), "b": Declaration(model="others")})
+        with pytest.raises(InputInvalid, match="--alias staging"):
+            deploy(workspace, "staging", model=MODEL, version="6")
+        assert not plan(workspace, {"staging": second["staging"]} | {"prod": Declaration(model="x")}).is_empty
+
+
 def test_a_policy_that_changes_is_told_setting_by_setting() -> None:
     with a_project() as workspace:
         apply(workspace, champion("3", policy=Policy()), actor="ci")

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 import noria
 from noria.app.deploying import apply
@@ -49,7 +50,8 @@ def test_a_loop_that_knows_no_recipe_trains_by_the_declared_ones(tmp_path: Path)
 def test_one_recipe_serves_a_staging_and_a_production(tmp_path: Path) -> None:
     with open_life(tmp_path / ".noria") as life:
         wanted = declared_by_file(life)
-        apply(life.workspace, {"staging": wanted, "prod": wanted}, actor="ci")
+        staging = structs.replace(wanted, alias="staging")
+        apply(life.workspace, {"staging": staging, "prod": wanted}, actor="ci")
         recipes = Recipes(life.workspace)
         recipes.refresh()
 
@@ -76,7 +78,7 @@ def test_what_is_declared_holds_over_what_code_says_and_is_heard_while_the_loop_
 
 def test_a_recipe_that_cannot_be_read_leaves_the_others_alone(tmp_path: Path) -> None:
     with open_life(tmp_path / ".noria") as life:
-        good, bad = declared_by_file(life), Declaration(model="orders", recipe="missing.py:recipe")
+        good, bad = declared_by_file(life), Declaration(model="others", recipe="missing.py:recipe")
         recipes = Recipes(life.workspace)
         apply(life.workspace, {"good": good, "bad": bad}, actor="ci")
         recipes.refresh()

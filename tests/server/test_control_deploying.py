@@ -34,7 +34,11 @@ def name(request: pytest.FixtureRequest) -> str:
 
 
 def declared(name: str, version: str, **more: object) -> dict[str, object]:
-    return {"deployments": {name: {"model": MODEL, "variants": [{"name": "champion", "version": version}], **more}}}
+    return {
+        "deployments": {
+            name: {"model": MODEL, "variants": [{"name": "champion", "version": version}], "alias": name, **more}
+        }
+    }
 
 
 def test_the_same_declaration_is_the_same_from_everywhere(client: TestClient, workspace: Workspace, name: str) -> None:
@@ -42,7 +46,7 @@ def test_the_same_declaration_is_the_same_from_everywhere(client: TestClient, wo
     assert answer.status_code == 200, answer.text
 
     variant = DeclaredVariant(name="champion", version="3")
-    from_python = {name: Declaration(model=MODEL, variants=(variant,), fallback="2")}
+    from_python = {name: Declaration(model=MODEL, variants=(variant,), fallback="2", alias=name)}
     assert plan(workspace, from_python).is_empty
     listed = msgspec.convert(client.get("/api/v1/declarations").json(), dict[str, Declaration])
     assert listed[name] == from_python[name]

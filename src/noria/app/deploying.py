@@ -62,9 +62,7 @@ def plan(workspace: Workspace, declarations: Mapping[str, Declaration], *, again
     ...     plan(workspace, {"prod": Declaration(model="churn")}).differences[0].field
     'declaration'
     """
-    return _plan_of(
-        [_prepare(workspace, name, wanted, _Options(again=again)) for name, wanted in sorted(declarations.items())]
-    )
+    return _plan_of(_prepare_all(workspace, declarations, _Options(again=again)))
 
 
 def apply(
@@ -80,9 +78,7 @@ def apply(
 
     expected: the plan that was looked at. Raises Conflict if a generation has moved since, or if other things would change; what `plan` raises.
     """
-    prepared = [
-        _prepare(workspace, name, wanted, _Options(again=again)) for name, wanted in sorted(declarations.items())
-    ]
+    prepared = _prepare_all(workspace, declarations, _Options(again=again))
     planned = _plan_of(prepared)
     if expected is not None:
         _still(expected, planned)
@@ -121,6 +117,7 @@ def deploy(
     champion = DeclaredVariant(name=acts.CHAMPION, version=version, weight=rest)
     wanted = replace_struct(wanted, model=model, variants=(champion, *beside), **(changes or {}))
     options = _Options(again=True, override=override, at_once=at_once)
+    _check_aliases(workspace, {name: wanted})
     prepared = _prepare(workspace, name, wanted, options)
     if dry_run:
         return _plan_of([prepared])
@@ -136,6 +133,28 @@ def deploy(
     if prepared.compared.differences:
         _apply(workspace, prepared, actor=actor, reason=reason)
     return planned
+
+
+def _prepare_all(workspace: Workspace, declarations: Mapping[str, Declaration], options: _Options) -> list[_Prepared]:
+    _check_aliases(workspace, declarations)
+    return [_prepare(workspace, name, wanted, options) for name, wanted in sorted(declarations.items())]
+
+
+def _check_aliases(workspace: Workspace, declarations: Mapping[str, Declaration]) -> None:
+    """An alias follows one deployment: else a staging would move what production is known by. Raises InputInvalid."""
+    standing = {d.name: d for d in workspace.deployments.all()}
+    stands = {name: (d.model, d.alias) for name, d in standing.items()}
+    wanted = {name: (each.model, each.alias) for name, each in declarations.items()}
+    for name, mine in sorted(wanted.items()):
+        if not mine[1] or stands.get(name) == mine:
+            continue
+        for other, theirs in sorted((stands | wanted).items()):
+            if other != name and theirs == mine:
+                raise InputInvalid(
+                    f"alias {mine[1]!r} of model {mine[0]!r} cannot follow two deployments, {name!r} and {other!r}",
+                    cause="it says which version answers in one place",
+                    remedy=f"[deployments.{name}] alias = {name!r}, or noria deploy ... --to {name} --alias {name}",
+                )
 
 
 def _prepare(workspace: Workspace, name: str, wanted: Declaration, options: _Options) -> _Prepared:
