@@ -132,7 +132,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     project: str = "default"
     home: str = ".noria"
     recipe: str = ""
-    """`file.py:NAME` of the Recipe that `noria up` turns the loop for; empty: serve and show only."""
+    """`file.py:NAME` of a Recipe that `noria up` turns the loop for, besides those that declared deployments name."""
     tick_s: float = 60.0
     """Seconds between two strokes of the loop's clock in `noria up`."""
     lease_s: float = 15.0
