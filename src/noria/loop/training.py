@@ -8,7 +8,7 @@ import json
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from itertools import product
-from threading import Lock
+from threading import BoundedSemaphore
 from typing import Any, TypeAlias
 
 import msgspec
@@ -33,8 +33,8 @@ from noria.stats.metrics import log_loss, row_log_loss
 from noria.tuning.study import Option, search
 from noria.wire.tables import open_table
 
-ONE_FIT = Lock()
-"""Fits of one process take turns: each may need several times the memory of its rows."""
+FITS = BoundedSemaphore(2)
+"""So many fits of one process run at once, the others wait: each may need several times the memory of its rows."""
 
 FEWEST_NEW = 50
 """Rows of a changed world that must lie on either side of the cut, or the usual days are held back."""
@@ -165,7 +165,7 @@ def fit(frame: pl.DataFrame, window: TrainingWindow, candidate: Candidate, recip
         extra[candidate.fit_weights] = weights(times, until=window.until, half_life_days=window.half_life_days)
     del rows  # a training set is held once while a model is fitted, not twice
     fitted: Any = estimator
-    with ONE_FIT:
+    with FITS:
         fitted.fit(x, labels, **extra)
     return estimator, number
 
