@@ -21,6 +21,10 @@ from noria.app import settings
 from noria.app.plugins import BUILT_IN
 from noria.cli.main import COMMANDS, command
 from noria.domain import events
+from noria.domain.declaration import Declaration, DeclaredVariant
+from noria.domain.deployment import CanaryPlan, CanaryStep, Objective
+from noria.domain.policy import Policy
+from noria.domain.trigger import TriggerRule
 from noria.errors import NoriaError
 from noria.loop.wheel import WHEEL
 
@@ -85,6 +89,18 @@ def commands() -> str:
     return "\n\n".join(parts)
 
 
+DECLARED = {
+    Declaration: "[deployments.NAME]",
+    DeclaredVariant: "[[deployments.NAME.variants]]",
+    CanaryPlan: "[deployments.NAME.canary]",
+    CanaryStep: "[[deployments.NAME.canary.steps]]",
+    Objective: "[[deployments.NAME.canary.objectives]]",
+    Policy: "[deployments.NAME.policy]",
+    TriggerRule: "[[deployments.NAME.triggers]]",
+}
+"""What a declared deployment is made of, and where it stands in noria.toml."""
+
+
 def settings_page() -> str:
     """Every key of noria.toml."""
     parts = [
@@ -114,6 +130,14 @@ def settings_page() -> str:
             if kind not in nested
         ]
         parts += [f"## [{table}]" if table else "## Top level", said(getattr(settings, name))]
+        parts.append("\n".join(["| key | type | default | |", "|---|---|---|---|", *rows]))
+    for noun, table in DECLARED.items():
+        written = classes(sys.modules[noun.__module__])
+        rows = [
+            f"| `{key}` | `{kind}` | `{default}` | {cell(below)} |"
+            for key, kind, default, below in fields(written[noun.__name__])
+        ]
+        parts += [f"## {table}", said(noun)]
         parts.append("\n".join(["| key | type | default | |", "|---|---|---|---|", *rows]))
     return "\n\n".join(parts)
 
