@@ -161,6 +161,21 @@ class OutcomesSuite:
         assert (second.accepted, second.duplicates, second.replaced) == (2, 1, 1)
         assert log.feedback("flights") == [a_word(by="bob"), good]
 
+    def test_what_a_prediction_brought_is_a_word_of_its_own(self, log: PredictionLog) -> None:
+        kept(log, [a_record(1)])
+        first, later = (
+            a_word(by="shop", value=9.5, metric="revenue"),
+            a_word(by="shop", minutes=9, value=12.0, metric="revenue"),
+        )
+        said, minutes = a_word(by="shop"), a_word(by="shop", value=3.0, metric="minutes")
+
+        log.add_feedback("flights", [said, first, minutes])
+        receipt = log.add_feedback("flights", [later, later])
+
+        assert (receipt.accepted, receipt.replaced, receipt.duplicates) == (1, 1, 1)
+        assert log.feedback("flights") == [said, minutes, later]
+        assert labels(log) == {1: None}
+
     def test_feedback_on_an_unknown_prediction_is_kept_and_told(self, log: PredictionLog) -> None:
         odd = Feedback(prediction_id=PredictionId("elsewhere"), at=NOON, comment="?")
 
@@ -171,7 +186,13 @@ class OutcomesSuite:
 
     @pytest.mark.parametrize(
         "spoilt",
-        [{"good": None}, {"value": float("inf")}, {"at": NOON.replace(tzinfo=None)}, {"comment": "a" * 4001}],
+        [
+            {"good": None},
+            {"value": float("inf")},
+            {"at": NOON.replace(tzinfo=None)},
+            {"comment": "a" * 4001},
+            {"metric": "revenue"},
+        ],
     )
     def test_feedback_that_says_nothing_is_refused_with_its_batch(
         self, log: PredictionLog, spoilt: dict[str, Any]
