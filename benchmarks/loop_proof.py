@@ -3,10 +3,11 @@
     python benchmarks/loop_proof.py
     python benchmarks/loop_proof.py --streams --seeds 10 [--first-seed 2000] [--only sudden,none] [--arms "loop;frozen"] --out FILE
     python benchmarks/loop_proof.py --flights --home DIR [--arms "frozen;oracle"] --out FILE
+    python benchmarks/loop_proof.py --join A.json B.json ... --out FILE
 
 Without arguments: three streams, one seed that is no proof, the loop, frozen and the oracle. --streams: every stream of noria.testing.streams_turns;
 seeds from 2000 on are those that nobody has looked at while working on a rule. --flights: all arms and the loop, with one learner for all of them;
-what is done is kept in DIR and found again. The loop is the real one in every case (noria.app.reliving): it trains, gates, rolls out and watches by
+what is done is kept in DIR and found again. --join: what several processes found, in one file, without its days. The loop is the real one in every case (noria.app.reliving): it trains, gates, rolls out and watches by
 the wheel. Markdown goes to stderr, JSON to stdout.
 """
 
@@ -40,7 +41,9 @@ def main() -> None:
     document: dict[str, Any] = json.loads(path.read_text()) if path and path.exists() else {"benchmark": "loop_proof"}
     document["at"] = datetime.now(UTC).isoformat(timespec="seconds")
     document["machine"] = {"python": platform.python_version(), "numpy": np.__version__, "cpus": os.cpu_count()}
-    if options.flights:
+    if options.join:
+        join(document, [json.loads(Path(each).read_text(encoding="utf-8")) for each in options.join], path)
+    elif options.flights:
         flights(document, options, path)
     else:
         streams(document, options, path)
@@ -89,6 +92,29 @@ def flights(document: dict[str, Any], options: Any, path: Path | None) -> None:
     print(tables.year_markdown(document["flights"]), file=sys.stderr)
 
 
+def join(document: dict[str, Any], parts: list[dict[str, Any]], path: Path | None) -> None:
+    """Streams of several files as one table; of each seed only means and days of retraining are kept. The flights of the last that has them."""
+    held: dict[str, Any] = {}
+    for part in parts:
+        document |= {"flights": part["flights"]} if "flights" in part else {}
+        for name, row in part.get("streams", {}).items():
+            mine = held.setdefault(name, {"about": row["about"], "runs": {}})
+            for seed, run in row["runs"].items():
+                known = mine["runs"].setdefault(seed, {"loss": {}, "retrained": {}})
+                known["loss"] |= run["loss"]
+                known["retrained"] |= run["retrained"]
+    for row in held.values():
+        row["found"] = tables.summed(row["runs"])
+        for run in row["runs"].values():
+            run["loss"] = {arm: round(float(np.mean(days)), 5) for arm, days in run["loss"].items()}
+            run["retrained"] = {arm: days if len(days) < 50 else len(days) for arm, days in run["retrained"].items()}
+    document["streams"] = {name: held[name] for name in (each.name for each in TURNS) if name in held}
+    _keep(path, document)
+    print(tables.markdown(document["streams"]), file=sys.stderr)
+    if "flights" in document:
+        print(tables.year_markdown(document["flights"]), file=sys.stderr)
+
+
 def _keep(path: Path | None, document: dict[str, Any]) -> None:
     if path:
         path.write_text(json.dumps(document) + "\n", encoding="utf-8")
@@ -104,6 +130,7 @@ def _options() -> Any:
     parser.add_argument("--arms", default="", help="these arms, with semicolons between")
     parser.add_argument("--home", default="", help="--flights: folder in which what is done is kept")
     parser.add_argument("--fresh", action="store_true", help="do again what the file has")
+    parser.add_argument("--join", nargs="+", default=[], help="files of earlier runs")
     parser.add_argument("--out", default="")
     return parser.parse_args()
 
