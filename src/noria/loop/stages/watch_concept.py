@@ -45,14 +45,20 @@ class Held:
     fold: ConceptFold
     shares: dict[str, float]
 
-    def continues(self, rows: pl.DataFrame) -> bool:
+    def continues(self, rows: pl.DataFrame, learnt: int) -> bool:
         """Whether these answers begin with those that were taken in, and no more is to be learnt from them."""
         first = rows.filter(pl.col("label_at") <= self.mark)
-        return (
-            first.height == self.rows
-            and self.learnt == learnt_from(_times(rows["label_at"]))
-            and _fingerprint(first) == self.fingerprint
-        )
+        return first.height == self.rows and self.learnt == learnt and _fingerprint(first) == self.fingerprint
+
+    def take(self, fresh: pl.DataFrame, recipe: Recipe) -> None:
+        """Take in the answers whose labels came later, in their order."""
+        if not fresh.height:
+            return
+        stride = _stride(self.learnt)
+        self.fold.feed(_losses(fresh.gather_every(stride, offset=-self.rows % stride), recipe))
+        self.rows += fresh.height
+        self.mark = _last(fresh)
+        self.fingerprint = (self.fingerprint + _fingerprint(fresh)) % (1 << 64)
 
 
 _held: WeakKeyDictionary[PredictionLog, OrderedDict[tuple[object, ...], Held]] = WeakKeyDictionary()
@@ -68,32 +74,33 @@ def concept_of(
     """
     if not labelled.height:
         return None, {}
-    rows = labelled.filter(USABLE).select(ORDER).sort(ORDER)
-    learnt = learnt_from(_times(rows["label_at"]))
-    if not learnt or rows[:learnt]["at"].dt.date().n_unique() < SMALLEST_BLOCKS:
+    rows = labelled.filter(USABLE).select(ORDER)
+    learnt = learnt_from(_times(rows["label_at"].sort()))
+    if not learnt:
         return None, {}
     key = (recipe.deployment, champion.number, since, recipe.slices, recipe.false_page_days)
     with _lock:
         known = _held.setdefault(context.predictions, OrderedDict())
         held = known.get(key)
-    if held is None or not held.continues(rows):
-        held = _begin(recipe, _with_groups(rows, answers, recipe), learnt)
-    elif rows.height > held.rows:
-        fresh = rows.filter(pl.col("label_at") > held.mark)
-        _feed(held, _with_groups(fresh, answers, recipe), recipe)
-        held.rows, held.mark, held.fingerprint = rows.height, _last(rows), _fingerprint(rows)
-    with _lock:
+        if held is not None and held.continues(rows, learnt):
+            held.take(_with_groups(rows.filter(pl.col("label_at") > held.mark), answers, recipe), recipe)
+        else:
+            held = _begin(recipe, rows.sort(ORDER), learnt, answers=answers)
+        if held is None:
+            return None, {}
         known[key] = held
         known.move_to_end(key)
         while len(known) > REMEMBERED:
             known.popitem(last=False)
-    return held.fold.report(since=since), held.shares
+        return held.fold.report(since=since), held.shares
 
 
-def _begin(recipe: Recipe, rows: pl.DataFrame, learnt: int) -> Held:
-    """Learn what is usual from the first labels, and take in all."""
-    stride = _stride(learnt)
-    first = rows[:learnt].gather_every(stride)
+def _begin(recipe: Recipe, rows: pl.DataFrame, learnt: int, *, answers: Answers) -> Held | None:
+    """Learn what is usual from the first labels, and take in all; None where these tell of too few days."""
+    if rows[:learnt]["at"].dt.date().n_unique() < SMALLEST_BLOCKS:
+        return None
+    rows = _with_groups(rows, answers, recipe)
+    first = rows[:learnt].gather_every(_stride(learnt))
     days = max((first["at"].max() - first["at"].min()).total_seconds() / 86400, 1.0)  # type: ignore[operator,union-attr]
     usual = learn(_losses(first, recipe))
     fold = ConceptFold(usual, budget_labels=max(LEAST_BUDGET, first.height / days * recipe.false_page_days))
@@ -101,16 +108,9 @@ def _begin(recipe: Recipe, rows: pl.DataFrame, learnt: int) -> Held:
         f"{column}={value}": first.filter(pl.col(column) == value).height / first.height
         for column, value in usual.watched
     }
-    held = Held(rows=0, mark=_last(rows), fingerprint=_fingerprint(rows), learnt=learnt, fold=fold, shares=shares)
-    _feed(held, rows, recipe)
-    held.rows = rows.height
+    held = Held(rows=0, mark=_last(rows), fingerprint=0, learnt=learnt, fold=fold, shares=shares)
+    held.take(rows, recipe)
     return held
-
-
-def _feed(held: Held, rows: pl.DataFrame, recipe: Recipe) -> None:
-    """Take in the answers that follow the first `held.rows`."""
-    stride = _stride(held.learnt)
-    held.fold.feed(_losses(rows.gather_every(stride, offset=-held.rows % stride), recipe))
 
 
 def _stride(learnt: int) -> int:
@@ -129,7 +129,7 @@ def _losses(rows: pl.DataFrame, recipe: Recipe) -> Losses:
 def _with_groups(rows: pl.DataFrame, answers: Answers, recipe: Recipe) -> pl.DataFrame:
     """The same answers with the values of the recipe's slices beside them, in the same order."""
     if not recipe.slices or not rows.height:
-        return rows
+        return rows.sort(ORDER)
     begin: datetime = rows["at"].min()  # type: ignore[assignment]
     wanted = [f"in.{name}" for name in recipe.slices]
     beside = answers(begin, wanted).filter(
@@ -145,8 +145,8 @@ def _with_groups(rows: pl.DataFrame, answers: Answers, recipe: Recipe) -> pl.Dat
 
 
 def _fingerprint(rows: pl.DataFrame) -> int:
-    """The same for the same answers, whatever their order."""
-    return int(rows.select(ORDER).hash_rows(seed=0).sum())
+    """The same for the same answers, whatever their order; that of two tables together is the sum of theirs, modulo 2 ** 64."""
+    return int(rows.select(ORDER).hash_rows(seed=0).sum()) % (1 << 64)
 
 
 def _last(rows: pl.DataFrame) -> datetime:
