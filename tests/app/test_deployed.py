@@ -8,15 +8,18 @@ import pytest
 import noria
 from noria.app.approving import approve_version
 from noria.app.deployed import deployed, waiting
+from noria.app.deploying_record import put_in_force
 from noria.app.settings import Notify, Receiver, Settings
 from noria.app.status import status
 from noria.domain import events as e
+from noria.domain.declaration import Declaration
 from noria.domain.deployment import Stop
 from noria.domain.gate import Gate, GateReport, GateResult
 from noria.domain.ids import AlertId, Digest, RunId
 from noria.domain.interval import Interval
-from noria.domain.policy import Bound
+from noria.domain.policy import Bound, Policy
 from noria.errors import NotFound
+from noria.serving.trouble import Trouble, tell
 from noria.testing.clock import FakeClock
 from noria.testing.models_suite import a_version
 from tests.app.book import MODEL, NAME, NOW, Book
@@ -144,3 +147,39 @@ def test_a_receiver_that_refused_needs_somebody_while_it_stands_in_the_settings(
 
     assert (need.command, "410 gone" in need.summary) == ("noria alerts test ops", True)
     assert later == ()
+
+
+def test_what_workers_cannot_serve_needs_somebody_while_that_generation_stands(book: Book) -> None:
+    standing = book.workspace.deployments.get(NAME)
+    trouble = Trouble(
+        generation=1,
+        variant="champion",
+        number=1,
+        bundle=Digest("b"),
+        error="its file is gone\nand more",
+        at=NOW,
+        worker="w1",
+    )
+    for worker in ("w1", "w2"):
+        told = msgspec.structs.replace(trouble, worker=worker)
+        tell(book.workspace.blobs, NAME, generation=1, worker=worker, troubles=[told])
+
+    now = deployed(book.workspace, NAME)
+    (need,) = status(book.workspace).needs_you
+    book.workspace.deployments.put(msgspec.structs.replace(standing, generation=2))
+
+    assert [each.worker for each in now.troubles] == ["w1", "w2"]
+    assert need.severity == "page"
+    assert need.summary == "workers cannot serve champion (version 1) of churn: its file is gone"
+    assert status(book.workspace).needs_you == ()
+
+
+def test_a_declared_policy_counts_before_what_decisions_told(book: Book) -> None:
+    asked(book, days=30)
+    declared = Declaration(model=MODEL, policy=Policy(cooldown_days=5, budget_per_year=12))
+    put_in_force(book.workspace, NAME, declared, before=None, actor="anna")
+
+    policy = deployed(book.workspace, NAME).policy
+
+    assert (policy.budget, policy.cooling_until) == (12, None)
+    assert policy.declared == declared.policy

@@ -10,13 +10,15 @@ import msgspec
 
 from noria.app.alerting_acts import book_of
 from noria.app.deliveries import Delivery, deliveries
+from noria.app.deploying_record import in_force
 from noria.app.workspace import Workspace
 from noria.domain import events as e
 from noria.domain.deployment import Deployment
 from noria.domain.ids import EventId
 from noria.domain.ledger import Entry
-from noria.domain.policy import Bound
+from noria.domain.policy import Bound, Policy
 from noria.errors import NotFound
+from noria.serving.trouble import Trouble, troubles_of
 
 YEAR = timedelta(days=365)
 REPLAYED = timedelta(days=60)
@@ -28,10 +30,12 @@ class PolicyState(msgspec.Struct, frozen=True, kw_only=True):
     """What the policy still allows. at, trigger, retrained, reason, bounds: of the last decision; its limits are the ones that are counted on.
 
     spent: retrainings in the 365 days before `as_of`, of `budget`. cooling_until: nothing but a person may ask before. free_at: when the oldest one
-    leaves the year, where the budget is spent. None: no decision has told the limit yet.
+    leaves the year, where the budget is spent. declared: the policy of `noria.toml`, whose limits count first; None: it stands in the recipe.
+    A limit that is None has been told by no decision yet.
     """
 
     as_of: datetime
+    declared: Policy | None = None
     at: datetime | None = None
     trigger: str = ""
     retrained: bool = False
@@ -56,7 +60,10 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeploymentStanding(msgspec.Struct, frozen=True, kw_only=True):
-    """One deployment now. running: the rollout under way; last: the newest thing that was done. open_alerts: how many stand."""
+    """One deployment now. running: the rollout under way; last: the newest thing that was done. open_alerts: how many stand.
+
+    troubles: what workers say they cannot serve of this generation; the champion answers for it meanwhile.
+    """
 
     deployment: Deployment
     champion_since: datetime | None
@@ -65,6 +72,7 @@ class DeploymentStanding(msgspec.Struct, frozen=True, kw_only=True):
     policy: PolicyState
     waiting: tuple[Waiting, ...]
     open_alerts: int
+    troubles: tuple[Trouble, ...] = ()
 
 
 def deployed(workspace: Workspace, name: str) -> DeploymentStanding:
@@ -85,6 +93,7 @@ def deployed(workspace: Workspace, name: str) -> DeploymentStanding:
         policy=policy_state(workspace, name),
         waiting=tuple(w for w in waiting(workspace) if w.deployment == name),
         open_alerts=sum(a.deployment == name for a in book_of(workspace.ledger).standing()),
+        troubles=troubles_of(workspace.blobs, name, generation=deployment.generation),
     )
 
 
@@ -93,7 +102,11 @@ def policy_state(workspace: Workspace, name: str) -> PolicyState:
     as_of = moment(workspace)
     asked: list[datetime] = []
     last: Entry | None = None
+    in_the_file = in_force(workspace).get(name)
+    declared = in_the_file.declaration.policy if in_the_file is not None else None
     limits: dict[str, float] = {}
+    if declared is not None:
+        limits = {"budget_per_year": declared.budget_per_year, "cooldown_days": declared.cooldown_days}
     for entry in workspace.ledger.latest(limit=MOST, kinds=("RetrainRequested", "RetrainSuppressed")):
         event = entry.event
         if not isinstance(event, e.RetrainRequested | e.RetrainSuppressed) or event.deployment != name:
@@ -104,12 +117,13 @@ def policy_state(workspace: Workspace, name: str) -> PolicyState:
         for bound in event.bounds:
             limits.setdefault(bound.name, bound.limit)
     if last is None or not isinstance(last.event, e.RetrainRequested | e.RetrainSuppressed):
-        return PolicyState(as_of=as_of)
+        return PolicyState(as_of=as_of, declared=declared)
     spent = [at for at in asked if as_of - YEAR < at]
     budget = int(limits["budget_per_year"]) if "budget_per_year" in limits else None
     cooling = asked[0] + timedelta(days=limits["cooldown_days"]) if asked and "cooldown_days" in limits else None
     return PolicyState(
         as_of=as_of,
+        declared=declared,
         at=last.at,
         trigger=last.event.trigger,
         retrained=isinstance(last.event, e.RetrainRequested),

@@ -17,6 +17,7 @@ from noria.domain.deployment import Deployment
 from noria.domain.events import kind_of
 from noria.domain.ledger import Entry
 from noria.ports.ledger import Ledger
+from noria.serving.trouble import troubles_of
 
 State = Literal["ok", "warn", "bad", "busy", "empty"]
 REFUSED_DAYS = timedelta(days=7)
@@ -93,6 +94,7 @@ def status(workspace: Workspace, *, changes: int = 12) -> Status:
             *_needs(alerts, last),
             *_approvals(workspace),
             *_stopped(workspace),
+            *_troubles(workspace),
             *_undelivered(workspace),
             *_errors(workspace),
         ),
@@ -150,6 +152,23 @@ def _stopped(workspace: Workspace) -> list[Need]:
                 Need(summary=text, severity=severity, since=stop.at, command=command, deployment=deployment.name)
             )
     return needs
+
+
+def _troubles(workspace: Workspace) -> list[Need]:
+    """Versions that a worker cannot serve, one need each: the champion answers for them, or nobody does."""
+    needs: dict[tuple[str, str], Need] = {}
+    for deployment in workspace.deployments.all():
+        for trouble in troubles_of(workspace.blobs, deployment.name, generation=deployment.generation):
+            text = f"workers cannot serve {trouble.variant} (version {trouble.number}) of {deployment.name}: {trouble.error.splitlines()[0][:160]}"
+            need = Need(
+                summary=text,
+                severity="page" if trouble.variant == "champion" else "warn",
+                since=trouble.at,
+                command=f"noria status {deployment.name}",
+                deployment=deployment.name,
+            )
+            needs.setdefault((deployment.name, trouble.variant), need)
+    return list(needs.values())
 
 
 def _undelivered(workspace: Workspace) -> list[Need]:

@@ -79,6 +79,8 @@ def _print_standing(standing: DeploymentStanding) -> None:
     for each in standing.waiting:
         out.print(f"! version {each.number} ({each.version}) waits for your approval: {each.gates}", markup=False)
         out.print(f'next: noria models {each.model}/{each.number} --approve --because "..."', markup=False)
+    for trouble in standing.troubles:
+        out.print(f"✗ {trouble.worker} cannot serve {trouble.variant}: {trouble.error.splitlines()[0]}", markup=False)
     table(["retraining", ""], _policy(standing.policy))
 
 

@@ -1685,6 +1685,8 @@ export interface components {
             open_alerts: number;
             rollout: components["schemas"]["Rollout"] | null;
             rollouts: number;
+            /** @default  */
+            stopped: string;
             /** Format: date-time */
             updated_at: string;
             variants: components["schemas"]["Variant"][];
@@ -1697,6 +1699,8 @@ export interface components {
             open_alerts: number;
             policy: components["schemas"]["PolicyState"];
             running: components["schemas"]["Delivery"] | null;
+            /** @default [] */
+            troubles: components["schemas"]["Trouble"][];
             waiting: components["schemas"]["Waiting"][];
         };
         /** Diagnosis */
@@ -2464,6 +2468,8 @@ export interface components {
              *     ]
              */
             candidates: string[];
+            /** @default 3 */
+            change_cooldown_days: number;
             /** @default 21 */
             cooldown_days: number;
             /** @default 7 */
@@ -2515,6 +2521,7 @@ export interface components {
             bounds: components["schemas"]["Bound"][];
             budget: number | null;
             cooling_until: string | null;
+            declared: components["schemas"]["Policy"] | null;
             free_at: string | null;
             /** @default  */
             reason: string;
@@ -3032,6 +3039,21 @@ export interface components {
             says: string;
             /** Format: date-time */
             since: string;
+        };
+        /** Trouble */
+        Trouble: {
+            /** Format: date-time */
+            at: string;
+            bundle: string;
+            /** @default 0 */
+            crashes: number;
+            error: string;
+            generation: number;
+            number: number;
+            /** @default false */
+            passing: boolean;
+            variant: string;
+            worker: string;
         };
         /** Variant */
         Variant: {

@@ -96,6 +96,14 @@ function Notices({ of }: { of: DeploymentStanding }) {
           </p>
         </div>
       )}
+      {of.troubles.map((each) => (
+        <div key={`${each.worker} ${each.variant}`} className="notice notice-bad">
+          <p>
+            <StateMark state="bad" word="cannot be served" /> the {each.variant} (version {each.number}), says worker {each.worker}, <When at={each.at} />: {each.error}
+            {each.variant === "champion" ? "" : " The champion answers for it meanwhile."}
+          </p>
+        </div>
+      ))}
       {of.waiting.map((each) => (
         <div key={each.event} className="notice">
           <p>

@@ -25,15 +25,18 @@ export default function DeploymentsPage() {
                     <h2>
                       <Link to={deploymentPath(deployment.name)}>{deployment.name}</Link>
                     </h2>
-                    {deployment.open_alerts > 0 ? (
+                    {deployment.stopped !== "" ? (
+                      <StateMark state="bad" word="stopped" />
+                    ) : deployment.open_alerts > 0 ? (
                       <StateMark state="warn" word={`${deployment.open_alerts} open alert${deployment.open_alerts === 1 ? "" : "s"}`} />
                     ) : deployment.rollout?.outcome === "running" ? (
-                      <StateMark state="busy" word="canary under way" />
+                      <StateMark state="busy" word="a rollout is under way" />
                     ) : (
                       <StateMark state="ok" word="no open alert" />
                     )}
                   </div>
                   <Traffic variants={deployment.variants} />
+                  {deployment.stopped === "" ? null : <p>{deployment.stopped}</p>}
                   <p className="muted small">
                     model {deployment.model}, generation {deployment.generation}, {deployment.rollouts} rollout{deployment.rollouts === 1 ? "" : "s"}, changed <When at={deployment.updated_at} />
                   </p>

@@ -1,12 +1,12 @@
 import type { PolicyState } from "../api/types";
-import { instant } from "../format";
+import { instant, value } from "../format";
 import { Bounds } from "./Deliveries";
 import { StateMark } from "./State";
-import { When } from "./Texts";
+import { Facts, When } from "./Texts";
 
 /** What the policy still allows: the budget as a row of marks, the cool-down, and the last decision with each limit beside what was found. */
 export function Policy({ of }: { of: PolicyState }) {
-  if (of.at === null) return <p className="muted">Nothing has been decided yet: no alarm, no growth and no trigger has asked for a training.</p>;
+  if (of.at === null && of.declared === null) return <p className="muted">Nothing has been decided yet: no alarm, no growth and no trigger has asked for a training.</p>;
   return (
     <div className="card policy">
       <dl className="figures">
@@ -28,12 +28,31 @@ export function Policy({ of }: { of: PolicyState }) {
           </div>
         )}
       </dl>
+      {of.at === null ? <p className="muted">Nothing has been decided yet.</p> : <Last of={of} />}
+      {of.declared === null ? null : <Declared of={of.declared} />}
+    </div>
+  );
+}
+
+function Last({ of }: { of: PolicyState }) {
+  return (
+    <>
       <p>
         <StateMark state={of.retrained ? "ok" : "empty"} word={of.retrained ? "retrained" : "held back"} /> <span className="muted">{of.trigger.replaceAll("_", " ")}, </span>
         <When at={of.at} />: {of.reason}
       </p>
       {of.bounds.length === 0 ? null : <Bounds of={of.bounds} />}
-    </div>
+    </>
+  );
+}
+
+/** The policy as noria.toml says it. */
+function Declared({ of }: { of: NonNullable<PolicyState["declared"]> }) {
+  return (
+    <details>
+      <summary>as noria.toml says it</summary>
+      <Facts of={Object.entries(of).map(([name, given]) => [name.replaceAll("_", " "), Array.isArray(given) ? given.join(", ") || "nothing" : value(given)])} />
+    </details>
   );
 }
 

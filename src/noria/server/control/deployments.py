@@ -51,6 +51,7 @@ def list_deployments(workspace: NamedDependency[Workspace]) -> list[DeploymentRo
             rollout=d.rollout,
             open_alerts=sum(alert.deployment == d.name for alert in waiting),
             rollouts=len(workspace.deployments.rollouts(d.name)),
+            stopped=d.stopped.reason if d.stopped is not None else "",
         )
         for d in workspace.deployments.all()
     ]

@@ -324,7 +324,7 @@ class VersionPage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeploymentRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A deployment in the list."""
+    """A deployment in the list. stopped: why a person stopped it, '' if nobody did."""
 
     name: str
     model: str
@@ -334,6 +334,7 @@ class DeploymentRow(msgspec.Struct, frozen=True, kw_only=True):
     rollout: Rollout | None
     open_alerts: int
     rollouts: int
+    stopped: str = ""
 
 
 class Generation(msgspec.Struct, frozen=True, kw_only=True):
