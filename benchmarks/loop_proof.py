@@ -7,8 +7,8 @@
 
 Without arguments: three streams, one seed that is no proof, the loop, frozen and the oracle. --streams: every stream of noria.testing.streams_turns;
 seeds from 2000 on are those that nobody has looked at while working on a rule. --flights: all arms and the loop, with one learner for all of them;
-what is done is kept in DIR and found again. --join: what several processes found, in one file, without its days. The loop is the real one in every case (noria.app.reliving): it trains, gates, rolls out and watches by
-the wheel. Markdown goes to stderr, JSON to stdout.
+what is done is kept in DIR and found again. --join: what several processes found, in one file, without its days. The loop is the real one in every
+case (noria.app.reliving): it trains, gates, rolls out and watches by the wheel. Markdown goes to stderr, JSON to stdout.
 """
 
 import argparse
