@@ -21,6 +21,7 @@ from noria.errors import SettingInvalid
 from noria.loop.context import Context, Recipe
 from noria.loop.firing import check, with_newest_data
 from noria.loop.reactor import Reactor
+from noria.loop.stages.decide import review
 from noria.loop.stages.triggers import fire
 from noria.ports.ledger import Ledger
 from noria.ports.tables import TableStore
@@ -336,17 +337,44 @@ def eager(recipe: noria.Recipe) -> noria.Recipe:
 
 
 def test_a_firing_asks_for_a_training_within_the_policy_and_says_why() -> None:
-    """The whole way: fired, decided, trained; then fired again, and refused by the cool-down."""
+    """The whole way: fired, decided, trained; then fired again, and refused while the rollout runs."""
     with open_life(change=eager) as life:
-        life.declare().live(range(BEGIN + 2, BEGIN + 5))
+        life.declare().live(range(BEGIN + 2, BEGIN + 4))
+        life.clock.advance(hours=13)
+        life.loop.tick()
 
         kinds = life.kinds()
         asked = [x for x in life.all(e.RetrainRequested) if x.trigger == "schedule"]
         refused = [x for x in life.all(e.RetrainSuppressed) if x.trigger == "schedule"]
         fired = life.all(e.TriggerFired)
     assert kinds.count("TriggersDeclared") == 1
-    assert len(fired) == len(asked) + len(refused) == 2, "one a day, for the noon before as well"
+    assert len(fired) == len(asked) + len(refused) == 2, "one a stroke, for the noon before as well"
     assert [x.reason for x in refused] == ["a rollout is running: its verdict comes before another challenger"]
     assert asked[0].reason.startswith("trigger 'noon and night' was due at 2026-01-2")
     assert asked[0].evidence["firing"] in [x.firing.key for x in fired]
     assert all(bound.kept for bound in asked[0].bounds)
+
+
+def growing(recipe: noria.Recipe) -> noria.Recipe:
+    """The same, trained as soon as a few labels have come."""
+    policy = msgspec.structs.replace(recipe.policy, minimum_labels=1, cooldown_days=0.5, growth=0.01, on=("growth",))
+    return replace(recipe, policy=policy)
+
+
+def test_two_loops_that_review_at_once_ask_for_one_training() -> None:
+    """Both look before either has written, each at its own moment."""
+    with open_life(change=growing) as life:
+        life.declare()
+        for day in range(BEGIN + 2, BEGIN + 4):
+            life.live_without_a_look(day)
+        first = review(life.loop.context)
+        life.clock.advance(seconds=7)
+        second = review(life.again(life.recipe).loop.context)
+        for found in (first, second):
+            Reactor(life.loop.context, stages={}, ticks={"review": lambda _, found=found: found}).tick()
+
+        asked = [x for x in life.all(e.RetrainRequested) if x.trigger == "growth"]
+
+    assert len(first) == len(second) == 1
+    assert first[0].event != second[0].event, "they looked at different moments"
+    assert len(asked) == 1
