@@ -59,7 +59,9 @@ class Counted:
 
 def triggered(recipe: noria.Recipe) -> noria.Recipe:
     """Trained when the trigger fires, once besides the first training, and for no other reason."""
-    policy = msgspec.structs.replace(recipe.policy, on=("schedule",), minimum_labels=1, cooldown_days=1, budget_per_year=2)
+    policy = msgspec.structs.replace(
+        recipe.policy, on=("schedule",), minimum_labels=1, cooldown_days=1, budget_per_year=2
+    )
     return replace(recipe, policy=policy, triggers=(MORNING,))
 
 
