@@ -13,7 +13,7 @@ from noria.demo.arms import answers
 from noria.domain import events as e
 from noria.errors import LeakDetected
 from noria.loop.reactor import Reactor
-from noria.loop.training import held_back, known_only, labelled_rows
+from noria.loop.training import Known, held_back, known_only, labelled_rows
 from noria.loop.wheel import TICKS, WHEEL
 from noria.ports.predictions import PredictionLog
 from tests.loop.small import BEGIN, DEPLOYMENT, Life, World, moment, open_life
@@ -73,9 +73,9 @@ def test_the_back_test_refuses_a_planted_leak() -> None:
             known_at=pl.when(pl.int_range(pl.len()) == 700).then(pl.lit(moment(17))).otherwise("known_at")
         )
 
-        assert held_back(frame, life.recipe, (), until=until.isoformat()).height > 0
+        assert held_back(frame, life.recipe, (), Known(), until=until.isoformat()).height > 0
         with pytest.raises(LeakDetected, match=r"^1 labels"):
-            held_back(leaked, life.recipe, (), until=until.isoformat())
+            held_back(leaked, life.recipe, (), Known(), until=until.isoformat())
 
 
 def test_a_log_that_tells_labels_too_early_is_found_out_and_the_run_fails() -> None:

@@ -168,16 +168,46 @@ def test_each_decision_shows_the_limits_beside_what_was_found() -> None:
     assert found.retrain
     assert [(b.name, b.limit, b.found) for b in found.bounds] == [
         ("cooldown_days", 21.0, 60.0),
-        ("budget_per_year", 8.0, 1.0),
+        ("budget_per_year", 6.0, 1.0),
         ("minimum_labels", 3000.0, 30_000.0),
         ("growth", 0.4, 0.6),
     ]
     assert inside(found.bounds)
     assert told(found.bounds) == (
-        "60 days since the last (at least 21), 1 before it in 365 days (at most 8 in all), "
+        "60 days since the last (at least 21), 1 before it in 365 days (at most 6 in all), "
         "30,000 new labels (at least 3,000), the data grew by 60% (at least 40%)"
     )
     assert not inside(decide("decay", an_alert(), Policy(cooldown_days=90), PAST, now=NOW).bounds)
+
+
+def test_growth_leaves_a_quarter_of_the_budget_to_what_cannot_wait() -> None:
+    spent = tuple(NOW - timedelta(days=30 + 30 * i) for i in range(6))
+    history = with_history(requested_at=spent, labels_since_last=40_000)
+
+    grown = decide("growth", None, Policy(), history, now=NOW)
+
+    assert "is spent (but for 2 that are kept for a decay); the next is free on" in grown.reason
+    assert decide("decay", an_alert(), Policy(), history, now=NOW).retrain
+    assert not decide("decay", an_alert(), Policy(budget_per_year=0), history, now=NOW).retrain
+
+
+def test_a_champion_of_the_old_world_may_be_replaced_sooner_each_time_twice_as_much_is_known() -> None:
+    late = with_history(
+        requested_at=(NOW - timedelta(days=5),),
+        changed_at=NOW - timedelta(days=9),
+        labels_since_change=1800,
+        change_labels_of_last=800,
+        change_labels_of_champion=0,
+    )
+
+    tried = decide("decay", an_alert(), Policy(), late, now=NOW)
+    little = decide("decay", an_alert(), Policy(), msgspec.structs.replace(late, change_labels_of_last=1000), now=NOW)
+    knows = decide("decay", an_alert(), Policy(), msgspec.structs.replace(late, change_labels_of_champion=800), now=NOW)
+
+    assert [b.name for b in tried.bounds] == ["change_cooldown_days", "budget_per_year", "labels_since_change"]
+    assert (tried.retrain, little.retrain, knows.retrain) == (True, False, False)
+    assert "cooling down" in little.reason
+    assert "cooling down" in knows.reason
 
 
 def test_the_record_itself_shows_who_left_the_policy() -> None:

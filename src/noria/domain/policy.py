@@ -14,11 +14,15 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     growth: with no alarm, a training is worth its cost once the labels that arrived since the last one reach this share of the rows it learnt from
     (0: never by growth). What a learner gains shrinks with the logarithm of its data, so a share is the natural step, not a number of days.
 
-    cooldown_days: least time between two retrainings. budget_per_year: most retrainings in any 365 days. minimum_labels: labels that must have
-    arrived since the last retraining. review_days: with no alarm, the evidence is looked at this often (0: only on alarms).
+    cooldown_days: least time between two retrainings. budget_per_year: most retrainings in any 365 days, of which growth and calendar leave a quarter
+    to what is more urgent. minimum_labels: labels that must have
+    arrived since the last retraining; after a decay that can be dated, since the change (fewer, the more it hurts: retraining/bounds).
+    review_days: with no alarm, the evidence is looked at this often (0: only on alarms).
     windows: training windows among which the time-ordered back-test chooses. backtest_days: length of the most recent labelled stretch it scores on.
     season_days: a drift that stood one season ago as well is the season coming back, and no reason to retrain (0: no season is known).
     quiet_hours: alerts of one cause within so many hours ask for one training, not for several.
+    change_cooldown_days: the same after a decay, while the champion could not have known the world as it is since it changed, and twice as much is
+    known of that as when a training was last asked for: so it applies a few times for each change.
     mend_days: inputs that are broken are not learnt from, and no challenger is trained, for so long; what lasts longer is how the data are now.
     doubt_days: the same for labels that look wrong in themselves (flipped, constant, contradicting those known before).
     """
@@ -36,6 +40,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     on: tuple[str, ...] = ("decay", "input_drift", "growth", "schedule", "new_data", "event", "webhook")
     season_days: float = 0.0
     quiet_hours: float = 24.0
+    change_cooldown_days: float = 3.0
     mend_days: float = 14.0
     doubt_days: float = 7.0
 
@@ -89,6 +94,10 @@ class RetrainHistory(msgspec.Struct, frozen=True, kw_only=True):
     """When the world last changed for this model, by the evidence of its realised loss; None: not that anybody knows."""
     labels_since_change: int | None = None
     """Labels of predictions that were asked for since then."""
+    change_labels_of_last: int | None = None
+    """How many of them were known when the last retraining was asked for."""
+    change_labels_of_champion: int | None = None
+    """How many of them were known when the champion's training was asked for."""
     asked_for: dict[str, datetime] = {}
     """When a training was last asked for because of a cause (the group of alerts that tells of it)."""
     season_alert: str = ""

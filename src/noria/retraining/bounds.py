@@ -21,9 +21,20 @@ BY_PERSON = ("hand", "declared")
 SMALLEST_HARM = 0.01
 """Loss (nats) beyond expectation from which on an answer counts as worse; a change that costs no more needs all of `minimum_labels`."""
 
-LEAST = 300
+TOLD = {
+    "cooldown_days": "{found:.4g} days since the last (at least {limit:g})",
+    "change_cooldown_days": "{found:.4g} days since the last, which could not know the change (at least {limit:g})",
+    "budget_per_year": "{found:.0f} before it in 365 days (at most {limit:g} in all)",
+    "minimum_labels": "{found:,.0f} new labels (at least {limit:,.0f})",
+    "labels_since_change": "{found:,.0f} labels since the world changed (at least {limit:,.0f})",
+    "growth": "the data grew by {found:.0%} (at least {limit:.0%})",
+}
 
-ORDER = ("cooldown_days", "budget_per_year", "minimum_labels", "labels_since_change", "growth")
+LEAST = 300
+MORE = 2.0
+PATIENT = ("growth", "schedule")
+
+ORDER = ("cooldown_days", "change_cooldown_days", "budget_per_year", "minimum_labels", "labels_since_change", "growth")
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,20 +80,44 @@ def bounds_of(
     found = []
     last = max(history.requested_at, default=None)
     if last is not None:
+        name, limit = cooldown_of(trigger, policy, history, harm=harm)
         days = round((now - last).total_seconds() / 86400, 3)
-        kept = now >= last + timedelta(days=policy.cooldown_days)
-        found.append(Bound(name="cooldown_days", limit=policy.cooldown_days, found=days, kept=kept))
+        found.append(Bound(name=name, limit=limit, found=days, kept=now >= last + timedelta(days=limit)))
     spent = sum(1 for at in history.requested_at if at > now - YEAR)
-    budget = float(policy.budget_per_year)
+    budget = float(budget_of(trigger, policy))
     found.append(Bound(name="budget_per_year", limit=budget, found=float(spent), kept=spent < budget))
-    if trigger not in ("new_data", "declared"):
-        found.append(_at_least("minimum_labels", float(policy.minimum_labels), float(history.labels_since_last)))
-    if trigger in ("decay", "input_drift") and history.labels_since_change is not None:
+    if trigger == "decay" and history.labels_since_change is not None:
         limit = float(needed_since_change(policy, harm))
         found.append(_at_least("labels_since_change", limit, float(history.labels_since_change)))
+    elif trigger not in ("new_data", "declared"):
+        found.append(_at_least("minimum_labels", float(policy.minimum_labels), float(history.labels_since_last)))
     if trigger == "growth" and history.rows_of_last > 0:
         found.append(_at_least("growth", policy.growth, history.labels_since_last / history.rows_of_last))
     return tuple(found)
+
+
+def cooldown_of(trigger: str, policy: Policy, history: RetrainHistory, *, harm: float = 0.0) -> tuple[str, float]:
+    """Which cool-down counts, and its days: a shorter one after a decay, while the champion does not know the changed world.
+
+    Each further attempt must rest on twice as much of that world as the last one, so there are few.
+
+    >>> cooldown_of("decay", Policy(), RetrainHistory(labels_since_change=900, change_labels_of_last=40, change_labels_of_champion=0), harm=0.25)
+    ('change_cooldown_days', 3.0)
+    """
+    taught, last, now = history.change_labels_of_champion, history.change_labels_of_last, history.labels_since_change
+    is_old = trigger == "decay" and taught is not None and taught < needed_since_change(policy, harm)
+    if is_old and (now is None or now >= MORE * (last or 0)):
+        return "change_cooldown_days", min(policy.change_cooldown_days, policy.cooldown_days)
+    return "cooldown_days", policy.cooldown_days
+
+
+def budget_of(trigger: str, policy: Policy) -> int:
+    """How many retrainings of the budget this trigger may use: growth and calendar can wait, so they leave a quarter to what cannot.
+
+    >>> [budget_of(trigger, Policy(budget_per_year=8)) for trigger in ("decay", "growth")]
+    [8, 6]
+    """
+    return policy.budget_per_year - (policy.budget_per_year // 4 if trigger in PATIENT else 0)
 
 
 def needed_since_change(policy: Policy, harm: float) -> int:
@@ -103,13 +138,17 @@ def refusal(trigger: str, policy: Policy, history: RetrainHistory, bounds: Seque
     if trigger not in policy.on:
         return f"the policy does not retrain on {trigger!r} (it does on {', '.join(policy.on) or 'nothing'})"
     broken = {bound.name: bound for bound in bounds if not bound.kept}
-    if "cooldown_days" in broken:
+    for name in broken.keys() & {"cooldown_days", "change_cooldown_days"}:
         last = max(history.requested_at)
-        until = last + timedelta(days=policy.cooldown_days)
+        until = last + timedelta(days=broken[name].limit)
         return f"cooling down until {until:%Y-%m-%d %H:%M} UTC: the last retraining was asked for on {last:%Y-%m-%d}"
     if "budget_per_year" in broken:
-        free = min((at for at in history.requested_at if at > now - YEAR), default=now) + YEAR
-        return f"the budget of {policy.budget_per_year} retrainings in 365 days is spent; the next is free on {free:%Y-%m-%d}"
+        allowed = budget_of(trigger, policy)
+        kept = policy.budget_per_year - allowed
+        but = f" (but for {kept} that are kept for a decay)" if kept else ""
+        spent = sorted(at for at in history.requested_at if at > now - YEAR)[-allowed:]
+        then = f"; the next is free on {spent[0] + YEAR:%Y-%m-%d}" if allowed and spent else ""
+        return f"the budget of {policy.budget_per_year} retrainings in 365 days is spent{but}{then}"
     if "minimum_labels" in broken:
         found = broken["minimum_labels"]
         return f"too few new labels: {found.found:.0f} have arrived since the last retraining, {found.limit:.0f} are needed"
@@ -167,7 +206,7 @@ def audit(entries: Iterable[Entry]) -> list[Kept]:
 
 def _counted(bound: Bound, before: Sequence[datetime], at: datetime) -> list[str]:
     """What the ledger itself says against a limit that was said to be kept. A second of difference is the time that a decision takes."""
-    if bound.name == "cooldown_days" and before:
+    if bound.name in ("cooldown_days", "change_cooldown_days") and before:
         days = (at - before[-1]).total_seconds() / 86400
         if days < bound.limit - 1 / 86400:
             return [f"{days:.1f} days since the last by the ledger (at least {bound.limit:g})"]
@@ -183,16 +222,5 @@ def _at_least(name: str, limit: float, found: float) -> Bound:
 
 
 def _told(bound: Bound) -> str:
-    match bound.name:
-        case "cooldown_days":
-            return f"{bound.found:.4g} days since the last (at least {bound.limit:g})"
-        case "budget_per_year":
-            return f"{bound.found:.0f} before it in 365 days (at most {bound.limit:g} in all)"
-        case "minimum_labels":
-            return f"{bound.found:,.0f} new labels (at least {bound.limit:,.0f})"
-        case "labels_since_change":
-            return f"{bound.found:,.0f} labels since the world changed (at least {bound.limit:,.0f})"
-        case "growth":
-            return f"the data grew by {bound.found:.0%} (at least {bound.limit:.0%})"
-        case _:
-            return f"{bound.name} {bound.found:g} (limit {bound.limit:g})"
+    said = TOLD.get(bound.name, "{name} {found:g} (limit {limit:g})")
+    return said.format(name=bound.name, found=bound.found, limit=bound.limit)

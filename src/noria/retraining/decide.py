@@ -197,9 +197,9 @@ def _after_review(gain: Interval | None, history: RetrainHistory, evidence: dict
 
 
 def _harm(alert: Alert | None) -> float:
-    """Loss beyond expectation that an alert tells of, in nats."""
-    value = alert.evidence.get("recent_excess_loss", 0.0) if alert is not None else 0.0
-    return value if isinstance(value, float) else 0.0
+    """Loss beyond expectation that an alert tells of, in nats: since the change, if it knows that, for older days only dilute it."""
+    said = [alert.evidence.get(name) for name in ("recent_excess_loss", "loss_after")] if alert is not None else []
+    return max((value for value in said if isinstance(value, float)), default=0.0)
 
 
 def _evidence(alert: Alert | None, history: RetrainHistory, now: datetime) -> dict[str, float | str]:

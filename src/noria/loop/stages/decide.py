@@ -89,9 +89,11 @@ def review(context: Context) -> Sequence[Timed]:
     running = {d.name for d in context.deployments.all() if d.stopped is None}
     for name, recipe in context.recipes.items():
         looked = _last_look(context, name)
-        if looked is None or name not in running or _is_closed(context, recipe, now=now):
+        if looked is None or name not in running:
             continue
         alert = _standing_decay(context, name)
+        if _is_closed(context, recipe, alert, now=now):
+            continue
         if alert is not None:
             alert = dated(context, recipe, alert, since=champion_since(context, recipe), now=now)
         facts = history(context, recipe, now=now, alert=alert)
@@ -101,6 +103,8 @@ def review(context: Context) -> Sequence[Timed]:
                 asked = _event(again, recipe, "decay", until=now)
                 timed.append(Timed(key=_key(context, asked), event=asked, cause=opening(context, alert)))
                 continue
+            if any(bound.name == "labels_since_change" and not bound.kept for bound in again.bounds):
+                continue  # whatever else asks would learn a world that is over
         grown = _asked("growth", None, recipe, context, facts, now)
         if grown.retrain or _is_newly_held(context, name, grown):
             asked = _event(grown, recipe, "growth", until=now)
@@ -160,8 +164,8 @@ def _is_newly_held(context: Context, name: str, decision: Decision) -> bool:
     )
 
 
-def _is_closed(context: Context, recipe: Recipe, *, now: datetime) -> bool:
-    """Whether cool-down or budget allow nothing, by the requests alone: that spares the counting of labels."""
+def _is_closed(context: Context, recipe: Recipe, alert: Alert | None, *, now: datetime) -> bool:
+    """Whether cool-down or budget allow nothing, by the requests alone: that spares the counting of labels. alert: the decay that stands."""
     requested = [
         x.at
         for x in context.ledger.read(limit=1_000_000, kinds=("RetrainRequested",))
@@ -169,10 +173,12 @@ def _is_closed(context: Context, recipe: Recipe, *, now: datetime) -> bool:
     ]
     if recipe.policy.review_days:
         requested = requested[-1:]  # a review that the budget forbids is told
-    bounds = bounds_of(
-        "new_data", recipe.policy, RetrainHistory(requested_at=believed(requested, recipe.policy, now=now)), now=now
+    asked = believed(requested, recipe.policy, now=now)
+    facts = RetrainHistory(
+        requested_at=asked, change_labels_of_last=0, change_labels_of_champion=None if alert is None else 0
     )
-    return not all(bound.kept for bound in bounds)
+    bounds = bounds_of("new_data" if alert is None else "decay", recipe.policy, facts, now=now)
+    return not all(bound.kept for bound in bounds if bound.name != "minimum_labels")
 
 
 def _event(

@@ -127,13 +127,23 @@ def _with_labels(
     new = joined.filter(pl.col("label_at") > learnt[0])
     if since is not None:
         new = new.filter(pl.col("at") >= since)
-    after = None
+    after = known = taught = None
     if changed_at is not None:
         changed = joined.filter(pl.col("at") >= changed_at)
         after = changed.height
+        if found.requested_at:
+            known = changed.filter(pl.col("label_at") <= max(found.requested_at)).height
+            taught = changed.filter(pl.col("label_at") <= learnt[0]).height
         if rows and changed_at < learnt[0]:
             rows = min(rows, changed.filter(pl.col("label_at") <= learnt[0]).height)
-    return msgspec.structs.replace(found, labels_since_last=new.height, rows_of_last=rows, labels_since_change=after)
+    return msgspec.structs.replace(
+        found,
+        labels_since_last=new.height,
+        rows_of_last=rows,
+        labels_since_change=after,
+        change_labels_of_last=known,
+        change_labels_of_champion=taught,
+    )
 
 
 def _fold(context: Context, recipe: Recipe, *, before: int | None) -> _Past:

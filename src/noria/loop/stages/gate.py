@@ -18,8 +18,8 @@ from noria.errors import NotFound
 from noria.evaluation.gates import judge
 from noria.evaluation.sample import Sample
 from noria.loop.context import Context, Recipe
-from noria.loop.held import columns_of, days_of, held_back
-from noria.loop.training import column_of
+from noria.loop.held import columns_of, held_back
+from noria.loop.training import blocks_of, column_of
 from noria.packaging.bundle import open_bundle
 from noria.stats.intervals import quantile_interval
 
@@ -38,7 +38,7 @@ def gate(entry: Entry, context: Context) -> Sequence[e.AnyEvent]:
         y=held[recipe.label].to_numpy(),
         p=held[column_of(trained.candidate, trained.window.choice)].to_numpy(),
         champion_p=_champion_answers(held, recipe, context),
-        block=days_of(held, recipe),
+        block=blocks_of(held, recipe),
         slices={name: held[name].to_numpy() for name in recipe.slices},
     )
     report = judge(
