@@ -172,11 +172,18 @@ def test_the_chart_draws_and_its_table_holds_the_same_numbers(page: Page, url: s
 
 def test_a_prediction_is_reached_by_its_id_from_the_keyboard(page: Page, url: str) -> None:
     page.goto(f"{url}/why")
-    page.fill("role=textbox[name='Prediction id']", PREDICTION)
+    page.fill("role=textbox[name='Id of a prediction, a rollout or an event']", PREDICTION)
     page.press("Enter")
 
     page.wait("text=computed again: the same, bit for bit")
     assert page.url.endswith(PREDICTION)
+
+
+def test_a_rollout_is_explained_by_its_id_like_on_the_terminal(page: Page, url: str) -> None:
+    page.goto(f"{url}/why/{CANARY}")
+
+    page.wait("main >> text=version 5 is being tried beside 2 (canary)")
+    assert page.errors() == []
 
 
 def test_an_unknown_prediction_is_told_with_its_remedy(page: Page, url: str) -> None:

@@ -241,7 +241,7 @@ def _of_rollout(workspace: Workspace, chapter: Sequence[Entry]) -> Delivery:
     closed = last.event if isinstance(last.event, e.RolloutPromoted | e.RolloutRolledBack) else None
     rollout = started.rollout if started else None
     verdict = closed.verdict if closed is not None else None
-    kept = looks.kept(workspace.blobs, rollout.id) if rollout is not None else ()
+    kept = looks.kept(workspace.blobs, rollout.id) if rollout is not None and verdict is None else ()
     newest = kept[-1] if kept else None
     behind = _behind(workspace, first)
     outcome: Outcome = "running" if closed is None else "rolled_back"

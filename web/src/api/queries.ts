@@ -69,7 +69,8 @@ export const useDelivery = (id: string) =>
   useQuery({
     queryKey: ["delivery", id],
     queryFn: ({ signal }) => get("/api/v1/deliveries/{delivery_id}", { path: { delivery_id: id }, signal }),
-    refetchInterval: LIVE,
+    refetchInterval: ({ state }) => (state.data?.delivery.outcome === "running" ? LIVE : false),
+    retry: false,
   });
 export const useInputs = (name: string, days: number) =>
   useQuery({

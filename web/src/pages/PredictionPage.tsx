@@ -1,8 +1,9 @@
 import { Link, useParams } from "react-router";
 import type { ReactNode } from "react";
 import type { Value, WhyView } from "../api/types";
-import { useWhy } from "../api/queries";
+import { useDelivery, useWhy } from "../api/queries";
 import { instant, latency, number, value } from "../format";
+import { DeliveryWhole } from "../parts/Deliveries";
 import { Events } from "../parts/Events";
 import { Gates } from "../parts/Gates";
 import { Loaded } from "../parts/Loaded";
@@ -14,9 +15,30 @@ import { Page } from "../shell/Page";
 import { Ask } from "./WhyPage";
 import "./why.css";
 
-/** One prediction, walked back through the loop to the data it rests on. */
+const PREDICTION = /^r[0-9a-f]*\.\d+$/;
+
+/** What an id stands for, explained: a prediction, or else a rollout or what a person did. */
 export default function PredictionPage() {
   const { predictionId = "" } = useParams();
+  return PREDICTION.test(predictionId) ? <Prediction predictionId={predictionId} /> : <Delivered id={predictionId} />;
+}
+
+/** The same story as the page of the deployment tells. */
+function Delivered({ id }: { id: string }) {
+  const story = useDelivery(id);
+  return (
+    <Page title="Why" action={story.data === undefined ? undefined : <Link to={deploymentPath(story.data.delivery.deployment)}>{story.data.delivery.deployment}</Link>}>
+      <p className="asked">
+        <code>{id}</code>
+      </p>
+      <Loaded of={story}>{(data) => <DeliveryWhole story={data} />}</Loaded>
+      {story.error === null ? null : <Ask key={id} former={id} />}
+    </Page>
+  );
+}
+
+/** One prediction, walked back through the loop to the data it rests on. */
+function Prediction({ predictionId }: { predictionId: string }) {
   const why = useWhy(predictionId);
   return (
     <Page title="Why" action={why.data === undefined ? undefined : <Again of={why.data} />}>
@@ -55,7 +77,9 @@ function Walk({ why }: { why: WhyView }) {
           <Traffic variants={why.generation.variants} />
           {why.rollout === null ? null : (
             <p>
-              A canary was under way: v{why.rollout.challenger} beside v{why.rollout.champion}
+              <Link to={`${deploymentPath(why.deployment)}/deliveries/${why.rollout.id}`}>
+                A rollout ({why.rollout.plan.mode}) was under way: v{why.rollout.challenger} beside v{why.rollout.champion}
+              </Link>
               {why.rollout.verdict ? `; so far: ${why.rollout.verdict.reason}` : ""}.
             </p>
           )}

@@ -8,12 +8,12 @@ import { Grid, Section, When } from "../parts/Texts";
 import { Empty, Page } from "../shell/Page";
 import "./why.css";
 
-/** Give the id of a prediction, or take one of the newest. */
+/** Give an id, or take one of the newest predictions. */
 export default function WhyPage() {
   const deployments = useDeployments();
   return (
     <Page title="Why">
-      <p className="lead">Every answer carries an id. From it, the way leads back through the loop to the data, and the same answer is computed again.</p>
+      <p className="lead">Every answer carries an id. From it, the way leads back through the loop to the data, and the same answer is computed again. A rollout, or what a person did, is told from what asked for it to what followed.</p>
       <Ask />
       <Loaded of={deployments}>
         {(data) =>
@@ -41,7 +41,7 @@ export function Ask({ former = "" }: { former?: string }) {
   };
   return (
     <form className="ask" onSubmit={ask}>
-      <TextInput label="Prediction id" placeholder="r0123456789abcdef….0" value={id} onChange={(event) => setId(event.currentTarget.value)} className="ask-id" />
+      <TextInput label="Id of a prediction, a rollout or an event" placeholder="r0123456789abcdef….0" value={id} onChange={(event) => setId(event.currentTarget.value)} className="ask-id" />
       <Button type="submit">Why?</Button>
     </form>
   );
