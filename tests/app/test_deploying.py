@@ -142,6 +142,16 @@ def test_what_answers_after_a_stop_is_what_the_fallback_names(fallback: str, num
         assert [v.number for v in stopped.variants] == ([number] if number else [])
 
 
+def test_a_stop_does_not_fail_though_its_fallback_is_gone() -> None:
+    with a_project() as workspace:
+        with pytest.raises(NotFound):
+            plan(workspace, champion("8", fallback="99"))
+        apply(workspace, champion("8", fallback="2"), actor="ci")
+        workspace.models.delete(MODEL, 2, at=workspace.clock.now())
+
+        assert stop(workspace, "prod", reason="harm", actor="ada").variants == ()
+
+
 def test_nobody_answers_after_a_stop_if_no_other_version_is_stable() -> None:
     with a_project(versions=1) as workspace:
         apply(workspace, champion("1"), actor="ci")

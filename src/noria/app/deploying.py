@@ -19,6 +19,7 @@ from noria.domain.deployment import Act, Deployment, Outlook, Variant
 from noria.domain.ledger import Entry
 from noria.errors import Conflict, GateNotPassed, InputInvalid, NotFound, StaleWrite
 from noria.loop.firing import check as check_triggers
+from noria.registry.named import STABLE
 from noria.serving import acts
 from noria.serving import plan as comparing
 from noria.serving.declared import check
@@ -161,6 +162,8 @@ def _prepare(workspace: Workspace, name: str, wanted: Declaration, options: _Opt
     check(name, wanted)
     if wanted.triggers:
         check_triggers(wanted.triggers, deployment=name)
+    if wanted.fallback not in (acting.NOBODY, acting.CHAMPION, STABLE):
+        acting.variant("fallback", acting.find(workspace, wanted.model, wanted.fallback))
     standing = standing_of(workspace, name)
     before = in_force(workspace).get(name)
     variants = tuple(_variant(workspace, wanted, each, override=options.override) for each in wanted.variants)

@@ -4,6 +4,7 @@ Exactly once (ADR 48): the generation is written first, under the id of its even
 moves, and the events are appended. Whoever comes next after a crash, the loop's clock included, finds the generation and tells what is missing.
 """
 
+import logging
 from collections.abc import Callable
 from typing import Literal
 
@@ -20,7 +21,8 @@ from noria.registry.packaged import bundle_of
 from noria.registry.stable import latest_stable, rollouts_of
 from noria.serving import acts, desired
 
-NOBODY = "none"
+NOBODY, CHAMPION = "none", "champion"
+log = logging.getLogger(__name__)
 TRIES = 20
 BACK = 8
 """Generations that are looked through for acts that a crash left untold."""
@@ -40,7 +42,7 @@ def roll_back(workspace: Workspace, name: str, *, reason: str, actor: str = "nor
         acts.not_stopped(standing)
         version = _earlier(workspace, standing, to)
         alone = len(standing.variants) == 1
-        champion = standing.variant(acts.CHAMPION)
+        champion = standing.variant(CHAMPION)
         if alone and champion is not None and (champion.model, champion.number) == (version.model, version.number):
             return None
         act = new_act("rolled_back", actor, reason)
@@ -59,7 +61,7 @@ def stop(workspace: Workspace, name: str, *, reason: str, actor: str = "noria", 
     def build(standing: Deployment) -> Deployment | None:
         if standing.stopped is not None:
             return None
-        safe = safe_version(workspace, standing, fallback or standing.fallback)
+        safe = safe_version(workspace, standing, fallback) if fallback else _declared_safe(workspace, standing)
         act = new_act("stopped", actor, reason)
         return acts.stop(standing, variant("champion", safe) if safe else None, act=act, at=workspace.clock.now())
 
@@ -102,10 +104,10 @@ def safe_version(workspace: Workspace, standing: Deployment, fallback: str) -> M
     `stable` is the latest stable version besides the one that is stopped: the challenger while a rollout runs, else the champion. If there is no
     other, nobody answers: what is stopped for a reason does not go on under the name of safety. `champion` is the one that answers now.
     """
-    champion = standing.variant(acts.CHAMPION)
+    champion = standing.variant(CHAMPION)
     if fallback == NOBODY:
         return None
-    if fallback == "champion":
+    if fallback == CHAMPION:
         return workspace.models.get(champion.model, champion.number) if champion is not None else None
     if fallback != STABLE:
         return find(workspace, standing.model, fallback)
@@ -118,6 +120,16 @@ def safe_version(workspace: Workspace, standing: Deployment, fallback: str) -> M
         without.add(champion.number)
     rollouts = rollouts_of(workspace.deployments, standing.model)
     return latest_stable(workspace.models, standing.model, rollouts=rollouts, without=without).version
+
+
+def _declared_safe(workspace: Workspace, standing: Deployment) -> ModelVersion | None:
+    """The same by what is declared; if that is not there any more, nobody answers: a stop does not fail."""
+    try:
+        safe = safe_version(workspace, standing, standing.fallback)
+    except (NotFound, InputInvalid) as error:
+        log.error("the fallback %r of deployment %s is not there: %s", standing.fallback, standing.name, error)
+        return None
+    return safe if safe is None or safe.bundle is not None else None
 
 
 def find(workspace: Workspace, model: str, said: str) -> ModelVersion:
@@ -243,7 +255,7 @@ def _insist(workspace: Workspace, name: str, build: Callable[[Deployment], Deplo
 def _earlier(workspace: Workspace, standing: Deployment, to: str) -> ModelVersion:
     if to:
         return find(workspace, standing.model, to)
-    champion = standing.variant(acts.CHAMPION)
+    champion = standing.variant(CHAMPION)
     running = standing.rollout is not None and standing.rollout.outcome == "running"
     if champion is not None and running:
         return workspace.models.get(champion.model, champion.number)

@@ -6,23 +6,45 @@ Counting is stages/watch_counts, judging monitoring/drift. Called by loop/stages
 from datetime import UTC, datetime
 
 from noria.domain.deployment import Deployment
-from noria.domain.events import RolloutPromoted
+from noria.domain.events import (
+    AnyEvent,
+    DeploymentChanged,
+    DeploymentResumed,
+    DeploymentRolledBack,
+    DeploymentStopped,
+    RolloutPromoted,
+)
 from noria.domain.profile import ReferenceProfile, WindowCounts
 from noria.monitoring.tiers import base_step
 from noria.ports.counts import CountStore
 from noria.ports.ledger import Ledger
 
 PROMOTIONS = 10_000
-"""So many of the newest promotions are looked through."""
+"""So many of the newest of these are looked through."""
+CHAMPIONS = ("RolloutPromoted", "DeploymentChanged", "DeploymentRolledBack", "DeploymentStopped", "DeploymentResumed")
 
 
 def champion_since(ledger: Ledger, deployment: Deployment, number: int) -> datetime:
-    """When this version last became champion; the beginning of the deployment's generation where the ledger does not say."""
-    for entry in ledger.latest(limit=PROMOTIONS, kinds=("RolloutPromoted",)):
-        event = entry.event
-        if isinstance(event, RolloutPromoted) and event.deployment == deployment.name and event.number == number:
-            return entry.at
-    return deployment.updated_at
+    """When this version last became champion, by a verdict or by hand; the beginning of the generation where the ledger does not say."""
+    since = None
+    for entry in ledger.latest(limit=PROMOTIONS, kinds=CHAMPIONS):
+        if getattr(entry.event, "deployment", None) != deployment.name:
+            continue
+        named = _champion_of(entry.event)
+        if named != number and since is not None:
+            break
+        if named == number:
+            since = entry.at
+    return since or deployment.updated_at
+
+
+def _champion_of(event: AnyEvent) -> int | None:
+    """Which version answers as champion after an event."""
+    if isinstance(event, DeploymentChanged):
+        return next((v.number for v in event.variants if v.name == "champion"), None)
+    if isinstance(event, RolloutPromoted | DeploymentRolledBack | DeploymentStopped | DeploymentResumed):
+        return event.number
+    return None
 
 
 def judged_windows(
