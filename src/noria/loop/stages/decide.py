@@ -31,6 +31,8 @@ def ask_for_the_first(entry: Entry, context: Context) -> Sequence[e.AnyEvent]:
     if context.recipes.get(event.deployment) is None and context.blobs.has(event.declaration):
         return []  # declared without a recipe: its versions come from elsewhere
     recipe = context.recipes.get(event.deployment)
+    if recipe is not None and history(context, recipe, now=entry.at).in_progress:
+        return []  # declared once more while the first is on its way: it is trained by what is declared when it begins
     first = rule.decide("declared", None, recipe.policy, RetrainHistory(), now=entry.at) if recipe else None
     requested = e.RetrainRequested(
         deployment=event.deployment,
