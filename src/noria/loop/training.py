@@ -345,9 +345,9 @@ def train_inputs(
 def pick(held: pl.DataFrame, recipe: Recipe, past: Past, *, changed_at: datetime | None = None) -> Choice:
     """The window and candidate that all back-tests so far are for, this one among them.
 
-    After a change of the world the first back-test stands alone: those before speak for a world that is over.
+    After a change of the world the first back-test in the new one stands alone: those before speak for a world that is over.
     """
-    alone = _errors(held, recipe) if changed_at is not None and not past else {}
+    alone = _errors(held, recipe) if changed_at is not None else {}
     return choose_pooled([*past, evidence_of(held, recipe)], recipe.policy, alone=alone)
 
 

@@ -37,7 +37,8 @@ def choose_pooled(
     """Choose by the newest rehearsal (the last) and those before it.
 
     Window: the simplest, unless another was better, with the first candidate, by more than one standard error over all rehearsals, and in the newest.
-    alone: after a change of the world, when there is one rehearsal only: its own error, over days, of each window's difference to the simplest.
+    alone: after a change of the world, the newest rehearsal's own error, over days, of each window's difference to the simplest; it counts for a
+    window that no other rehearsal has tried.
     Candidate: the one with the lowest mean difference to the first, on the windows on which both were tried. Raises EmptySample without a rehearsal.
 
     >>> def tried(window, candidate, loss):
