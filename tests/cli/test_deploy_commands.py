@@ -80,6 +80,7 @@ def test_a_canary_is_deployed_overruled_rolled_back_stopped_and_resumed(
     assert said(capsys, "deploy", "churn/3", "--to", "prod", "--canary", "10%")[0] == 0
     assert "version 3 with 100%" in said(capsys, "override", "prod", "promote", "--because", "sure")[1]
     assert "version 2 with 100%" in said(capsys, "rollback", "prod", "--because", "complaints")[1]
+    assert "complaints" in said(capsys, "why", "prod")[1]
     assert "is stopped, answers: version 1" in said(capsys, "stop", "prod", "--because", "harm")[1]
     assert "version 2 with 100%" in said(capsys, "resume", "prod")[1]
 

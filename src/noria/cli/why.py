@@ -1,8 +1,9 @@
-"""`noria why`: explain one prediction, one event, one alert or one rollout."""
+"""`noria why`: explain one prediction, one event, one alert or one rollout, or what was last done to a deployment."""
 
 import argparse
 import re
 
+from noria.app.deliveries import deliveries
 from noria.app.why import Led, Why, why, why_event
 from noria.app.workspace import Workspace
 from noria.cli.show import as_json, console, table
@@ -13,9 +14,10 @@ PREDICTION = re.compile(r"r[0-9a-f]{32}\.\d+")
 
 
 def configure(command: argparse.ArgumentParser) -> None:
-    """Which prediction, event, alert or rollout."""
+    """Which prediction, event, alert, rollout or deployment."""
     command.add_argument(
-        "id", help="the id that came with an answer (r0a1….0), or the id of an event, an alert or a rollout"
+        "id",
+        help="the id that came with an answer (r0a1….0), or the id of an event, an alert or a rollout; a deployment's name: what was last done to it",
     )
 
 
@@ -23,13 +25,21 @@ def run(options: argparse.Namespace) -> int:
     """Print the way from the answer back to the data. Exit 3 if the answer could not be computed again with the same bits."""
     with Workspace.open() as workspace:
         if not PREDICTION.fullmatch(options.id):
-            return _print_led(why_event(workspace, options.id), as_object=options.json)
+            return _print_led(why_event(workspace, _newest(workspace, options.id)), as_object=options.json)
         told = why(workspace, options.id)
     if options.json:
         as_json(told)
     else:
         _print(told)
     return 0 if told.recomputed.equal else 3
+
+
+def _newest(workspace: Workspace, said: str) -> str:
+    """The id of what was last done to a deployment, if its name was said; else what was said."""
+    if not any(deployment.name == said for deployment in workspace.deployments.all()):
+        return said
+    done = deliveries(workspace, said, limit=1)
+    return done[0].id if done else said
 
 
 def _print_led(led: Led, *, as_object: bool) -> int:
