@@ -89,7 +89,7 @@ def test_broken_days_go_by_when_was_asked_and_doubted_labels_by_when_they_were_k
     doubted = Unsound(since=moment(9), until=moment(10), by="known", what="")
     open_end = Unsound(since=moment(18), until=None, by="known", what="")
 
-    kept = without(rows, [broken, doubted, open_end], asked="at", known="known_at")
+    kept = without(rows.lazy(), [broken, doubted, open_end], asked="at", known="known_at").collect()
 
     gone = rows.join(kept, on=["at", "price"], how="anti")
     by_asked = pl.col("at").is_between(moment(3), moment(5), closed="left")

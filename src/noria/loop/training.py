@@ -100,13 +100,14 @@ def labelled_rows(
     if served.height:
         sources = {recipe.time: "at", recipe.known: "label_at", recipe.label: "label"}
         sources |= {name: f"in.{name}" for name in recipe.features}
-        labelled = without(served.filter(pl.col("label").is_not_null()), unsound, asked="at", known="label_at").lazy()
+        told = served.lazy().filter(pl.col("label").is_not_null())
+        labelled = without(told, unsound, asked="at", known="label_at")
         parts.append(labelled.select([pl.col(sources[name]).cast(types[name]).alias(name) for name in columns]))
     frame = pl.concat(parts).sort(recipe.time, maintain_order=True).collect()
     return known_only(frame, recipe, known_by=known_by)
 
 
-def without(frame: pl.DataFrame, unsound: Sequence[Unsound], *, asked: str, known: str) -> pl.DataFrame:
+def without(frame: pl.LazyFrame, unsound: Sequence[Unsound], *, asked: str, known: str) -> pl.LazyFrame:
     """The rows that can be learnt from. asked, known: the columns of when a prediction was asked for, and its label known."""
     for each in unsound:
         inside = pl.col(asked if each.by == "asked" else known) >= each.since

@@ -94,7 +94,7 @@ def _labelled_days(
     wanted = ["number", "at", "label", "label_at", output]
     joined = context.predictions.joined(recipe.deployment, known_by=now, since=since, until=now, columns=wanted)
     rows = open_table(joined).filter((pl.col("number") == champion.number) & pl.col("label").is_in([0.0, 1.0]))
-    sound = without(rows, unsound, asked="at", known="label_at")
+    sound = without(rows.lazy(), unsound, asked="at", known="label_at").collect()
     at = sound["at"].dt.replace_time_zone(None).to_numpy()
     return profile, daily(sound["label"].to_numpy(), sound[output].to_numpy(), at=at, known_by=now)
 
@@ -176,8 +176,15 @@ def _labelled(context: Context, recipe: Recipe, *, since: datetime | None, now: 
     """The newest labelled answers: prediction_id, label, label_at, the score, and inputs as they were sent."""
     output = f"out.{recipe.output}"
     wanted = ["prediction_id", "at", "label", "label_at", "redacted", output, *(f"in.{n}" for n in recipe.features)]
+    # Looking at times alone first spares reading the inputs of a whole year.
+    times = open_table(
+        context.predictions.joined(recipe.deployment, known_by=now, since=since, until=now, columns=["at", "label"])
+    )
+    newest = times.filter(pl.col("label").is_not_null())["at"].tail(NEWEST_LABELS)
+    if not newest.len():
+        return pl.DataFrame()
     joined = open_table(
-        context.predictions.joined(recipe.deployment, known_by=now, since=since, until=now, columns=wanted)
+        context.predictions.joined(recipe.deployment, known_by=now, since=newest[0], until=now, columns=wanted)
     )
     if not {"label", "redacted", output} <= set(joined.columns):
         return pl.DataFrame()
