@@ -168,13 +168,15 @@ def test_each_decision_shows_the_limits_beside_what_was_found() -> None:
     assert found.retrain
     assert [(b.name, b.limit, b.found) for b in found.bounds] == [
         ("cooldown_days", 21.0, 60.0),
-        ("budget_per_year", 6.0, 1.0),
+        ("budget_per_year", 8.0, 1.0),
+        ("unreserved_budget", 6.0, 1.0),
         ("minimum_labels", 3000.0, 30_000.0),
         ("growth", 0.4, 0.6),
     ]
     assert inside(found.bounds)
     assert told(found.bounds) == (
-        "60 days since the last (at least 21), 1 before it in 365 days (at most 6 in all), "
+        "60 days since the last (at least 21), 1 before it in 365 days (at most 8 in all), "
+        "6 of these are not kept for a decay, "
         "30,000 new labels (at least 3,000), the data grew by 60% (at least 40%)"
     )
     assert not inside(decide("decay", an_alert(), Policy(cooldown_days=90), PAST, now=NOW).bounds)

@@ -25,6 +25,7 @@ TOLD = {
     "cooldown_days": "{found:.4g} days since the last (at least {limit:g})",
     "change_cooldown_days": "{found:.4g} days since the last, which could not know the change (at least {limit:g})",
     "budget_per_year": "{found:.0f} before it in 365 days (at most {limit:g} in all)",
+    "unreserved_budget": "{limit:g} of these are not kept for a decay",
     "minimum_labels": "{found:,.0f} new labels (at least {limit:,.0f})",
     "labels_since_change": "{found:,.0f} labels since the world changed (at least {limit:,.0f})",
     "growth": "the data grew by {found:.0%} (at least {limit:.0%})",
@@ -34,7 +35,15 @@ LEAST = 300
 MORE = 2.0
 PATIENT = ("growth", "schedule")
 
-ORDER = ("cooldown_days", "change_cooldown_days", "budget_per_year", "minimum_labels", "labels_since_change", "growth")
+ORDER = (
+    "cooldown_days",
+    "change_cooldown_days",
+    "budget_per_year",
+    "unreserved_budget",
+    "minimum_labels",
+    "labels_since_change",
+    "growth",
+)
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,8 +93,12 @@ def bounds_of(
         days = round((now - last).total_seconds() / 86400, 3)
         found.append(Bound(name=name, limit=limit, found=days, kept=now >= last + timedelta(days=limit)))
     spent = sum(1 for at in history.requested_at if at > now - YEAR)
-    budget = float(budget_of(trigger, policy))
-    found.append(Bound(name="budget_per_year", limit=budget, found=float(spent), kept=spent < budget))
+    for name, budget in (
+        ("budget_per_year", policy.budget_per_year),
+        ("unreserved_budget", budget_of(trigger, policy)),
+    ):
+        if name == "budget_per_year" or budget < policy.budget_per_year:
+            found.append(Bound(name=name, limit=float(budget), found=float(spent), kept=spent < budget))
     if trigger == "decay" and history.labels_since_change is not None:
         limit = float(needed_since_change(policy, harm))
         found.append(_at_least("labels_since_change", limit, float(history.labels_since_change)))
@@ -142,7 +155,7 @@ def refusal(trigger: str, policy: Policy, history: RetrainHistory, bounds: Seque
         last = max(history.requested_at)
         until = last + timedelta(days=broken[name].limit)
         return f"cooling down until {until:%Y-%m-%d %H:%M} UTC: the last retraining was asked for on {last:%Y-%m-%d}"
-    if "budget_per_year" in broken:
+    if "budget_per_year" in broken or "unreserved_budget" in broken:
         allowed = budget_of(trigger, policy)
         kept = policy.budget_per_year - allowed
         but = f" (but for {kept} that are kept for a decay)" if kept else ""
@@ -210,7 +223,7 @@ def _counted(bound: Bound, before: Sequence[datetime], at: datetime) -> list[str
         days = (at - before[-1]).total_seconds() / 86400
         if days < bound.limit - 1 / 86400:
             return [f"{days:.1f} days since the last by the ledger (at least {bound.limit:g})"]
-    if bound.name == "budget_per_year":
+    if bound.name in ("budget_per_year", "unreserved_budget"):
         spent = sum(1 for each in before if each > at - YEAR)
         if spent >= bound.limit:
             return [f"{spent} before it in 365 days by the ledger (at most {bound.limit:g} in all)"]
