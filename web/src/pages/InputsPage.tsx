@@ -52,7 +52,7 @@ function Whole({ of }: { of: InputsReport }) {
         )}
       </Section>
       <Section title="Inputs by day" aside={<span className="muted">version {of.number}, beside what it learnt from</span>}>
-        <Inputs of={of.inputs.filter((each) => each.days.length > 0)} />
+        <Inputs of={of.inputs.filter((each) => each.days.length > 0).sort((a, b) => (b.importance ?? -1) - (a.importance ?? -1))} />
       </Section>
     </div>
   );
@@ -91,7 +91,7 @@ function Inputs({ of }: { of: InputStory[] }) {
               <tr key={story.name}>
                 <th scope="row">
                   {story.importance === null ? "the model's answers" : story.name}
-                  <span className="sub">{story.importance === null ? story.kind : `${story.kind}, importance ${percent(story.importance)}`}</span>
+                  <span className="sub">{story.importance === null || story.importance === 0 ? story.kind : `${story.kind}, importance ${percent(story.importance)}`}</span>
                 </th>
                 <td>
                   <Days of={story} />

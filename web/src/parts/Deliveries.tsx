@@ -1,8 +1,9 @@
-import { SegmentedControl } from "@mantine/core";
-import { useState } from "react";
+import { Button, SegmentedControl } from "@mantine/core";
+import { useMemo, useState } from "react";
 import { Link } from "react-router";
 import type { Bound, Delivery, DeliveryStory, Judged, Told } from "../api/types";
 import { EvidenceChart } from "../charts/EvidenceChart";
+import { type Line, LineChart } from "../charts/LineChart";
 import { chosen, number, percent } from "../format";
 import { kindName } from "./Events";
 import { Gates } from "./Gates";
@@ -61,6 +62,8 @@ export function DeliveryList({ of }: { of: Delivery[] }) {
 /** One of them in full. */
 export function DeliveryWhole({ story }: { story: DeliveryStory }) {
   const { delivery } = story;
+  const many = delivery.moves.length > FEW_MOVES;
+  const followed = story.followed.filter((event) => !many || event.kind !== "RolloutAdvanced");
   return (
     <div className="stack">
       <div className="card">
@@ -81,7 +84,8 @@ export function DeliveryWhole({ story }: { story: DeliveryStory }) {
         <Telling of={story.led} empty="Nothing led here but the person who did it." />
       </Section>
       <Section title="What happened then">
-        <Telling of={story.followed} empty="Nothing followed." />
+        <Telling of={followed} empty="Nothing followed." />
+        {followed.length === story.followed.length ? null : <p className="muted small">Without {story.followed.length - followed.length} moves of the split, which stand above.</p>}
       </Section>
     </div>
   );
@@ -224,13 +228,52 @@ function Curves({ story }: { story: DeliveryStory }) {
           <SegmentedControl size="xs" aria-label="Objective" data={story.curves.map((each, at) => ({ value: String(at), label: measureName(each) }))} value={place} onChange={setPlace} />
         </div>
       )}
-      <EvidenceChart curve={curve} name={measureName(curve)} moves={story.delivery.moves} />
+      <EvidenceChart curve={curve} name={measureName(curve)} moves={story.delivery.moves.length > FEW_MOVES ? [] : story.delivery.moves} />
     </div>
   );
 }
 
-/** The shares that the challenger had, and what its schedule still asks for. */
+const FEW_MOVES = 10;
+
+/** The shares that the challenger had, and what its schedule still asks for; many of them (a bandit's) as a curve as well. */
 function Moves({ of }: { of: Delivery }) {
+  const [all, setAll] = useState(false);
+  const many = of.moves.length > FEW_MOVES;
+  const first = many && !all ? of.moves.length - FEW_MOVES : 0;
+  return (
+    <>
+      {many ? (
+        <div className="card">
+          <ShareChart of={of.moves} />
+        </div>
+      ) : null}
+      <div className={many ? "below" : ""}>
+        <MovesTable of={of} first={first} />
+      </div>
+      {many ? (
+        <Button mt={8} size="xs" variant="default" onClick={() => setAll(!all)}>
+          {all ? `Show the newest ${FEW_MOVES}` : `Show all ${of.moves.length}`}
+        </Button>
+      ) : null}
+    </>
+  );
+}
+
+/** The share over time; it stays where it is until the next move. */
+function ShareChart({ of }: { of: Delivery["moves"] }) {
+  const [x, lines] = useMemo(() => {
+    const at = of.flatMap((move, place) => {
+      const begins = Date.parse(move.at) / 1000;
+      return place === 0 ? [begins] : [begins - 0.001, begins];
+    });
+    const values = of.flatMap((move, place) => (place === 0 ? [move.share] : [of[place - 1]?.share ?? move.share, move.share]));
+    const lines: Line[] = [{ label: "share of the challenger", hue: 2, width: 2, values }];
+    return [at, lines] as const;
+  }, [of]);
+  return <LineChart title={`Share of the challenger over ${of.length} moves. The table holds the same numbers.`} x={x} lines={lines} time height={180} yLabel={percent} />;
+}
+
+function MovesTable({ of, first }: { of: Delivery; first: number }) {
   const steps = of.rollout?.plan.steps ?? [];
   const now = of.moves.at(-1)?.step ?? 0;
   return (
@@ -244,9 +287,9 @@ function Moves({ of }: { of: Delivery }) {
         </tr>
       </thead>
       <tbody>
-        {of.moves.map((move, place) => (
+        {of.moves.slice(first).map((move, place) => (
           <tr key={`${move.at} ${place}`}>
-            <th scope="row">{steps.length === 0 ? place + 1 : `${move.step + 1} of ${steps.length}`}</th>
+            <th scope="row">{steps.length === 0 ? first + place + 1 : `${move.step + 1} of ${steps.length}`}</th>
             <td>
               <Share of={move.share} /> {move.shadow ? <span className="muted">copies, answers nobody</span> : null}
             </td>
@@ -292,7 +335,9 @@ const Share = ({ of }: { of: number }) => (
 
 const BOUNDS: Record<string, string> = {
   cooldown_days: "days since the last retraining, at least",
+  change_cooldown_days: "days since the last, which could not know the change, at least",
   budget_per_year: "retrainings before it in 365 days, fewer than",
+  unreserved_budget: "of these, what is not kept for a decay, fewer than",
   minimum_labels: "new labels, at least",
   labels_since_change: "labels since the world changed, at least",
   growth: "growth of the data, at least",
