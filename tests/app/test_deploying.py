@@ -7,7 +7,9 @@ from noria.app.deploying_acts import overrule, resume, roll_back, stop
 from noria.domain.declaration import Declaration, DeclaredVariant
 from noria.domain.deployment import CanaryPlan
 from noria.domain.policy import Policy
-from noria.errors import Conflict, GateNotPassed, InputInvalid, NotFound
+from noria.errors import Conflict, GateNotPassed, InputInvalid, NotFound, RequestInvalid
+from noria.serving import desired
+from noria.serving.live import Live
 from tests.app.deploying_world import MODEL, a_project, answering, kinds, later, point, register
 
 CANARY = CanaryPlan(weight=0.1)
@@ -246,6 +248,20 @@ def test_declaring_back_and_forth_is_in_force_each_time() -> None:
         for days in (7, 14, 7):
             apply(workspace, champion("3", policy=Policy(cooldown_days=days)), actor="ci")
             assert plan(workspace, champion("3", policy=Policy(cooldown_days=days))).is_empty
+
+
+def test_whether_callers_may_choose_is_declared_and_told_to_the_workers() -> None:
+    with a_project() as workspace:
+        apply(workspace, champion("3"), actor="ci")
+        planned = apply(workspace, champion("3", header_override=False), actor="ci")
+
+        assert fields(planned) == ["header_override"]
+        state = desired.read(workspace.blobs, "prod")
+        assert state is not None
+        assert not state.header_override
+        live = Live(deployment="prod", generation=2, variants=(), header_override=state.header_override)
+        with pytest.raises(RequestInvalid, match="no caller choose"):
+            live.named("champion")
 
 
 def test_a_shadow_answers_nobody_and_takes_no_share() -> None:

@@ -23,6 +23,7 @@ from noria.registry.named import STABLE
 from noria.serving import acts
 from noria.serving import plan as comparing
 from noria.serving.declared import check
+from noria.serving.route import sticky_of
 
 HISTORY = ("RolloutRolledBack", "DeploymentRolledBack", "RolloutPromoted", "RolloutStarted", "DeploymentChanged")
 MOST = 100_000
@@ -199,21 +200,8 @@ def _apply(workspace: Workspace, prepared: _Prepared, *, actor: str, reason: str
         try:
             if target.challenger is not None and _running(standing) is not None:
                 standing = _make_room(workspace, name, target.challenger.number, actor=actor)
-            after = acts.change(
-                standing,
-                name=name,
-                model=wanted.model,
-                variants=target.variants,
-                act=acting.new_act("changed", actor, reason, differences=said),
-                at=workspace.clock.now(),
-                challenger=target.challenger,
-                plan=target.plan,
-                sticky_by=wanted.sticky_by,
-                fallback=wanted.fallback,
-                alias=wanted.alias,
-            )
-            if after.rollout is not None and target.challenger is not None:
-                after = replace_struct(after, rollout=replace_struct(after.rollout, outlook=prepared.outlook))
+            act = acting.new_act("changed", actor, reason, differences=said)
+            after = _changed(prepared, standing, act, at=workspace.clock.now())
             acting.write(workspace, standing, after)
         except StaleWrite as exc:
             raise _moved(name) from exc
@@ -236,6 +224,7 @@ def _changed(prepared: _Prepared, standing: Deployment | None, act: Act, *, at: 
         sticky_by=wanted.sticky_by,
         fallback=wanted.fallback,
         alias=wanted.alias,
+        header_override=wanted.header_override,
         outlook=prepared.outlook,
     )
 
@@ -307,7 +296,19 @@ def _as_it_stands(workspace: Workspace, name: str, model: str) -> Declaration:
     standing = standing_of(workspace, name)
     if standing is None:
         return Declaration(model=model)
-    return Declaration(model=model, sticky_by=standing.sticky_by, fallback=standing.fallback, alias=standing.alias)
+    return Declaration(
+        model=model,
+        sticky_by=_as_said_now(standing.sticky_by),
+        fallback=standing.fallback,
+        alias=standing.alias,
+        header_override=standing.header_override,
+    )
+
+
+def _as_said_now(sticky_by: str) -> str:
+    """Deployments of before said the key of a request, or an input, by its bare name."""
+    kind, name = sticky_of(sticky_by)
+    return {"request": "request", "key": "header:noria-request-key"}.get(kind, f"{kind}:{name}")
 
 
 def _running(standing: Deployment | None) -> int | None:

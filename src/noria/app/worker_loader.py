@@ -271,6 +271,7 @@ class Loader:
             generation=state.generation,
             variants=tuple(answering),
             sticky_by=state.sticky_by,
+            header_override=state.header_override,
             rollout=state.rollout,
             shadows=tuple(shadows),
             routes=tuple(variant for variant in state.variants if not variant.shadow),

@@ -55,6 +55,12 @@ def configure(command: argparse.ArgumentParser) -> None:
         "--fallback", metavar="VERSION", help="what answers after noria stop: stable, champion, none, 7"
     )
     command.add_argument("--alias", metavar="NAME", help="the alias that follows the champion here ('' for none)")
+    command.add_argument(
+        "--header-override",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="whether callers may choose by the header Noria-Variant (default: they may)",
+    )
     command.add_argument("--at-once", action="store_true", help="though a canary is declared")
     command.add_argument("--override", action="store_true", help="though its gates failed; needs --because")
     command.add_argument("--because", default="", metavar="TEXT", help="why")
@@ -71,7 +77,9 @@ def run(options: argparse.Namespace) -> int:
     with Workspace.open() as workspace:
         known = in_force(workspace).get(name)
         changes: dict[str, object] = {
-            key: value for key in ("sticky_by", "fallback", "alias") if (value := getattr(options, key)) is not None
+            key: value
+            for key in ("sticky_by", "fallback", "alias", "header_override")
+            if (value := getattr(options, key)) is not None
         }
         canary = canary_of(options, known.declaration.canary if known else None)
         if canary is not None:

@@ -24,13 +24,14 @@ class Declaration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     recipe: `file.py:NAME` of the Recipe by which the loop trains for it; empty: versions come from elsewhere. variants: empty when the loop, or
     `noria deploy`, chooses the champion; one named `challenger` is tried by the canary. canary, policy: empty (None) takes the recipe's; where a
     canary is declared, another champion is let in by it, else at once. approval: `gates`, or `person`. alias: the alias of the model that follows
-    the champion of this deployment (give a staging its own; empty: none does).
+    the champion of this deployment (give a staging its own; empty: none does). sticky_by, fallback, header_override: as of a Deployment.
     """
 
     model: str
     recipe: str = ""
     variants: tuple[DeclaredVariant, ...] = ()
     sticky_by: str = "request"
+    header_override: bool = True
     fallback: str = "stable"
     canary: CanaryPlan | None = None
     policy: Policy | None = None

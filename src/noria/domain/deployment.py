@@ -169,7 +169,8 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
 
     sticky_by: what keeps a caller with its variant: `request` (nothing does: each request is drawn), `header:NAME`, or `input:NAME`.
     fallback: the version that answers while it is stopped (`champion`, a number, a semantic version, `stable`, or `none`).
-    alias: the alias of the model that follows this deployment's champion; empty: none does.
+    alias: the alias of the model that follows this deployment's champion; empty: none does. header_override: whether a request may ask for a variant
+    by the header `Noria-Variant`.
     act: the last thing that was done by hand; it made this generation only if its id is the generation's cause.
     """
 
@@ -184,6 +185,7 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     fallback: str = "stable"
     stopped: Stop | None = None
     alias: str = "champion"
+    header_override: bool = True
     act: Act | None = None
 
     def variant(self, name: VariantRole) -> Variant | None:

@@ -32,6 +32,7 @@ def change(
     fallback: str = "stable",
     alias: str = "champion",
     outlook: Outlook | None = None,
+    header_override: bool = True,
 ) -> Deployment:
     """Other variants, weights or routing. variants: the champion and declared arms, without a challenger; their weights as declared.
 
@@ -61,6 +62,7 @@ def change(
         cause=act.id,
         fallback=fallback,
         alias=alias,
+        header_override=header_override,
         act=act,
     )
     if challenger is None or plan is None:

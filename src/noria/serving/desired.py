@@ -26,6 +26,7 @@ class DesiredState(msgspec.Struct, frozen=True, kw_only=True):
     sticky_by: str = "request"
     rollout: RolloutId | None = None
     stopped: str = ""
+    header_override: bool = True
 
 
 class _Index(msgspec.Struct, frozen=True):
@@ -58,6 +59,7 @@ def state_of(deployment: Deployment) -> DesiredState:
         variants=tuple(variants),
         sticky_by=deployment.sticky_by,
         rollout=deployment.rollout.id if deployment.rollout is not None and running else None,
+        header_override=deployment.header_override,
         stopped=f"{stop.actor}: {stop.reason}" if stop is not None and not variants else "",
     )
 

@@ -48,6 +48,7 @@ class Live:
     shadows: tuple[Served, ...] = ()
     routes: tuple[Variant, ...] = ()
     missing: dict[str, NoriaError] = field(default_factory=dict)
+    header_override: bool = True
 
     def __post_init__(self) -> None:
         """Prepare what each request asks for."""
@@ -73,7 +74,13 @@ class Live:
         return self._chances.get(name, 0.0)
 
     def named(self, name: str) -> Served:
-        """The variant of this role. Raises RequestInvalid naming those there are."""
+        """The variant of this role. Raises RequestInvalid naming those there are, or where callers may not choose."""
+        if not self.header_override:
+            raise RequestInvalid(
+                f"deployment {self.deployment!r} lets no caller choose its variant",
+                cause="header_override is declared false",
+                remedy="leave Noria-Variant out",
+            )
         for served in self.variants:
             if served.variant.name == name:
                 return served

@@ -13,7 +13,7 @@ from noria.domain.declaration import Declaration, Difference
 from noria.domain.deployment import CanaryPlan, Deployment, Outlook, Variant
 from noria.serving.acts import CHALLENGER, CHAMPION, began_as, without_challenger
 
-ROUTING = ("sticky_by", "fallback", "alias")
+ROUTING = ("sticky_by", "header_override", "fallback", "alias")
 IN_FORCE = ("recipe", "approval", "canary", "policy", "triggers")
 CLOSE = 1e-9
 
@@ -219,6 +219,7 @@ def _share(arm: Variant) -> str:
 def _routing(name: str, wanted: Declaration, facts: Facts) -> list[Difference]:
     consequences = {
         "sticky_by": "callers may meet another variant once",
+        "header_override": "whether callers may choose by Noria-Variant",
         "fallback": f"answers after noria stop {name}",
         "alias": "follows the champion from its next change on",
     }
@@ -227,7 +228,7 @@ def _routing(name: str, wanted: Declaration, facts: Facts) -> list[Difference]:
         # Nothing stands yet: what is declared comes to be with the first version.
         return []
     return [
-        _differs(name, key, getattr(standing, key), getattr(wanted, key), consequences[key])
+        _differs(name, key, str(getattr(standing, key)), str(getattr(wanted, key)), consequences[key])
         for key in ROUTING
         if getattr(standing, key) != getattr(wanted, key)
     ]

@@ -47,6 +47,7 @@ class DeployIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     sticky_by: str | None = None
     fallback: str | None = None
     alias: str | None = None
+    header_override: bool | None = None
     at_once: bool = False
     override: bool = False
     dry_run: bool = False
@@ -119,7 +120,7 @@ def deploy_version(
 ) -> DeploymentPlan:
     """Let one version answer under a name, at once or as a canary; gives what was changed, or would be."""
     _known(body, DeployIn)
-    said = {"sticky_by": data.sticky_by, "fallback": data.fallback, "alias": data.alias, "canary": data.canary}
+    said = {key: getattr(data, key) for key in ("sticky_by", "fallback", "alias", "header_override", "canary")}
     return deploying.deploy(
         workspace,
         name,
