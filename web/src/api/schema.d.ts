@@ -1539,6 +1539,8 @@ export interface components {
             canary: components["schemas"]["CanaryPlan"] | null;
             /** @default stable */
             fallback: string;
+            /** @default true */
+            header_override: boolean;
             model: string;
             policy: components["schemas"]["Policy"] | null;
             /** @default  */
@@ -1623,6 +1625,7 @@ export interface components {
             /** @default false */
             dry_run: boolean;
             fallback: string | null;
+            header_override: boolean | null;
             model: string;
             /** @default false */
             override: boolean;
@@ -1641,6 +1644,8 @@ export interface components {
             /** @default stable */
             fallback: string;
             generation: number;
+            /** @default true */
+            header_override: boolean;
             model: string;
             name: string;
             rollout: components["schemas"]["Rollout"] | null;
