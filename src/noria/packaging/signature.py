@@ -4,6 +4,7 @@ Decoding a request into columns is server/inference; converting a model is conve
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from math import isnan, prod
 from typing import Any
 
@@ -112,12 +113,15 @@ def checker(signature: Signature) -> Callable[[Columns], int]:
 
 def unseen_counter(signature: Signature) -> Callable[[Columns], int]:
     """Only the last part of `check`: count text values that training never saw, in columns that are known to follow the signature."""
-    known = [(f.name, frozenset(f.categories)) for f in signature.inputs if f.categories is not None]
+    known = [(f.name, frozenset([None, *f.categories])) for f in signature.inputs if f.categories is not None]
 
     def unseen(columns: Columns) -> int:
-        return sum(
-            value not in seen for name, seen in known for value in columns[name].ravel().tolist() if value is not None
-        )
+        count = 0
+        for name, seen in known:
+            values = columns[name].ravel().tolist()
+            if not seen.issuperset(values):  # asked at once: nearly always the answer is none
+                count += sum(value not in seen for value in values)
+        return count
 
     return unseen
 
@@ -202,6 +206,9 @@ def _column_check(field: Field) -> Callable[[Any], int]:
 def _check_text(field: Field, values: list[Any], known: frozenset[str] | None) -> int:
     if None in values and not field.nullable:
         raise _missing_value(field, values.index(None) // field.width)
+    with suppress(TypeError):  # an object that has no hash is no text: said below
+        if known is not None and known.issuperset(values):
+            return 0
     for row, value in enumerate(values):
         if value is not None and not isinstance(value, str):
             raise RequestInvalid(
