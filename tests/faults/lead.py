@@ -72,6 +72,7 @@ def main(store: Path, name: str, lease_s: float, seed: int, began: float) -> Non
     metadata, clock = open_store(str(store), project="p"), Wild(seed, began)
     leadership = Leadership(metadata.leases, metadata.ledger, clock=clock, seconds=lease_s, holder=name)
     leadership.start()
+    print("looking", flush=True)
     strokes(reactor(metadata.ledger, clock).tick, leadership, every_s=0.05, stop=threading.Event())
 
 

@@ -21,7 +21,7 @@ from noria.ports.ledger import Ledger
 from tests.cli.test_up import answer, free_ports, start
 from tests.faults.lead import EPOCH, reactor
 
-pytestmark = pytest.mark.faults
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
 ROOT = Path(__file__).resolve().parents[2]
 DEADLINE_S = 90.0
 """Only a test that failed waits for so long."""
@@ -45,14 +45,25 @@ class Planes(ExitStack):
         super().__init__()
         self._store, self._lease_s, self._began = store, lease_s, time.time()
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._looking: set[str] = set()
 
     def begin(self) -> None:
         number = len(self.processes)
         program = [sys.executable, "-m", "tests.faults.lead", str(self._store), f"plane{number}"]
-        process = subprocess.Popen([*program, str(self._lease_s), str(number), str(self._began)], cwd=ROOT)
+        process = subprocess.Popen(
+            [*program, str(self._lease_s), str(number), str(self._began)], cwd=ROOT, stdout=subprocess.PIPE
+        )
         self.processes[f"plane{number}"] = process
-        self.callback(process.wait)
+        self.callback(process.communicate)
         self.callback(process.kill)
+
+    def wait_for(self, name: str) -> None:
+        """Until a process has looked at the lease for the first time."""
+        stdout = self.processes[name].stdout
+        assert stdout is not None
+        if name not in self._looking:
+            assert stdout.readline() == b"looking\n"
+            self._looking.add(name)
 
 
 @pytest.mark.parametrize(
@@ -74,6 +85,8 @@ def test_leaders_that_are_killed_are_replaced_and_nothing_fires_twice_or_never(
             waiting_for = elected.event.token + 1
             until(metadata.ledger, "TriggerFired", lambda entry, after=elected.seq: entry.seq > after)
             assert standby
+            for name in standby:
+                planes.wait_for(name)
             os.kill(planes.processes[elected.event.holder].pid, signal.SIGKILL)
             killed_at = datetime.now(UTC)
             planes.begin()
@@ -113,6 +126,7 @@ recipe = noria.Recipe(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_of_two_noria_up_on_one_project_one_leads_and_the_other_takes_over(tmp_path: Path) -> None:
     first, second = free_ports(2)
     toml = 'project = "small"\nrecipe = "pipeline.py:recipe"\ntick_s = 3600\nlease_s = 1.0\n'
@@ -124,7 +138,7 @@ def test_of_two_noria_up_on_one_project_one_leads_and_the_other_takes_over(tmp_p
             up = start(tmp_path, "--no-worker", "--port", str(port))
             stack.callback(up.communicate)
             stack.callback(up.kill)
-            answer(f"http://127.0.0.1:{port}/health", up)
+            answer(f"http://127.0.0.1:{port}/health", up, seconds=DEADLINE_S)
             ups[up.pid] = up
         workspace = stack.enter_context(noria.Workspace.open(tmp_path))
         leader = until(workspace.ledger, "LeaderElected", lambda _: True)

@@ -53,6 +53,7 @@ class Leadership:
         self._until = 0.0
         self._seen: tuple[Lease, float] | None = None
         self._untold: LeaderElected | None = None
+        self._is_away = False
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -72,8 +73,14 @@ class Leadership:
             try:
                 self._renew() if self._lease is not None else self._try()
                 self._tell()
+                self._is_away = False
             except NoriaError as error:
-                log.warning("the lease of the loop could not be asked for: %s", error)
+                log.log(
+                    logging.DEBUG if self._is_away else logging.WARNING,
+                    "the lease of the loop could not be asked for: %s",
+                    error,
+                )
+                self._is_away = True  # said once, until it is back
             return self.is_leader
 
     def start(self) -> None:
