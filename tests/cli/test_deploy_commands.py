@@ -8,6 +8,7 @@ import pytest
 from noria.app.workspace import Workspace
 from noria.cli.deploy import arm, objective, reference, share, steps
 from noria.cli.main import main
+from noria.cli.up import unapplied
 from noria.errors import SettingInvalid
 from tests.app.deploying_world import register
 
@@ -86,6 +87,19 @@ def test_a_canary_is_deployed_overruled_rolled_back_stopped_and_resumed(
 
     code, text = said(capsys, "audit", "verify")
     assert code == 0, text
+
+
+def test_noria_up_says_what_is_declared_and_does_not_stand_yet(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Workspace.open() as workspace:
+        assert unapplied(workspace) == "declared and not applied: 2 things; see noria plan"
+    said(capsys, "apply", "--yes")
+    with Workspace.open() as workspace:
+        assert unapplied(workspace) == ""
+    Path("noria.toml").write_text(TOML % "99", encoding="utf-8")
+    with Workspace.open() as workspace:
+        assert "cannot be applied" in unapplied(workspace)
 
 
 def test_why_is_asked_for(project: Path, capsys: pytest.CaptureFixture[str]) -> None:

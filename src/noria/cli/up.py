@@ -6,6 +6,7 @@ import sys
 import threading
 from importlib import import_module
 
+from noria.app.deploying import plan
 from noria.app.leading import Leadership, strokes
 from noria.app.log_lines import set_up
 from noria.app.processes import leave, start_worker
@@ -13,6 +14,7 @@ from noria.app.settings import resolve
 from noria.app.source import named
 from noria.app.turn import Loop
 from noria.app.workspace import Workspace
+from noria.errors import NoriaError
 from noria.loop.context import Recipe
 
 
@@ -62,6 +64,8 @@ def run(options: argparse.Namespace) -> int:
                     workers=serving.workers,
                 )
                 print(f"predictions: {worker.url}", flush=True)
+            if said := unapplied(workspace):
+                print(said, flush=True)
             leadership = _turn_in_background(workspace, stop)
             import_module("noria.server.control.run").serve(
                 workspace, host=host, port=port, artifact_root=options.artifact_root
@@ -73,6 +77,19 @@ def run(options: argparse.Namespace) -> int:
             if worker is not None:
                 worker.stop()
     leave(0)
+
+
+def unapplied(workspace: Workspace) -> str:
+    """What noria.toml declares and does not stand yet, in one line; '' if there is nothing to say."""
+    if not workspace.settings.deployments:
+        return ""
+    try:
+        planned = plan(workspace, workspace.settings.deployments)
+    except NoriaError as error:
+        return f"declared, but cannot be applied: {error.problem}; see noria plan"
+    if planned.is_empty:
+        return ""
+    return f"declared and not applied: {len(planned.differences)} things; see noria plan"
 
 
 def _serve_from_memory(options: argparse.Namespace) -> None:
