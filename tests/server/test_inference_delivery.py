@@ -19,11 +19,12 @@ from noria.packaging.signature import checker, unseen_counter
 from noria.server.inference.answering import Answering
 from noria.server.inference.app import InferenceApp
 from noria.server.inference.metrics import Metrics
+from noria.server.inference.v2_facts import index
 from noria.serving.batching import Batcher
 from noria.serving.live import Board, Live, Served
 from noria.serving.record import Recorder
 from noria.serving.route import position
-from noria.serving.shadow import Shadows
+from noria.serving.shadow import Shadows, ShadowStatus
 from tests.server.inference_rig import _Protocol, _Scope
 
 SIGNATURE = Signature(inputs=(Field(name="x", datatype="FP64"),), outputs=(Field(name="y", datatype="FP64"),))
@@ -246,6 +247,7 @@ def test_a_slow_shadow_delays_no_answer_and_what_it_cannot_take_is_counted(room)
     slow.let.set()
     assert here.rows("shadow").height == 3
     assert here.rows().height == 10
+    assert here.shadows.status() == ShadowStatus(answered=3, dropped=7)
 
 
 @pytest.mark.parametrize(
@@ -312,5 +314,7 @@ def test_what_a_person_stopped_says_so_and_does_not_make_the_worker_unready(room
     assert status == 503
     assert "ana: prices are wrong" in answer["error"]
     assert here.board.ready()
+    (row,) = index(here.board)
+    assert (row["state"], row["reason"]) == ("UNAVAILABLE", "stopped by ana: prices are wrong")
     here.board.put(Live("m", 2, (served(1),)))
     assert here.ask(1.0)[0] == 200

@@ -65,7 +65,7 @@ class Shadows:
     ) -> None:
         self._recorder, self._telemetry, self._most_waiting = recorder, telemetry, most_waiting
         self._queue: deque[Copy] = deque()
-        self._filled = Event()
+        self._filled, self._end = Event(), Event()
         self._idle = Event()
         self._idle.set()
         self._lock = Lock()
@@ -75,18 +75,19 @@ class Shadows:
         self._thread: Thread | None = None
 
     def offer(self, copy: Copy) -> None:
-        """Take a copy if there is room; it costs about a microsecond and never waits. Called from one thread."""
-        if len(self._queue) >= self._most_waiting or (self._queue and self._rows + copy.rows > MOST_ROWS):
-            self._dropped += 1
-            held = self._dropped_of
-            held[copy.live.deployment] = held.get(copy.live.deployment, 0) + 1
-            return
-        self._rows += copy.rows
-        self._idle.clear()
-        self._queue.append(copy)
-        if self._thread is None:
-            self._thread = Thread(target=self._work, name="noria-shadow", daemon=True)
-            self._thread.start()
+        """Take a copy if there is room; it costs about a microsecond and never waits for a model."""
+        with self._lock:
+            if len(self._queue) >= self._most_waiting or (self._queue and self._rows + copy.rows > MOST_ROWS):
+                held, name = self._dropped_of, copy.live.deployment
+                self._dropped += 1
+                held[name] = held.get(name, 0) + 1
+                return
+            self._rows += copy.rows
+            self._queue.append(copy)
+            self._idle.clear()
+            if self._thread is None:
+                self._thread = Thread(target=self._work, name="noria-shadow", daemon=True)
+                self._thread.start()
         if not self._filled.is_set():
             self._filled.set()
 
@@ -100,9 +101,11 @@ class Shadows:
             answered=self._answered, failed=self._failed, dropped=self._dropped, waiting=len(self._queue)
         )
 
-    def close(self) -> None:
-        """Answer no more: what waits is dropped and counted."""
+    def close(self, *, seconds: float = 2.0) -> None:
+        """Answer what waits, as far as that is done within some seconds; the rest is dropped."""
+        self.wait(seconds=seconds)
         self._closing = True
+        self._end.set()
         self._filled.set()
         if self._thread is not None:
             self._thread.join(5.0)
@@ -111,23 +114,22 @@ class Shadows:
         while not self._closing:
             self._filled.wait()
             self._filled.clear()
-            Event().wait(LINGER_S)
+            self._end.wait(LINGER_S)
             while self._queue and not self._closing:
                 copy = self._queue[0]
                 for served in copy.live.shadows:
                     if is_copied(copy.request_id, served):
                         self._answer(copy, served)
-                self._queue.popleft()
-                self._rows -= copy.rows
+                with self._lock:
+                    self._queue.popleft()
+                    self._rows -= copy.rows
+                    if not self._queue:
+                        self._idle.set()
             self._tell_dropped()
-            if not self._queue:
-                self._idle.set()
-                if self._queue:  # one came between the two
-                    self._idle.clear()
-                    self._filled.set()
-        self._dropped += len(self._queue)
-        self._queue.clear()
-        self._idle.set()
+        with self._lock:
+            self._dropped += len(self._queue)
+            self._queue.clear()
+            self._idle.set()
 
     def _answer(self, copy: Copy, served: Served) -> None:
         """Ask one shadow, and offer what it said, or why it could not, to the log."""
@@ -146,7 +148,8 @@ class Shadows:
         try:
             self._recorder.offer(record)
         except Overloaded:
-            self._dropped += 1
+            with self._lock:
+                self._dropped += 1
             return
         self._answered += not failed
         self._failed += failed

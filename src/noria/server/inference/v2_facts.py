@@ -55,6 +55,8 @@ def index(board: Board, *, ready: bool = False) -> list[dict[str, str]]:
             if name not in answering:
                 error = board.error(name)
                 state, reason = ("LOADING", "") if error is None else ("UNAVAILABLE", error.headline())
+                if stopped := board.stopped(name):
+                    state, reason = "UNAVAILABLE", f"stopped by {stopped}"
                 rows.append({"name": name, "state": state, "reason": reason})
         rows += [{"name": name, "state": "UNAVAILABLE", "reason": "unloaded"} for name in board.unloaded()]
     return sorted(rows, key=lambda row: (row["name"], row.get("version", "")))
