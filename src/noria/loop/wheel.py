@@ -24,7 +24,7 @@ WHEEL: Mapping[type, Stage] = {
     e.ModelVersionRegistered:       approve,                  # ModelVersionApproved
     e.ModelVersionApproved:         roll_out,                 # RolloutPromoted (the first) | RolloutStarted (a canary)
     e.RolloutPromoted:              promote,                  # AliasMoved
-    e.AlertOpened:                  decide,                   # RetrainRequested | RetrainSuppressed
+    e.AlertOpened:                  decide,                   # RetrainRequested | RetrainSuppressed | ModelVersionApproved (a former champion)
     e.TriggerFired:                 after_trigger,            # RetrainRequested | RetrainSuppressed
 }  # fmt: skip
 
@@ -33,5 +33,5 @@ TICKS: Mapping[str, Tick] = {
     "judge":                        judge,                    # RolloutPromoted | RolloutRolledBack
     "watch":                        watch,                    # AlertOpened, AlertResolved, AlertReopened
     "fire":                         fire,                     # TriggersDeclared, TriggerFired
-    "review":                       review,                   # RetrainRequested | RetrainSuppressed
+    "review":                       review,                   # RetrainRequested | RetrainSuppressed | ModelVersionApproved
 }  # fmt: skip

@@ -11,6 +11,7 @@ from noria.domain.ledger import Entry
 from noria.domain.policy import Decision, RetrainHistory
 from noria.loop.context import Context, Recipe, Timed
 from noria.loop.stages.decide_facts import champion_since, history, opening
+from noria.loop.stages.decide_return import returning
 from noria.loop.stages.decide_sound import dated, explained_by, unsound_of
 from noria.retraining import decide as rule
 from noria.retraining.bounds import BY_PERSON, YEAR, believed, bounds_of
@@ -20,6 +21,9 @@ UNTEACHABLE = ("slice", "fairness", "no_predictions", "no_look")
 
 TOLD = 200
 """So many of the newest refusals are looked through for what was told before."""
+
+ASKED_FOR = timedelta(days=14)
+"""So long after a decay was told of, former champions are asked whether they know the world."""
 
 
 def ask_for_the_first(entry: Entry, context: Context) -> Sequence[e.AnyEvent]:
@@ -46,13 +50,22 @@ def ask_for_the_first(entry: Entry, context: Context) -> Sequence[e.AnyEvent]:
 
 
 def decide(entry: Entry, context: Context) -> Sequence[e.AnyEvent]:
-    """AlertOpened -> RetrainRequested or RetrainSuppressed; nothing for alerts that no training could answer."""
+    """AlertOpened -> RetrainRequested or RetrainSuppressed; nothing for alerts that no training could answer.
+
+    ModelVersionApproved instead where a decay tells of a world that a former champion knows.
+    """
     event = entry.event
     assert isinstance(event, e.AlertOpened)
     if event.alert.kind in UNTEACHABLE:
         return []
     trigger: e.Trigger = "decay" if event.alert.kind in rule.DECAYS else "input_drift"
     recipe = context.recipe(event.deployment)
+    if trigger == "decay" and not rule.is_harmless(event.alert):
+        alert = dated(context, recipe, event.alert, since=champion_since(context, recipe), now=entry.at)
+        facts = history(context, recipe, now=entry.at, before=entry.seq, alert=alert)
+        known = returning(context, recipe, facts, now=entry.at)
+        if known is not None:
+            return [known]
     return [decided(trigger, recipe, context, now=entry.at, before=entry.seq, alert=event.alert)]
 
 
@@ -94,6 +107,9 @@ def review(context: Context) -> Sequence[Timed]:
         if looked is None or name not in running:
             continue
         alert = _standing_decay(context, name)
+        if alert is not None and (back := _back(context, recipe, alert, now=now)) is not None:
+            timed.append(back)
+            continue
         if _is_closed(context, recipe, alert, now=now):
             continue
         if alert is not None:
@@ -117,6 +133,18 @@ def review(context: Context) -> Sequence[Timed]:
             due = _event(_asked("schedule", None, recipe, context, facts, now), recipe, "schedule", until=now)
             timed.append(Timed(key=_key(context, due), event=due))
     return timed
+
+
+def _back(context: Context, recipe: Recipe, alert: Alert, *, now: datetime) -> Timed | None:
+    """A former champion that knows the world since a decay that stands, as an event. Asked for some days only: later the policy has had its say."""
+    if now - alert.opened_at > ASKED_FOR:
+        return None
+    alert = dated(context, recipe, alert, since=champion_since(context, recipe), now=now)
+    facts = history(context, recipe, now=now, alert=alert)
+    known = returning(context, recipe, facts, now=now)
+    if known is None:
+        return None
+    return Timed(key=f"{alert.id}-back-{known.number}", event=known, cause=opening(context, alert))
 
 
 def _key(context: Context, event: e.RetrainRequested | e.RetrainSuppressed) -> str:

@@ -130,6 +130,7 @@ def _with_labels(
     after = known = taught = None
     if changed_at is not None:
         changed = joined.filter(pl.col("at") >= changed_at)
+        new = new.filter(pl.col("at") >= changed_at)
         after = changed.height
         if found.requested_at:
             known = changed.filter(pl.col("label_at") <= max(found.requested_at)).height
