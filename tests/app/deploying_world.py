@@ -17,14 +17,16 @@ MODEL = "churn"
 GATE = Gate(name="good enough", kind="absolute", metric="auc", limit=0.6, better="higher")
 
 
-def register(workspace: noria.Workspace, number: int, *, passed: bool = True, packaged: bool = True) -> ModelVersion:
+def register(
+    workspace: noria.Workspace, number: int, *, passed: bool = True, packaged: bool = True, model: str = MODEL
+) -> ModelVersion:
     """Version NUMBER.0.0 of the model, with one gate."""
     auc = 0.7 if passed else 0.5
     measured = Interval(value=auc, low=auc - 0.02, high=auc + 0.02, n=1000)
     result = GateResult(gate=GATE, passed=passed, measured=measured, evidence=f"auc {auc}")
     return workspace.models.register(
         ModelVersion(
-            model=MODEL,
+            model=model,
             number=number,
             version=SemanticVersion(major=number, minor=0, patch=0),
             version_reason="MAJOR: data",

@@ -219,6 +219,17 @@ def test_each_deployment_has_the_alias_that_it_declares() -> None:
         assert workspace.models.aliases(MODEL) == {"champion": 6, "staging": 6}
 
 
+def test_the_same_number_of_another_model_is_another_champion() -> None:
+    with a_project() as workspace:
+        register(workspace, 3, model="leavers")
+        apply(workspace, champion("3"), actor="ci")
+        other = Declaration(model="leavers", variants=champion("3")["prod"].variants)
+        planned = apply(workspace, {"prod": other}, actor="ci")
+
+        assert set(fields(planned)) == {"champion", "model"}
+        assert workspace.models.alias("leavers", "champion") == 3
+
+
 def test_an_alias_does_not_follow_two_deployments() -> None:
     with a_project() as workspace:
         apply(workspace, champion("5"), actor="ci")

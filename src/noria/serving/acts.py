@@ -207,7 +207,7 @@ def follows(before: Deployment | None, after: Deployment) -> int | None:
     if before is not None and before.stopped is not None:
         stood = structs.replace(before, variants=before.stopped.before)
     number = _champion(after)
-    if stood is not None and stood.variants and _champion(stood) == number and stood.alias == after.alias:
+    if stood is not None and (stood.model, _champion(stood), stood.alias) == (after.model, number, after.alias):
         return None
     return number
 
