@@ -138,7 +138,7 @@ def test_of_two_noria_up_on_one_project_one_leads_and_the_other_takes_over(tmp_p
             up = start(tmp_path, "--no-worker", "--port", str(port))
             stack.callback(up.communicate)
             stack.callback(up.kill)
-            answer(f"http://127.0.0.1:{port}/health", up, seconds=DEADLINE_S)
+            answer(f"http://127.0.0.1:{port}/health", up, seconds=3 * DEADLINE_S)
             ups[up.pid] = up
         workspace = stack.enter_context(noria.Workspace.open(tmp_path))
         leader = until(workspace.ledger, "LeaderElected", lambda _: True)
