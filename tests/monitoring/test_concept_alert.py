@@ -85,7 +85,12 @@ def test_decay_has_the_first_word_and_answers_that_are_better_than_at_acceptance
     during = concept_report(found, msgspec.structs.replace(CALM, alarm=True), expected_excess=0.0, days=1, shares={})
     better = concept_report(found, msgspec.structs.replace(CALM, better=True), expected_excess=0.0, days=1, shares={})
 
+    unhurt = concept_report(found, CALM, expected_excess=0.0, days=1, shares={}, loss_rise=-0.01).alert
+
     assert (during.alert, during.over) == (None, ""), "what stands stays"
+    assert unhurt is not None
+    assert unhurt.severity == "info"
+    assert "the loss itself did not rise" in unhurt.summary
     assert better.alert is not None
     assert better.alert.severity == "info"
 

@@ -17,6 +17,7 @@ from noria.monitoring.alert import Report
 from noria.monitoring.concept_alert import concept_report, standing_changes
 from noria.monitoring.labels import Times, arrival
 from noria.monitoring.quality import Decay, daily, decay
+from noria.stats.metrics import row_log_loss
 from noria.wire.tables import open_table
 
 LABELS_SEEN = timedelta(days=30)
@@ -49,7 +50,12 @@ def quality_of(
 
     change, shares = concept_of(context, recipe, champion, rows, since=since, answers=beside)
     told = concept_report(
-        change, found, expected_excess=profile.expected_excess, days=recipe.false_page_days, shares=shares
+        change,
+        found,
+        expected_excess=profile.expected_excess,
+        days=recipe.false_page_days,
+        shares=shares,
+        loss_rise=_loss_rise(rows, change),
     )
     labels = _label_state(answers.filter(pl.col("at") >= now - LABELS_SEEN), now)
     return Quality(_dated(found, change) if found.alarm and change is not None else found, labels, told)
@@ -69,6 +75,16 @@ def _answers(
     wanted = ["number", "at", "label", "label_at", output, *also]
     joined = context.predictions.joined(recipe.deployment, known_by=now, since=since, until=now, columns=wanted)
     return open_table(joined).filter(pl.col("number") == champion.number).rename({output: "score"}, strict=False)
+
+
+def _loss_rise(rows: pl.DataFrame, report: ConceptReport | None) -> float | None:
+    """By how much the loss itself rose with the change of all answers that stands; None where none does, or one side has no labels."""
+    whole = [each for each in standing_changes(report) if each.where == "all"] if report is not None else []
+    if not whole:
+        return None
+    loss = row_log_loss(rows["label"].to_numpy(), rows["score"].to_numpy())
+    after = (rows["at"] >= whole[0].since).to_numpy()
+    return float(loss[after].mean() - loss[~after].mean()) if after.any() and not after.all() else None
 
 
 def _label_state(answers: pl.DataFrame, now: datetime) -> LabelState:
