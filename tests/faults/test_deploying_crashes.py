@@ -4,12 +4,14 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from noria.app.deploying import apply, deploy, plan
 from noria.app.deploying_acts import complete_all, overrule, resume, roll_back, stop
 from noria.app.workspace import Workspace
 from noria.domain.declaration import Declaration, DeclaredVariant
 from noria.domain.deployment import CanaryPlan
+from noria.domain.ids import EventId
 from noria.errors import Conflict
 from tests.app.deploying_world import MODEL, a_project, answering, kinds
 
@@ -140,10 +142,10 @@ def test_an_act_is_whole_wherever_its_process_dies(name: str) -> None:
                 before(workspace)
                 with pytest.raises(Killed):
                     act(Mortal(workspace, at=at, after=after))
-                complete_all(workspace, told=set())
+                complete_all(workspace, told={})
                 repeat_unless_done(name, workspace, act)
                 assert told(workspace) == wanted, (name, at, after)
-                assert complete_all(workspace, told=set()) == 0
+                assert complete_all(workspace, told={}) == 0
 
 
 DONE_ONCE = {
@@ -162,6 +164,22 @@ def repeat_unless_done(name: str, workspace: Workspace, act: Act) -> None:
     if name in DONE_ONCE and newest is not None and newest.act is not None and newest.act.verb == DONE_ONCE[name]:
         return
     act(workspace)
+
+
+def test_an_act_that_another_generation_followed_is_told_all_the_same() -> None:
+    with a_project() as workspace:
+        stand(workspace)
+        with pytest.raises(Killed):
+            apply(Mortal(workspace, at=1, after=True), declared("7"), actor="ci")
+        current = workspace.deployments.get("prod")
+        assert current.variants[0].number == 7
+        by_the_loop = structs.replace(current, generation=current.generation + 1, cause=EventId("loop"), act=None)
+        workspace.deployments.put(by_the_loop)
+
+        assert complete_all(workspace, told={}) == 1
+        assert kinds(workspace).count("DeploymentChanged") == 3
+        assert workspace.models.alias(MODEL, "champion") == 7
+        assert answering(workspace) == {"champion": (7, 1.0)}
 
 
 class Meddling(Mortal):

@@ -180,13 +180,13 @@ def complete(workspace: Workspace, name: str) -> int:
     return done
 
 
-def complete_all(workspace: Workspace, *, told: set[EventId]) -> int:
-    """The same for every deployment, on each stroke of the loop's clock. told: acts that are known to be whole, kept by the caller."""
+def complete_all(workspace: Workspace, *, told: dict[str, int]) -> int:
+    """The same for every deployment, on each stroke of the clock. told: up to which generation each is known to be whole, kept by the caller."""
     done = 0
     for deployment in workspace.deployments.all():
-        if deployment.act is not None and deployment.act.id not in told:
+        if told.get(deployment.name, 0) < deployment.generation:
             done += complete(workspace, deployment.name)
-            told.add(deployment.act.id)
+            told[deployment.name] = deployment.generation
     return done
 
 
@@ -209,7 +209,8 @@ def _tell(workspace: Workspace, before: Deployment | None, after: Deployment, *,
         cause = None if index == 0 else act.id
         drafts.append(Draft(id=event_id, at=at, actor=act.actor, event=event, cause=cause))
     to = acts.follows(before, after)
-    if to is not None and newest.generation == after.generation:
+    champion = newest.variant(CHAMPION)
+    if to is not None and champion is not None and (champion.model, champion.number) == (after.model, to):
         drafts.append(_alias(workspace, after, to, drafts[0]))
     try:
         workspace.ledger.append(drafts)

@@ -49,7 +49,7 @@ class Loop:
             check(recipe.triggers, deployment=recipe.deployment)
         self.workspace = workspace
         self.recipes = Recipes(workspace, recipes)
-        self._told: set[EventId] = set()
+        self._told: dict[str, int] = {}
         self.context = Context(
             project=workspace.project,
             home=workspace.home,
