@@ -1,7 +1,7 @@
 """How often rollouts err when somebody looks all the time, what they find and how soon, beside a t-test that is looked at as often. Prints JSON.
 
     python benchmarks/delivery_proof.py [--experiments 10000] [--only "NAME;NAME"]
-    python benchmarks/delivery_proof.py --tables docs/explanation/rollouts.md < benchmarks/results/delivery.json
+    python benchmarks/delivery_proof.py --tables docs/explanation/rollouts.md < benchmarks/results/delivery_proof.json
 
 Each experiment is 8,000 labelled answers of a calibrated model (log loss; mean 0.51, standard deviation 0.45) in the order of time, looked at 200
 times, once every 40 labels. They are simulated many at a time by the limits that Noria uses (stats/anytime, stats/arms); the first of every
@@ -420,7 +420,7 @@ def measured(experiments: int, bandits: int, only: Callable[[str], bool] = lambd
 def main() -> int:
     options = argparse.ArgumentParser()
     options.add_argument("--experiments", type=int, default=10_000)
-    options.add_argument("--bandits", type=int, default=1000)
+    options.add_argument("--bandits", type=int, default=200)
     options.add_argument("--only", default="")
     options.add_argument("--tables", type=Path)
     given = options.parse_args()
