@@ -222,6 +222,20 @@ def test_who_comes_next_knows_which_model_a_process_died_over(tmp_path: Path) ->
     assert not list(folder.glob("*.mark"))
 
 
+def test_where_no_file_can_be_made_models_answer_all_the_same(tmp_path: Path) -> None:
+    (tmp_path / "marks").write_text("not a folder")
+    marks = Marks(tmp_path / "marks")
+
+    class Echo:
+        def predict(self, columns: Any) -> Any:
+            return columns
+
+    with marks.loading(Digest("blake3:x")):
+        assert marks.asked(Digest("blake3:x"), Echo()).predict({"a": 1}) == {"a": 1}
+    assert marks.crashes(Digest("blake3:x")) == 0
+    marks.close()
+
+
 def test_a_challenger_over_which_processes_died_twice_is_not_loaded_again_and_a_champion_is(tmp_path: Path) -> None:
     home, champion, challenger = a_home(tmp_path)
     for digest in (champion, challenger):

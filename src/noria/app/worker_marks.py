@@ -6,6 +6,7 @@ A model that takes its process down twice in a while is not loaded again as chal
 
 import contextlib
 import fcntl
+import logging
 import mmap
 import os
 import time
@@ -23,6 +24,8 @@ MEMORY_S = 600.0
 """How long a crash is remembered: what crashed twice within it is in trouble, and may be tried again after it."""
 MOST_CRASHES = 2
 
+log = logging.getLogger(__name__)
+
 
 class _Crash(msgspec.Struct, frozen=True):
     digest: Digest
@@ -34,21 +37,38 @@ class Marks:
 
     def __init__(self, folder: Path, *, now: Callable[[], float] = time.time) -> None:
         self._folder, self._now = folder, now
-        folder.mkdir(parents=True, exist_ok=True)
-        self.read_crashes()
-        self._path = folder / f"{os.getpid()}-{time.time_ns()}.mark"
+        self._crashes: list[_Crash] = []
+        self._path, self._file = folder / f"{os.getpid()}-{time.time_ns()}.mark", -1
+        self._slots: dict[Digest, int] = {}
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self.read_crashes()
+            self._memory = self._mapped()
+        except OSError as error:  # a worker on a full disk answers, and leaves no marks
+            log.warning("a crash will not be known to the next process: %s", error)
+            self._memory = mmap.mmap(-1, SLOTS * SLOT_BYTES)
+
+    def _mapped(self) -> mmap.mmap:
+        """The file, with its blocks: a store into a page that the disk has no room for would end the process."""
         fresh = self._path.with_suffix(".new")
         self._file = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
-        os.ftruncate(self._file, SLOTS * SLOT_BYTES)
-        fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.rename(fresh, self._path)  # it has its name only when it is locked, so that nobody takes it for a dead one's
-        self._memory = mmap.mmap(self._file, SLOTS * SLOT_BYTES)
-        self._slots: dict[Digest, int] = {}
+        try:
+            os.pwrite(self._file, bytes(SLOTS * SLOT_BYTES), 0)
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.rename(fresh, self._path)  # named only when it is locked, so that nobody takes it for a dead one's
+            return mmap.mmap(self._file, SLOTS * SLOT_BYTES)
+        except OSError:
+            fresh.unlink(missing_ok=True)
+            os.close(self._file)
+            self._file = -1
+            raise
 
     def close(self) -> None:
         """Leave no mark: this process ends as it should."""
-        self._path.unlink(missing_ok=True)
-        os.close(self._file)
+        if self._file >= 0:
+            self._path.unlink(missing_ok=True)
+            os.close(self._file)
+            self._file = -1
 
     def slot(self, digest: Digest) -> int | None:
         """Where a model's marks are; None when too many are loaded at once."""
