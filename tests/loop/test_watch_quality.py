@@ -48,9 +48,7 @@ def test_a_decay_is_dated_and_its_group_named(asked: Asked) -> None:
         asked.profile, expected_excess=0.0, expected_excess_sd=0.01, expected_bias=0.0, expected_bias_sd=0.01
     )
     quiet = quality_of(asked.context, recipe, champion, profile, since=MONDAY, now=MONDAY + timedelta(days=19))
-    look = quality_of(
-        asked.context, recipe, champion, profile, since=MONDAY, now=MONDAY + timedelta(days=DAYS)
-    )
+    look = quality_of(asked.context, recipe, champion, profile, since=MONDAY, now=MONDAY + timedelta(days=DAYS))
 
     found, labels = look.decay, look.labels
     assert (quiet.decay.alarm, quiet.decay.began) == (False, "")
