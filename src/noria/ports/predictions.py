@@ -51,7 +51,7 @@ class PredictionLog(PredictionParts, Protocol):
 
     The same request_id twice is one request: the first record counts. Tables have one row a prediction with the columns
     prediction_id, request_id, row, key, deployment, variant, model, number, generation, rollout, at, latency_us, protocol, sampled (a row stands for
-    1 / sampled rows), redacted (JSON of the inputs that are not there as they were sent, or null), weight (the chance with which the draw gave it this
+    1 / sampled rows), redacted (JSON of the inputs that are not there as they were sent, or null), weight (the chance by which the draw gave it this
     variant, or null), asked (whether the caller named the variant), error, then `in.<name>` for each input and `out.<name>` for each output; `joined`
     adds label, label_at.
 
