@@ -79,6 +79,7 @@ def judge(context: Context) -> Sequence[Timed]:
         rollout = current.rollout
         if rollout is None or current.stopped is not None:
             continue
+        desired.publish(context.blobs, current)  # a crash may have come between the generation and its document
         if rollout.outcome != "running":
             if current.cause == rolling.verdict_cause(rollout):
                 timed += _once(context, f"{rollout.id}-verdict", _closed(current), rollout)
