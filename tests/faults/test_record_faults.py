@@ -6,6 +6,7 @@ import shutil
 import socket
 import threading
 import time
+from contextlib import closing
 from http.client import HTTPConnection
 
 import psutil
@@ -120,15 +121,15 @@ def test_a_clean_stop_under_load_answers_what_it_took(tmp_path):
         broken = threading.Event()
 
         def write(start: int) -> None:
-            connection = HTTPConnection("127.0.0.1", server.port, timeout=30)
-            for step in range(start, start + 100_000):
-                try:
-                    status, _ = exchange(connection, "POST", "/api/2.0/mlflow/runs/log-batch", batch(run_id, step))
-                except AWAY:
-                    broken.set()
-                    return
-                if status == 200:
-                    acknowledged.add(step)
+            with closing(HTTPConnection("127.0.0.1", server.port, timeout=30)) as connection:
+                for step in range(start, start + 100_000):
+                    try:
+                        status, _ = exchange(connection, "POST", "/api/2.0/mlflow/runs/log-batch", batch(run_id, step))
+                    except AWAY:
+                        broken.set()
+                        return
+                    if status == 200:
+                        acknowledged.add(step)
 
         threads = [threading.Thread(target=write, args=(number * 100_000,)) for number in range(4)]
         for thread in threads:

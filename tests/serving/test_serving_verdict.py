@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from noria.domain.deployment import CanaryPlan, CanaryStep, Judged, Objective, Rollout, Verdict
+from noria.domain.deployment import CanaryPlan, CanaryStep, Judged, Objective, Outlook, Rollout, Verdict
 from noria.domain.ids import EventId, RolloutId
 from noria.errors import InputInvalid
 from noria.serving.evidence import Beside, Evidence, Sample, Tally
@@ -62,6 +62,16 @@ def test_few_labels_wait_and_at_the_end_the_champion_stays() -> None:
     assert f"{few.challenger_rows} of 500 labels" in early.reason
     assert "nothing was shown" in late.reason
     assert early.looks == 1
+
+
+def test_where_labels_come_late_its_days_begin_when_they_can_be_there() -> None:
+    told = Outlook(effect=0.0, power=0.0, labels=0, days=17.0, labels_per_day=100.0, delay_days=10.0)
+    rollout = replace(a_rollout(PLAN), outlook=told)
+
+    def outcome(days: float) -> str:
+        return judge_rollout(rollout, Evidence(), now=START + timedelta(days=days)).outcome
+
+    assert [outcome(days) for days in (7.0, 16.9, 17.0)] == ["wait", "wait", "roll_back"]
 
 
 def test_a_clearly_worse_challenger_is_rolled_back_before_the_end() -> None:

@@ -47,9 +47,9 @@ def outlook(plan: CanaryPlan, pace: Pace, *, effect: float | None = None) -> Out
         return _untold(plan, pace, f"nothing is known yet of {primary_of(plan).name!r}; quality is only guarded")
     if not is_required(plan, quality):
         return _untold(plan, pace, "it does not wait for labels: its schedule and its objectives decide")
-    if pace.labels_per_day <= 0 or plan.maximum_days <= pace.delay_days:
+    if pace.labels_per_day <= 0:
         return _untold(
-            plan, pace, "no label arrives in time: after its days nothing will have been shown, and the champion stays"
+            plan, pace, "no label arrives: after its days nothing will have been shown, and the champion stays"
         )
     paths = _paths(plan, pace)
     asked = _effect(plan, quality.limit, paths) if effect is None else effect
@@ -64,6 +64,7 @@ def outlook(plan: CanaryPlan, pace: Pace, *, effect: float | None = None) -> Out
         days=_short(float(paths.days[last])),
         labels_per_day=_short(pace.labels_per_day),
         note=_note(plan, quality.limit, paths),
+        delay_days=_short(pace.delay_days),
     )
 
 
@@ -81,7 +82,7 @@ class _Paths:
 
 def _paths(plan: CanaryPlan, pace: Pace) -> _Paths:
     """Rows come evenly; each look adds what came since the one before, at the share of the schedule's step then."""
-    days = plan.maximum_days * np.arange(1, LOOKS + 1) / LOOKS
+    days = (plan.maximum_days + pace.delay_days) * np.arange(1, LOOKS + 1) / LOOKS
     labels = pace.labels_per_day * np.maximum(days - pace.delay_days, 0.0)
     fresh = np.diff(labels, prepend=0.0)
     share = _shares(plan, pace, days - pace.delay_days)
@@ -152,13 +153,12 @@ def _effect(plan: CanaryPlan, limit: float, paths: _Paths) -> float:
 def _note(plan: CanaryPlan, limit: float, paths: _Paths) -> str:
     """What becomes of a challenger that is just as good."""
     _, upper = _reach(plan, paths)
+    whole = f"{float(paths.days[-1]):.3g} days"
     bar = 0.0 if plan.mode == "ab" else limit
     sure = float(((paths.noise + upper <= bar) & paths.enough).any(axis=1).mean())
     if plan.mode == "ab":
-        return (
-            f"one that is just as good is not promoted ({1 - sure:.0%}); the test ends after {plan.maximum_days:g} days"
-        )
-    return f"one that is just as good is promoted beyond doubt in {sure:.0%}, else by estimate after {plan.maximum_days:g} days"
+        return f"one that is just as good is not promoted ({1 - sure:.0%}); the test ends after {whole}"
+    return f"one that is just as good is promoted beyond doubt in {sure:.0%}, else by estimate after {whole}"
 
 
 def _shares(plan: CanaryPlan, pace: Pace, days: Floats) -> Floats:
@@ -188,7 +188,13 @@ def _untold(plan: CanaryPlan, pace: Pace, note: str) -> Outlook:
         else plan.maximum_days
     )
     return Outlook(
-        effect=0.0, power=0.0, labels=0, days=_short(days), labels_per_day=_short(pace.labels_per_day), note=note
+        effect=0.0,
+        power=0.0,
+        labels=0,
+        days=_short(days),
+        labels_per_day=_short(pace.labels_per_day),
+        note=note,
+        delay_days=_short(pace.delay_days),
     )
 
 

@@ -6,6 +6,7 @@ The rule, in this order:
 1. An objective is broken beyond doubt: roll back.
 2. The schedule of a canary has steps to go: wait; at `maximum_days` roll back, as it never met the traffic that it would have had to bear.
 3. Fewer than `minimum_labels` labels, of the challenger or of the rows that both answered: wait; at `maximum_days` roll back, nothing was shown.
+   Where labels come late, that day and the one of 5 are later by as much (the outlook says by how much, before it starts).
 4. All that must be shown is kept beyond doubt: promote.
 5. At `maximum_days` undecided: an A/B test keeps the champion, as nothing was shown to be better. Anything else follows the estimates: promote if
    none is beyond its limit, else roll back.
@@ -45,6 +46,11 @@ def judge_rollout(rollout: Rollout, evidence: Evidence, *, now: datetime, looks:
     )
 
 
+def longest_days(rollout: Rollout) -> float:
+    """How long a rollout that needs labels may take: its plan's days, and as long as a label usually takes."""
+    return rollout.plan.maximum_days + (rollout.outlook.delay_days if rollout.outlook is not None else 0.0)
+
+
 Decided = tuple[Literal["wait", "promote", "roll_back"], str, Judged | None]
 
 
@@ -55,12 +61,14 @@ def _decide(
     broken = next((each for each in judged if each.outcome == "broken"), None)
     if broken is not None:
         return "roll_back", broken.reason, broken
+    longest = longest_days(rollout)
+    told = f"after {days:.1f} of {longest:.3g} days"
     late = days >= plan.maximum_days
-    told = f"after {days:.1f} of {plan.maximum_days:g} days"
     schedule = waits_for(rollout, evidence, now=now)
     if schedule:
         reason = f"{schedule} {told}: the schedule was not completed, the champion stays"
         return ("roll_back", reason, None) if late else ("wait", schedule, None)
+    late = days >= longest
     shown = zip(judged, objectives_of(plan), strict=True)
     required = [each for each, objective in shown if is_required(plan, objective)]
     unmeasured = next((each for each in required if each.value is None), None)

@@ -2391,6 +2391,8 @@ export interface components {
         /** Outlook */
         Outlook: {
             days: number;
+            /** @default 0 */
+            delay_days: number;
             effect: number;
             labels: number;
             labels_per_day: number;

@@ -26,7 +26,7 @@ from noria.registry.packaged import bundle_of
 from noria.serving import bandit, desired, looks, steps, trouble
 from noria.serving import rollout as rolling
 from noria.serving.evidence import Evidence
-from noria.serving.verdict import judge_rollout
+from noria.serving.verdict import judge_rollout, longest_days
 
 UNHURRIED = 200
 """A look follows when this part of the rollout's age has passed since the last."""
@@ -172,7 +172,7 @@ def _unjudged(context: Context, current: Deployment, rollout: Rollout, error: No
                 outcome="roll_back", reason=f"version {challenger.number} cannot be opened: {unusable.headline()}"
             )
     reason = f"it could not be judged: {error.headline()}"
-    if context.clock.now() - rollout.started_at >= timedelta(days=rollout.plan.maximum_days):
+    if context.clock.now() - rollout.started_at >= timedelta(days=longest_days(rollout)):
         return Verdict(outcome="roll_back", reason=f"{reason}; its days are over, the champion stays")
     return Verdict(outcome="wait", reason=reason)
 

@@ -17,6 +17,8 @@ from noria.serving.outlook import Pace, outlook
 from noria.wire.tables import open_table
 
 LOOKED_AT = timedelta(days=14)
+LATE_LABELS = timedelta(days=60)
+"""So far back it looks where most answers of those days have no label yet."""
 SCORED_ROWS = 2000
 ASSUMED_SPREAD = 0.6
 """Standard deviation of a log loss where no label has come yet: that of most useful binary models lies between 0.4 and 0.8."""
@@ -44,7 +46,9 @@ def outlook_of(context: Context, deployment: Deployment, *, now: datetime) -> Ou
 def _told(context: Context, deployment: Deployment, rollout: Rollout, *, now: datetime) -> Outlook:
     watched = watched_of(context, deployment)
     paired = rollout.plan.paired or rollout.plan.mode == "shadow"
-    rows = _recent(context, watched, now, inputs=paired)
+    rows = _recent(context, watched, now - LOOKED_AT, now, inputs=paired)
+    if rows["label"].null_count() > rows.height / 2:
+        rows = _recent(context, watched, now - LATE_LABELS, now, inputs=paired)
     if rows.height == 0:
         return outlook(rollout.plan, Pace(labels_per_day=0.0, requests_per_day=0.0, spread=ASSUMED_SPREAD))
     began: datetime = rows["at"].min()  # type: ignore[assignment]
@@ -70,11 +74,11 @@ def _told(context: Context, deployment: Deployment, rollout: Rollout, *, now: da
     return outlook(rollout.plan, pace)
 
 
-def _recent(context: Context, watched: Watched, now: datetime, *, inputs: bool) -> pl.DataFrame:
+def _recent(context: Context, watched: Watched, since: datetime, now: datetime, *, inputs: bool) -> pl.DataFrame:
     output = f"out.{watched.output}"
     wanted = ["prediction_id", "at", "row", "redacted", "label", "label_at", output]
     wanted += [f"in.{name}" for name in watched.features] if inputs else []
     found = open_table(
-        context.predictions.joined(watched.deployment, known_by=now, since=now - LOOKED_AT, until=now, columns=wanted)
+        context.predictions.joined(watched.deployment, known_by=now, since=since, until=now, columns=wanted)
     )
     return found.rename({output: "score"}) if output in found.columns else found.clear().with_columns(score=None)
