@@ -68,7 +68,8 @@ def history(
 ) -> RetrainHistory:
     """What the ledger knows of this deployment's retrainings, and how many labels came since the champion learnt.
 
-    before: what stands in the ledger from this seq on is not known yet. alert: the one that asks; it may say since when the world is another one.
+    before: what stands in the ledger from this seq on is not known yet, but for trainings: of two alerts of one stroke the second must see what the
+    first has asked for. alert: the one that asks; it may say since when the world is another one.
     Growth is counted from the champion's training, not from the last attempt: a refused challenger has taught production nothing.
     """
     past = _fold(context, recipe, before=before)
@@ -150,9 +151,9 @@ def _with_labels(
 def _fold(context: Context, recipe: Recipe, *, before: int | None) -> _Past:
     past = _Past()
     for entry in context.ledger.read(limit=1_000_000, kinds=KINDS):
-        if before is not None and entry.seq >= before:
-            break
         event = entry.event
+        if before is not None and entry.seq >= before and not isinstance(event, e.RetrainRequested):
+            continue
         if isinstance(event, e.StageFailed):
             past.phase = "" if _ended(entry, recipe, context) else past.phase
         elif getattr(event, "deployment", None) == recipe.deployment:
