@@ -227,6 +227,23 @@ def path(tmp_path_factory):
         ),
     ]
 )
+@example(
+    acts=[
+        Act("runs", "log", (RunBatch(run_id=RunId("a"), params={"k": 1.0}),), {}),
+        Act(
+            "runs",
+            "log",
+            (
+                RunBatch(
+                    run_id=RunId("a"),
+                    metrics=[Metric(key="k", value=0.0, at=NOON, subject=Subject(model_id=TrainedModelId("n")))],
+                    params={"k": 2.0},
+                ),
+            ),
+            {},
+        ),
+    ]
+)
 def test_memory_and_sql_answer_and_refuse_alike(path, acts):
     plain = memory.open_store("", project="p")
     stored = sqlite.open_store(path, project=f"p{next(_projects)}")

@@ -31,7 +31,8 @@ class MemoryRuns:
                 return self.get(run.id)
             experiment, is_new = self._experiment_of(run)
             kept = rules.new_run(run, experiment)
-            points = self._checked(rules.first_points(run))
+            points = rules.checked_points(rules.first_points(run))
+            self._demand_models(points)
             files = rules.added_artifacts(run.id, {}, run.artifacts)
             if files:
                 self._put_files(kept, files)
@@ -52,10 +53,12 @@ class MemoryRuns:
         columns = MetricColumns.of(batch.metrics)  # before the lock: others need not wait for it
         with self._lock:
             run = rules.active_run(self._record.kept_run(batch.run_id))
-            points = self._checked(columns)
+            points = rules.checked_points(columns)
+            changed = rules.with_params(run, batch.params) if batch.params else run
+            tags = rules.with_tags(changed.tags, dict(batch.tags))
+            self._demand_models(points)
             if batch.params or batch.tags:
-                changed = rules.with_params(run, batch.params)
-                self._keep(replace(changed, tags=rules.with_tags(changed.tags, dict(batch.tags))))
+                self._keep(replace(changed, tags=tags))
             self._record.add_points(batch.run_id, points)
 
     def log_params(self, run_id: RunId, params: Mapping[str, ParamValue]) -> None:
@@ -135,13 +138,11 @@ class MemoryRuns:
         )
         return made, True
 
-    def _checked(self, points: Sequence[Metric]) -> MetricColumns:
-        """Points that can be kept. All are checked before the first is."""
-        columns = rules.checked_points(points)
-        for subject in columns.subjects.values():
+    def _demand_models(self, points: MetricColumns) -> None:
+        """Points may only measure trained models that are there. All are checked before the first is kept."""
+        for subject in points.subjects.values():
             if subject.model_id not in self._record.trained:
                 raise missing_trained(subject.model_id)
-        return columns
 
     def _put_files(self, run: Run, files: Sequence[Artifact]) -> None:
         root = rules.files_of_run(run)
