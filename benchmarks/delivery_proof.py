@@ -28,7 +28,7 @@ from noria.domain.deployment import CanaryPlan, Objective, Rollout
 from noria.domain.ids import EventId, RolloutId
 from noria.serving.bandit import follow
 from noria.serving.evidence import Beside, Evidence, Sample, Tally
-from noria.serving.objectives import objectives_of, tightest_at
+from noria.serving.objectives import least_early, objectives_of, tightest_at
 from noria.serving.verdict import judge_rollout
 from noria.stats.anytime import boundary, share_limits
 from noria.stats.arms import difference_scores, mixed_mean
@@ -156,11 +156,15 @@ def first(hits: Floats) -> Floats:
     return np.where(hits.any(axis=1), hits.argmax(axis=1), LOOKS)
 
 
-def decided(s: Scenario, low: Floats, high: Floats, enough: Floats) -> tuple[Floats, Floats]:
-    """At which look each is rolled back and promoted beyond doubt, LOOKS for never; only the earlier of the two counts."""
-    bar = 0.0 if s.plan.mode == "ab" else s.plan.tolerance
-    back = first((low > bar) & enough)
-    promote = first(((high < bar) if s.plan.mode == "ab" else (high <= bar)) & enough)
+def decided(s: Scenario, low: Floats, high: Floats, enough: Floats, early: Floats) -> tuple[Floats, Floats]:
+    """At which look each is rolled back and promoted beyond doubt, LOOKS for never; only the earlier of the two counts.
+
+    early: looks at which there are too few labels for that, but enough to believe what is overwhelming.
+    """
+    bar, by = 0.0 if s.plan.mode == "ab" else s.plan.tolerance, s.plan.tolerance
+    few = early & ~enough & (s.kind != "revenue")
+    back = first((low > bar) & enough | (low > bar + by) & few)
+    promote = first(((high < bar) if s.plan.mode == "ab" else (high <= bar)) & enough | (high < -by) & few)
     return np.where(back <= promote, back, LOOKS), np.where(promote < back, promote, LOOKS)
 
 
@@ -235,14 +239,16 @@ def run(s: Scenario, experiments: int) -> dict[str, Any]:
                 hard = np.repeat(rng.normal(0, 0.005, (count, s.rows // 100)), 100, axis=1)
                 scores = rng.normal(s.effect, 0.12, lost.shape) + hard
                 enough = np.broadcast_to(max(s.plan.minimum_labels, 50) <= AT, (count, LOOKS))
+                early = np.broadcast_to(least_early(s.plan) <= AT, (count, LOOKS))
             else:
                 scores = scores_of(lost, ours, chance)
                 have = np.cumsum(ours, axis=1)[:, AT - 1]
                 enough = (have >= s.plan.minimum_labels) & (AT - have >= 50)
+                early = np.minimum(have, AT - have) >= least_early(s.plan)
                 hits = t_test(lost, ours, better=s.wrong == "promote" if not s.sought else s.sought == "promote")
                 peeked.append(hits[0])
                 once.append(hits[1])
-            back, promote = decided(s, *limits(scores, s.plan, paired=s.kind == "paired"), enough)
+            back, promote = decided(s, *limits(scores, s.plan, paired=s.kind == "paired"), enough, early)
             if done == 0:
                 check(s, scores, ours, back, promote)
         backs.append(back)

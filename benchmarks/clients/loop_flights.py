@@ -37,7 +37,11 @@ RULES: dict[str, tuple[arms.Rule, str]] = {
     "half drifted, recent": (arms.on_alarm("share", 60), ONE),
     "oracle": (arms.daily, ONE),
 }
-LOOPS: dict[str, tuple[str, ...]] = {"loop": (ONE,)}
+LOOPS: dict[str, dict[str, Any]] = {
+    "loop": {},
+    "loop, growth 0.15": {"growth": 0.15, "cooldown_days": 7.0, "budget_per_year": 30},
+}
+"""What each changes of the demo's policy."""
 PARAMS = {ONE: QUICK}
 
 
@@ -105,12 +109,11 @@ class Flights:
         """The real loop over the year, answering every request, in process."""
         return self._kept(name, lambda: self._loop(LOOPS[name]))
 
-    def _loop(self, candidates: tuple[str, ...]) -> tuple[arms.Floats, dict[str, Any]]:
-        policy = self.recipe.policy
+    def _loop(self, changes: dict[str, Any]) -> tuple[arms.Floats, dict[str, Any]]:
         recipe = replace(
             self.recipe,
-            policy=msgspec.structs.replace(policy, candidates=candidates),
-            candidates={name: replace(CANDIDATES[name], params=PARAMS[name]) for name in candidates},
+            policy=msgspec.structs.replace(self.recipe.policy, candidates=(ONE,), **changes),
+            candidates={ONE: replace(CANDIDATES[ONE], params=PARAMS[ONE])},
         )
         lived = relive(recipe, self.base, self.year, begin=BEGIN, end=END)
         days = [

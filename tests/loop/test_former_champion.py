@@ -10,6 +10,7 @@ from noria.domain.alert import Alert
 from noria.domain.ids import AlertId, EventId
 from noria.domain.ledger import Draft
 from noria.governance.audit import verify
+from noria.loop.champion import answering_since, champion_since
 from tests.loop.small import BEGIN, World, moment, open_life
 
 NOW = BEGIN + 2
@@ -18,7 +19,7 @@ TURNS, BACK = 22, 31
 
 def by_hand(recipe: noria.Recipe) -> noria.Recipe:
     """Nothing is trained unless a person, or the test, asks."""
-    return replace(recipe, policy=msgspec.structs.replace(recipe.policy, on=("decay",), recent_days=3, backtest_days=3))
+    return replace(recipe, policy=msgspec.structs.replace(recipe.policy, on=(), recent_days=3, backtest_days=3))
 
 
 def test_a_former_champion_is_tried_again_when_its_world_is_back() -> None:
@@ -27,6 +28,12 @@ def test_a_former_champion_is_tried_again_when_its_world_is_back() -> None:
         life.request()
         life.live(range(28, BACK + 3))
         assert [x.number for x in life.all(e.RolloutPromoted)] == [1, 2]
+        promoted = life.all(e.RolloutPromoted)[-1]
+        champion = life.workspace.deployments.get("returns")
+        since = champion_since(life.workspace.ledger, champion, 2)
+        rollout = next(r for r in life.workspace.deployments.rollouts("returns") if r.id == promoted.rollout_id)
+        answered = answering_since(life.workspace.ledger, life.workspace.deployments, champion, 2)
+        assert answered == rollout.started_at < since, "what it answered as challenger counts"
         asked = len(life.all(e.RetrainRequested))
         alert = Alert(
             id=AlertId("a" * 32),

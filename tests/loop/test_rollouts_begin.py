@@ -14,6 +14,7 @@ from noria.domain.ids import Digest, EventId
 from noria.domain.ledger import Draft, Entry
 from noria.domain.prediction import GroundTruth, PredictionRecord
 from noria.loop.context import Context
+from noria.loop.stages.register import approve_again
 from noria.loop.stages.rollout import roll_out
 from noria.testing.clock import FakeClock
 from noria.testing.models_suite import a_version
@@ -93,6 +94,30 @@ def test_a_stopped_deployment_gets_no_challenger(context: Context) -> None:
 
     assert roll_out(approved(context, 2), context) == []
     assert numbers(context) == [("champion", 1)]
+
+
+def told(context: Context, event: e.AnyEvent, name: str) -> Entry:
+    return context.ledger.append([Draft(id=EventId(name), at=context.clock.now(), actor="ada", event=event)])[0]
+
+
+def test_what_was_approved_while_it_was_stopped_is_tried_when_it_goes_on_and_nothing_older(context: Context) -> None:
+    for number in (1, 2):
+        roll_out(approved(context, number), context)
+    told(context, e.DeploymentStopped(deployment=NAME, number=1, generation=3, reason="look"), "stop")
+    resumed = e.DeploymentResumed(deployment=NAME, number=1, generation=4, reason="go on")
+    assert approve_again(told(context, resumed, "resume-1"), context) == [], "what stood before the stop is over"
+
+    for number in (3, 4):
+        approved(context, number)
+    goes_on = told(context, resumed, "resume-2")
+    (again,) = approve_again(goes_on, context)
+
+    assert isinstance(again, e.ModelVersionApproved)
+    assert (again.number, again.by) == (4, "gates")
+    assert "waited while the deployment was stopped" in again.reason
+
+    roll_out(context.ledger.get(EventId("approve-4")), context)
+    assert approve_again(goes_on, context) == [], "it was tried meanwhile"
 
 
 def test_a_bundle_that_is_away_makes_no_outlook_and_holds_nothing_up(context: Context) -> None:

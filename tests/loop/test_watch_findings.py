@@ -113,6 +113,27 @@ def test_a_noon_without_requests_is_silence_and_the_nights_before_were_not(asked
     assert [kind for kind, _ in kinds(silent) or ()] == ["silence"]
 
 
+def test_a_former_champion_that_came_back_is_followed_whatever_its_number(tmp_path: Path) -> None:
+    asked = Asked(tmp_path, versions=range(1, 7))
+    for generation, number in enumerate((1, 2, 3, 4, 5, 6, 1), start=1):
+        variant = Variant(name="champion", model="m", number=number, version="1.0.0", bundle=asked.bundle, weight=1.0)
+        asked.context.deployments.put(
+            Deployment(
+                name=NAME,
+                model="m",
+                generation=generation,
+                variants=(variant,),
+                updated_at=MONDAY + timedelta(minutes=generation),
+                cause=EventId(f"c{generation}"),
+            )
+        )
+    minutes = [day * 1440 + hour * 60 + 30.0 for day in range(6) for hour in range(8, 18)]
+    asked.write(asked.records([m for m in minutes if m < 5 * 1440 + 600], rows=100))
+
+    assert kinds(found_at(asked, after(days=5, hours=10, minutes=1))) == []
+    assert [kind for kind, _ in kinds(found_at(asked, after(days=5, hours=11, minutes=1))) or ()] == ["silence"]
+
+
 def test_the_finest_windows_are_those_that_no_finer_one_explains(asked: Asked) -> None:
     asked.write(asked.records([1, 2, 125], rows=50))
     asked.write(asked.records([3000 + float(n) for n in np.arange(0, 100, 10)]), name="few")

@@ -64,6 +64,21 @@ def test_few_labels_wait_and_at_the_end_the_champion_stays() -> None:
     assert early.looks == 1
 
 
+def test_what_is_overwhelming_is_believed_before_all_labels_have_come() -> None:
+    rng = np.random.default_rng(11)
+
+    def outcome(mean: float, rows: int, days: float = 1.0) -> tuple[str, str]:
+        found = a_verdict(pairs(rng.normal(mean, 0.3, rows)), days=days)
+        return found.outcome, found.reason
+
+    assert outcome(-0.3, 150)[0] == "promote"
+    assert "far better" in outcome(-0.3, 150)[1]
+    assert outcome(0.3, 150)[0] == "roll_back"
+    assert outcome(-0.3, 120)[0] == "wait"
+    assert outcome(-0.04, 150) == ("wait", "150 of 500 labels have arrived")
+    assert outcome(-0.04, 150, days=7)[0] == "roll_back"  # by then nothing was shown, whatever the estimate
+
+
 def test_where_labels_come_late_its_days_begin_when_they_can_be_there() -> None:
     told = Outlook(effect=0.0, power=0.0, labels=0, days=17.0, labels_per_day=100.0, delay_days=10.0)
     rollout = replace(a_rollout(PLAN), outlook=told)

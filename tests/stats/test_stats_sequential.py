@@ -183,3 +183,18 @@ def test_a_day_that_says_nothing_and_one_storm_change_no_verdict() -> None:
 
     stormy = step_decay(state, [1000.0], threshold=1095)
     assert decay_evidence(stormy) < np.log(1095)
+
+
+def test_a_world_that_turned_is_told_within_days_and_a_fortnight_with_storms_is_not() -> None:
+    turned = start_decay(3)
+    days = 0
+    while decay_evidence(turned) <= np.log(1095):
+        turned = step_decay(turned, [8.0, -1.0, -1.0], threshold=1095)
+        days += 1
+
+    stormy = start_decay(3)
+    for day in range(14):
+        stormy = step_decay(stormy, [9.0 if day in (3, 4, 10) else -0.4] * 3, threshold=1095)
+        assert decay_evidence(stormy) < np.log(1095)
+
+    assert days <= 5

@@ -22,8 +22,6 @@ BOOSTING: dict[str, ParamValue] = {
     "min_child_samples": 100,
     "reg_lambda": 5.0,
     "colsample_bytree": 0.5,
-    "subsample": 0.8,
-    "subsample_freq": 1,
 }
 DEEPER: dict[str, ParamValue] = BOOSTING | {
     "n_estimators": 240,
@@ -133,4 +131,5 @@ def recipe(base: Digest) -> Recipe:
         canary=CANARY,
         slices=TEXT,
         seed=SEED,
+        fits_at_once=2,
     )

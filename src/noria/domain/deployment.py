@@ -56,8 +56,8 @@ class Objective(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CanaryPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """How a challenger is let in. weight: its share; the verdict is looked for from `minimum_labels` on, at the latest after `maximum_days`
-    (where labels are needed, as many more as a label usually takes).
+    """How a challenger is let in. weight: its share; the verdict is looked for from `minimum_labels` on (from a quarter of them, if far better or
+    far worse beyond doubt), at the latest after `maximum_days` (where labels are needed, as many more as a label usually takes).
 
     mode: `canary` promotes what is not worse; `ab` keeps the split and promotes only what is surely better; `shadow` answers nobody and promotes what
     is not worse on the same rows; `bandit` lets the split follow the evidence, never leaving the champion less than `floor`.

@@ -1,4 +1,4 @@
-"""Since when a version is champion, and on which of its counted windows drift is judged: the same for a look and for whoever tells of it.
+"""Since when a version is champion, and has answered; on which of its counted windows drift is judged: the same for a look and whoever tells of it.
 
 Counting is stages/watch_counts, judging monitoring/drift. Called by loop/stages and app/watched.
 """
@@ -14,9 +14,11 @@ from noria.domain.events import (
     DeploymentStopped,
     RolloutPromoted,
 )
+from noria.domain.ledger import Entry
 from noria.domain.profile import ReferenceProfile, WindowCounts
 from noria.monitoring.tiers import base_step
 from noria.ports.counts import CountStore
+from noria.ports.deployments import DeploymentStore
 from noria.ports.ledger import Ledger
 
 PROMOTIONS = 10_000
@@ -26,16 +28,37 @@ CHAMPIONS = ("RolloutPromoted", "DeploymentChanged", "DeploymentRolledBack", "De
 
 def champion_since(ledger: Ledger, deployment: Deployment, number: int) -> datetime:
     """When this version last became champion, by a verdict or by hand; the beginning of the generation where the ledger does not say."""
-    since = None
+    began = _began(ledger, deployment, number)
+    return began.at if began is not None else deployment.updated_at
+
+
+def answering_since(ledger: Ledger, deployments: DeploymentStore, deployment: Deployment, number: int) -> datetime:
+    """When this champion gave its first answer of this reign: with the rollout that made it champion, for its answers as challenger are its own too.
+
+    A world that turns while a canary runs would else be the only one that its new champion knows.
+    """
+    began = _began(ledger, deployment, number)
+    if began is None:
+        return deployment.updated_at
+    if isinstance(began.event, RolloutPromoted) and began.event.rollout_id is not None:
+        for rollout in deployments.rollouts(deployment.name):
+            if rollout.id == began.event.rollout_id:
+                return min(began.at, rollout.started_at)
+    return began.at
+
+
+def _began(ledger: Ledger, deployment: Deployment, number: int) -> Entry | None:
+    """The entry with which this version last became champion."""
+    found = None
     for entry in ledger.latest(limit=PROMOTIONS, kinds=CHAMPIONS):
         if getattr(entry.event, "deployment", None) != deployment.name:
             continue
         named = _champion_of(entry.event)
-        if named != number and since is not None:
+        if named != number and found is not None:
             break
         if named == number:
-            since = entry.at
-    return since or deployment.updated_at
+            found = entry
+    return found
 
 
 def _champion_of(event: AnyEvent) -> int | None:

@@ -74,6 +74,7 @@ class Recipe:
     that holds the probability of the positive class. slices: text features whose groups must not be left behind.
     groups: features, or crossings of them ('sex+age'), whose groups are to be treated alike: once a week selection, true and false positive rates,
     precision and calibration of each are compared with all others'; a gap that surely exceeds `allowed_gap` opens an alert.
+    fits_at_once: so many fits of one back-test run side by side, on threads (2 at most): say more than 1 if the candidates' code bears that.
     """
 
     deployment: str
@@ -95,6 +96,7 @@ class Recipe:
     output: str = "probability"
     approval: str = "gates"
     seed: int = 0
+    fits_at_once: int = 1
     false_page_days: float = 365.0
     """At most one false page in this many days, on average."""
     triggers: tuple[TriggerRule, ...] = ()

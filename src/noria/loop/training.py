@@ -33,7 +33,8 @@ from noria.stats.metrics import log_loss, row_log_loss
 from noria.tuning.study import Option, search
 from noria.wire.tables import open_table
 
-FITS = BoundedSemaphore(2)
+MOST_FITS = 2
+FITS = BoundedSemaphore(MOST_FITS)
 """So many fits of one process run at once, the others wait: each may need several times the memory of its rows."""
 
 FEWEST_NEW = 50
@@ -233,23 +234,23 @@ def backtest(
         answers[column_of(name, choice)] = pl.Series(p)
         return log_loss(labels, p)
 
+    def tried(name: str, options: Sequence[Option]) -> Study:
+        return search(
+            options, score, name=name, metric="log_loss", seed=recipe.seed, at_once=min(recipe.fits_at_once, MOST_FITS)
+        )
+
     first, *others = policy.candidates
     distinct = _distinct(policy.windows, recipe, until=cut, since=since, changed_at=changed_at)
-    by_window = search(
-        [Option(first, {"window": w}) for w in distinct], score, name="windows", metric="log_loss", seed=recipe.seed
-    )
+    by_window = tried("windows", [Option(first, {"window": w}) for w in distinct])
     _first_success(by_window)  # says why, if no window could be fitted
-    scored = held.with_columns([values.alias(name) for name, values in answers.items()])
+    columns = [column_of(first, w) for w in distinct]
+    scored = held.with_columns([answers[name].alias(name) for name in columns if name in answers])
     best = pick(scored, recipe, past, changed_at=changed_at).window
     if others:
-        search(
-            [Option(name, {"window": best}) for name in others],
-            score,
-            name="candidates",
-            metric="log_loss",
-            seed=recipe.seed,
-        )
-    return held.with_columns([values.alias(name) for name, values in answers.items()])
+        tried("candidates", [Option(name, {"window": best}) for name in others])
+        columns += [column_of(name, best) for name in others]
+    # In the order of what was tried, not of what ended first: the same back-test is the same table.
+    return held.with_columns([answers[name].alias(name) for name in columns if name in answers])
 
 
 def _first_success(study: Study) -> Trial:

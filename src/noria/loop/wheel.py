@@ -8,7 +8,7 @@ from noria.loop.stages.decide import ask_for_the_first, decide, review
 from noria.loop.stages.gate import gate
 from noria.loop.stages.package import package
 from noria.loop.stages.promote import promote
-from noria.loop.stages.register import approve, register
+from noria.loop.stages.register import approve, approve_again, register
 from noria.loop.stages.rollout import judge, roll_out
 from noria.loop.stages.train import train
 from noria.loop.stages.triggers import after_trigger, fire
@@ -23,6 +23,7 @@ WHEEL: Mapping[type, Stage] = {
     e.GatesPassed:                  register,                 # ModelVersionRegistered
     e.ModelVersionRegistered:       approve,                  # ModelVersionApproved
     e.ModelVersionApproved:         roll_out,                 # RolloutPromoted (the first) | RolloutStarted (a canary)
+    e.DeploymentResumed:            approve_again,            # ModelVersionApproved (what waited for it)
     e.RolloutPromoted:              promote,                  # AliasMoved
     e.AlertOpened:                  decide,                   # RetrainRequested | RetrainSuppressed | ModelVersionApproved (a former champion)
     e.TriggerFired:                 after_trigger,            # RetrainRequested | RetrainSuppressed

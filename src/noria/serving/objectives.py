@@ -1,6 +1,7 @@
 """Judge each thing that a challenger must keep, from the evidence so far, by confidence sequences that hold at every look. Pure.
 
-What follows from it for the rollout is verdict; gathering the evidence is loop/stages/rollout_facts.
+What follows from it for the rollout is verdict; gathering the evidence is loop/stages/rollout_facts. A mean is judged from `minimum_labels` on; what
+is far better or far worse by its loss is believed from a quarter of them on: days of a canary are days with the worse model for most callers.
 
 How the error rate of a plan is spent: a roll-back is wrong if any of the K objectives was called broken though it is kept, so each may be with
 `error_rate / K`. A promotion is wrong if one of them is broken and was called kept; for that this very one must have erred, so each may with
@@ -17,6 +18,9 @@ from noria.stats.anytime import mean_limits, share_limits
 
 LEAST_PER_ARM = 50
 """A central limit needs some rows in each arm, whatever the plan says."""
+EARLY = 0.25
+"""From this share of the labels that a plan waits for, a difference that is beyond doubt and beyond the limit by as much again is believed."""
+LEAST_EARLY = 100
 USUAL_LABELS = 500
 """Where limits are tightest when a plan does not wait for labels."""
 
@@ -105,15 +109,9 @@ def _mean(plan: CanaryPlan, objective: Objective, sample: Sample, *, below: floa
     """A mean against its limit. What an A/B test is about must be surely better, whatever its limit; all else surely not worse."""
     need = max(plan.minimum_labels, LEAST_PER_ARM)
     have = sample.challenger_rows
-    if have < need or sample.champion_rows < LEAST_PER_ARM or sample.scores.size < LEAST_PER_ARM:
-        waiting = f"{have} of {need} labels have arrived"
-        if objective.measure == "disagreement":
-            waiting = f"{have} of {need} rows were answered by both"
-        elif objective.measure == "business":
-            waiting = f"{have} of {need} values of {objective.name!r} have arrived"
-        if have >= need and sample.scores.size < LEAST_PER_ARM:
-            waiting = f"{have} labels have arrived, of only {sample.scores.size} requests or callers: {LEAST_PER_ARM} are needed"
-        return _judged(objective, "open", waiting)
+    few = have < need or sample.champion_rows < LEAST_PER_ARM or sample.scores.size < LEAST_PER_ARM
+    if few and not _may_be_early(plan, objective, sample):
+        return _judged(objective, "open", _waiting(objective, sample, need=need))
     value = mean_limits(
         sample.scores,
         below=below,
@@ -126,13 +124,61 @@ def _mean(plan: CanaryPlan, objective: Objective, sample: Sample, *, below: floa
     )
     superior = plan.mode == "ab" and objective == primary_of(plan)
     limit = 0.0 if superior else objective.limit
-    allowed = f" than the {limit:g} allowed"
+    if few:
+        outcome, what = _overwhelming(value, limit, by=abs(objective.limit))
+        if outcome == "open":
+            return _judged(objective, "open", _waiting(objective, sample, need=need))
+        told = f"{told}: {what}"
+    else:
+        outcome, what = _decided(value, limit, superior=superior)
+        told = f"{told}{what}"
+    return _judged(objective, outcome, told, value, limit=limit)
+
+
+Outcome = Literal["kept", "broken", "open"]
+
+
+def _decided(value: Interval, limit: float, *, superior: bool) -> tuple[Outcome, str]:
+    """What limits that hold at every look say of a mean. superior: it must be below the limit, else no larger."""
+    allowed = "" if superior else f" than the {limit:g} allowed"
     if value.low > limit:
-        return _judged(objective, "broken", f"{told}: surely worse{'' if superior else allowed}", value, limit=limit)
+        return "broken", f": surely worse{allowed}"
     if value.high < limit or (value.high == limit and not superior):
-        good = "surely better" if superior else f"surely not worse{allowed}"
-        return _judged(objective, "kept", f"{told}: {good}", value, limit=limit)
-    return _judged(objective, "open", told if superior else f"{told}, {limit:g} is allowed", value, limit=limit)
+        return "kept", ": surely better" if superior else f": surely not worse{allowed}"
+    return "open", "" if superior else f", {limit:g} is allowed"
+
+
+def _overwhelming(value: Interval, limit: float, *, by: float) -> tuple[Outcome, str]:
+    """The same while labels are few: only what is beyond the limit, or better than the champion, by as much again is believed."""
+    if value.low > limit + by:
+        return "broken", "far worse, beyond doubt"
+    if value.high < -by:
+        return "kept", "far better, beyond doubt"
+    return "open", ""
+
+
+def least_early(plan: CanaryPlan) -> float:
+    """Labels of each side from which on an overwhelming difference is believed."""
+    return max(EARLY * plan.minimum_labels, LEAST_EARLY)
+
+
+def _may_be_early(plan: CanaryPlan, objective: Objective, sample: Sample) -> bool:
+    """Only of losses: a metric of a few huge values needs all rows that its plan asks for before its limits hold."""
+    least = min(sample.challenger_rows, sample.champion_rows, sample.scores.size)
+    return objective.measure == "quality" and least >= least_early(plan)
+
+
+def _waiting(objective: Objective, sample: Sample, *, need: int) -> str:
+    have = sample.challenger_rows
+    if have >= need and sample.scores.size < LEAST_PER_ARM:
+        return (
+            f"{have} labels have arrived, of only {sample.scores.size} requests or callers: {LEAST_PER_ARM} are needed"
+        )
+    if objective.measure == "disagreement":
+        return f"{have} of {need} rows were answered by both"
+    if objective.measure == "business":
+        return f"{have} of {need} values of {objective.name!r} have arrived"
+    return f"{have} of {need} labels have arrived"
 
 
 def tightest_at(plan: CanaryPlan, *, paired: bool) -> float:
@@ -144,7 +190,7 @@ def tightest_at(plan: CanaryPlan, *, paired: bool) -> float:
 
 def _judged(
     objective: Objective,
-    outcome: Literal["kept", "broken", "open"],
+    outcome: Outcome,
     reason: str,
     value: Interval | None = None,
     *,

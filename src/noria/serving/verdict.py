@@ -5,7 +5,8 @@ Each thing that is judged is objectives; routing is route, moving traffic is rol
 The rule, in this order:
 1. An objective is broken beyond doubt: roll back.
 2. The schedule of a canary has steps to go: wait; at `maximum_days` roll back, as it never met the traffic that it would have had to bear.
-3. Fewer than `minimum_labels` labels, of the challenger or of the rows that both answered: wait; at `maximum_days` roll back, nothing was shown.
+3. Fewer than `minimum_labels` labels, of the challenger or of the rows that both answered: wait, unless a quarter of them are overwhelming
+   (objectives); at `maximum_days` roll back, nothing was shown.
    Where labels come late, that day and the one of 5 are later by as much (the outlook says by how much, before it starts).
 4. All that must be shown is kept beyond doubt: promote.
 5. At `maximum_days` undecided: an A/B test keeps the champion, as nothing was shown to be better. Anything else follows the estimates: promote if

@@ -16,10 +16,18 @@ from noria.errors import InputInvalid
 from noria.stats.checks import Floats
 
 LARGEST_DAY = 2.0
-"""A day counts as at most two standard deviations: one storm is not a decay."""
+LARGEST_OF_SUDDEN = 5.0
+"""A day counts as at most so many standard deviations, for most bets and for those on a world that turned: one storm is no decay."""
 
-BETS = (0.1, 0.2, 0.4, 0.7)
-"""Sizes of the bets per standard deviation; small ones find a slow decay, large ones a sudden one."""
+BETS = (
+    (0.1, LARGEST_DAY),
+    (0.2, LARGEST_DAY),
+    (0.4, LARGEST_DAY),
+    (0.7, LARGEST_DAY),
+    (0.3, LARGEST_OF_SUDDEN),
+    (0.6, LARGEST_OF_SUDDEN),
+)
+"""Sizes of the bets per standard deviation, with the largest day of each; small ones find a slow decay, large ones a sudden one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,16 +50,16 @@ def step_decay(state: DecayState, scores: ArrayLike, *, threshold: float) -> Dec
 
     scores: shape (statistics,), (what happened - what the null allows) / standard deviation, NaN where a day says nothing. If the conditional mean is
     at most 0 and the conditional variance at most 1, whatever came before, the factor has an expectation of at most 1: Bennett's inequality for a
-    variable cut off at LARGEST_DAY (cutting off on the bad side only makes the mean smaller). threshold: as in sequential.step.
+    variable cut off at its largest day (cutting off on the bad side only makes the mean smaller). threshold: as in sequential.step.
     """
     z = np.asarray(scores, dtype=np.float64)
     if z.shape != (state.log_capital.shape[0],):
         raise InputInvalid(f"{z.shape} scores for {state.log_capital.shape[0]} statistics")
-    bets = np.asarray(BETS)
-    bound = (np.exp(bets * LARGEST_DAY) - 1 - bets * LARGEST_DAY) / LARGEST_DAY**2
-    known = np.isfinite(z)
-    cut = np.minimum(np.where(known, z, 0.0), LARGEST_DAY)
-    growth = np.where(known[:, None], cut[:, None] * bets - bound, 0.0)
+    bets, largest = np.asarray(BETS).T
+    bound = (np.exp(bets * largest) - 1 - bets * largest) / largest**2
+    known = np.isfinite(z)[:, None]
+    cut = np.minimum(np.where(known, z[:, None], 0.0), largest)
+    growth = np.where(known, cut * bets - bound, 0.0)
     capital = np.logaddexp(0.0, state.log_capital) + growth
     ceiling = log(threshold) + log(capital.size) + log(10.0)
     return DecayState(log_capital=np.minimum(capital, ceiling), days=state.days + 1)

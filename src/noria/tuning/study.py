@@ -5,6 +5,7 @@ Which options there are is tuning/space or the caller. Called by the training pi
 
 import math
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from noria.domain.run import ParamValue
@@ -28,9 +29,11 @@ def search(
     metric: str,
     seed: int,
     timer: Callable[[], float] | None = None,
+    at_once: int = 1,
 ) -> Study:
-    """Score all options in order (lower is better). seed: recorded, for options and scores that were drawn with it.
+    """Score all options (lower is better); trials stand in the order of the options. seed: recorded, for options and scores that were drawn with it.
 
+    at_once: so many are scored side by side, on threads; 1: one after the other, on this one.
     timer: gives seconds for `Trial.seconds`; without one they are 0 and the same search gives the same study, byte for byte.
 
     An exception or a score that is not a number fails its trial only. Raises StepFailed when every trial failed, InputInvalid for no option.
@@ -40,7 +43,15 @@ def search(
     """
     if not options:
         raise InputInvalid(f"the study {name!r} has nothing to try", remedy="name at least one candidate")
-    trials = tuple(_trial(number, option, score, timer) for number, option in enumerate(options))
+
+    def tried(numbered: tuple[int, Option]) -> Trial:
+        return _trial(*numbered, score, timer)
+
+    if at_once > 1 and len(options) > 1:
+        with ThreadPoolExecutor(at_once, thread_name_prefix="trial") as side_by_side:
+            trials = tuple(side_by_side.map(tried, enumerate(options)))
+    else:
+        trials = tuple(map(tried, enumerate(options)))
     if all(t.score is None for t in trials):
         raise StepFailed(
             f"every one of the {len(trials)} trials of {name!r} failed",

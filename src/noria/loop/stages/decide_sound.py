@@ -15,6 +15,7 @@ from noria.domain.finding import Finding
 from noria.domain.policy import Unsound
 from noria.domain.profile import ReferenceProfile, WindowCounts
 from noria.errors import Conflict, NotFound
+from noria.loop.champion import answering_since
 from noria.loop.context import Context, Recipe
 from noria.loop.stages.decide_facts import change_of, standing
 from noria.loop.stages.watch_counts import profile_of
@@ -89,6 +90,8 @@ def _labelled_days(
     champion = current.variant("champion") if current is not None else None
     if champion is None:
         return None
+    assert current is not None
+    since = since and answering_since(context.ledger, context.deployments, current, champion.number)
     _, profile = profile_of(context, champion.bundle)
     output = f"out.{recipe.output}"
     wanted = ["number", "at", "label", "label_at", output]

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from noria.domain.alert import AlertKind
 from noria.domain.deployment import Variant
 from noria.errors import NotFound
-from noria.loop.champion import champion_since
+from noria.loop.champion import answering_since, champion_since
 from noria.loop.context import Context, Recipe, Timed
 from noria.loop.stages.watch_alerts import Board, silence_of
 from noria.loop.stages.watch_causes import with_causes
@@ -40,11 +40,13 @@ def watch(context: Context) -> Sequence[Timed]:
 
 def _look(context: Context, recipe: Recipe, champion: Variant, board: Board) -> list[Timed]:
     now = context.clock.now()
-    since = champion_since(context.ledger, context.deployments.get(recipe.deployment), champion.number)
+    deployment = context.deployments.get(recipe.deployment)
+    since = champion_since(context.ledger, deployment, champion.number)
+    answered = answering_since(context.ledger, context.deployments, deployment, champion.number)
     counted = count_served(context, recipe, now=now)
     _, profile = profile_of(context, champion.bundle)
     drift = drift_of(context, recipe, champion, profile, since=since)
-    quality = quality_of(context, recipe, champion, profile, since=since, now=now)
+    quality = quality_of(context, recipe, champion, profile, since=answered, now=now)
     decay = quality.decay
     sketch_served(context, recipe, champion, profile, counted, now=now)
     findings = findings_of(context, recipe, champion, profile, counted, since=since, now=now)

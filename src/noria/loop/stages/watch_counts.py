@@ -123,7 +123,11 @@ class Counting:
             self.finest_base = min(self.finest_base, base)
             stored: dict[int, Stored] = {}
             units: list[Unit] = []
+            days = self._days(number, since, until)
             for day, rows in tiers.by_day(minutes).items():
+                inside = since <= _moment(day) and until >= _moment(day + DAY)
+                if inside and day in days and days[day].rows == sum(rows.values()):
+                    continue  # counted, in a part of another name
                 stored[day] = self._stored(number, day)
                 found = tiers.due(rows, stored[day], base=base, now=self.now)
                 if found is None:
@@ -162,6 +166,10 @@ class Counting:
         for number, start, rows in counted.iter_rows():
             found.setdefault(number, {})[start] = rows
         return found
+
+    def _days(self, number: int, since: datetime, until: datetime) -> dict[int, WindowCounts]:
+        held = self.context.counts.windows(self.recipe.deployment, number, since=since, until=until, step=DAY)
+        return {int(window.since.timestamp()): window for window in held}
 
     def _stored(self, number: int, day: int) -> Stored:
         counts, name = self.context.counts, self.recipe.deployment

@@ -14,8 +14,6 @@ from noria.monitoring.tiers import DAY, HOUR, base_step
 
 AHEAD = timedelta(minutes=5)
 """An answer may be so far in the future before somebody's clock is said to be wrong."""
-RECENT_VERSIONS = 3
-"""How many versions back the traffic of a deployment is followed."""
 
 
 def findings_of(
@@ -72,11 +70,18 @@ def _volume(context: Context, recipe: Recipe, profile: ReferenceProfile, *, step
     moments = [moment for moment in compared(newest, step_s=step) if moment >= first]
     if not moments:
         return None
-    following = context.models.next_number(recipe.model)
-    numbers = range(max(1, following - RECENT_VERSIONS), following)
+    numbers = _answering(context, name, since=min(moments))
     width = timedelta(seconds=step)
     rows = []
     for moment in [*moments, newest]:
         held = (context.counts.windows(name, n, since=moment, until=moment + width, step=step) for n in numbers)
         rows.append((moment, sum(window.rows for windows in held for window in windows)))
     return check_volume(rows, step_s=step, hours=profile.hours, first=first)
+
+
+def _answering(context: Context, name: str, *, since: datetime) -> list[int]:
+    """Every version that a generation in force since then names: a former champion that came back has an old number."""
+    generations = context.deployments.history(name)
+    begun = [i for i, each in enumerate(generations) if each.updated_at <= since]
+    in_force = generations[begun[-1] if begun else 0 :]
+    return sorted({variant.number for each in in_force for variant in each.variants})

@@ -75,7 +75,8 @@ def _frame(workspace: Workspace, name: str, output: str, now: datetime) -> Any:
         import polars as pl
     except ModuleNotFoundError as exc:
         raise ExtraMissing("reading the prediction log needs polars", remedy="pip install 'noria[data]'") from exc
-    frame = pl.DataFrame(workspace.predictions.joined(name, known_by=now))
+    wanted = ["at", "number", "sampled", "label", f"out.{output}"]
+    frame = pl.DataFrame(workspace.predictions.joined(name, known_by=now, columns=wanted))
     if f"out.{output}" not in frame.columns or frame.is_empty():
         return None
     score = pl.col(f"out.{output}").cast(pl.Float64).alias("score")

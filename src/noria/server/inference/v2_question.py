@@ -12,6 +12,7 @@ import numpy as np
 from noria.domain.model import Field
 from noria.errors import RequestInvalid
 from noria.server.inference.answering import Read
+from noria.server.inference.v2_binary import BinaryRequest, read_binary, usual_binary
 from noria.server.inference.v2_tensors import BYTES_ONLY, WIRE, first_text, from_bytes, gather, in_range, wire
 from noria.server.inference.v2_usual import UsualRequest, Wanted, read_usual, usual
 from noria.serving.live import Served
@@ -59,7 +60,7 @@ _any = msgspec.json.Decoder()
 class V2Question:
     """A parsed request (see answering.Question). accepts: the header Accept-Encoding, which the answer follows."""
 
-    __slots__ = ("_bare", "_binary", "_body", "_tail", "_usual", "_with_care", "accepts", "request")
+    __slots__ = ("_bare", "_behind", "_binary", "_body", "_tail", "_usual", "_with_care", "accepts", "request")
     protocol = "v2"
 
     def __init__(self, body: bytes, *, header_length: str | None = None, accepts: str | None = None) -> None:
@@ -73,7 +74,8 @@ class V2Question:
         self._tail = memoryview(b"")
         self._with_care: InferRequest | None = None
         self._usual = usual(body) if header_length is None else None
-        self.request: InferRequest | UsualRequest
+        self._behind: BinaryRequest | None = None
+        self.request: InferRequest | UsualRequest | BinaryRequest
         if self._usual is not None:
             self.request, self._body = self._usual, body
             return
@@ -90,10 +92,9 @@ class V2Question:
                     remedy="send the length of the JSON, before the binary tensors",
                 )
             head, self._tail = body[: int(header_length)], memoryview(body)[int(header_length) :]
-        self.request = self._with_care = _decoded(head)
-        tensors = self._with_care.inputs
-        if self._tail or any(t.parameters for t in tensors):
-            self._binary = _split(tensors, self._tail)
+            self._behind = usual_binary(head)
+        self._body = head
+        self.request = self._behind if self._behind is not None else self._careful()
 
     @property
     def keys(self) -> list[str] | None:
@@ -128,13 +129,20 @@ class V2Question:
             read = read_usual(self._usual, served)
             if read is not None:
                 return read
+        if self._behind is not None:
+            read = read_binary(self._behind, self._tail, served)
+            if read is not None:
+                return read
         tensors = self._careful().inputs
         return gather([t.name for t in tensors], served, lambda i, field: self._values(tensors[i], field))
 
     def _careful(self) -> InferRequest:
-        """The request with its data still raw; one that was taken for a usual one is decoded again."""
+        """The request with its data still raw; one that was taken for a usual one is decoded again. Raises RequestInvalid."""
         if self._with_care is None:
-            self._with_care = _decoded(self._body)
+            request = _decoded(self._body)
+            if self._tail or any(t.parameters for t in request.inputs):
+                self._binary = _split(request.inputs, self._tail)
+            self._with_care = request
         return self._with_care
 
     def _values(self, tensor: Tensor, field: Field) -> Any:
