@@ -31,6 +31,10 @@ def header(kind: bytes, version: int = VERSION) -> bytes:
     return b"NO" + kind + struct.pack(">H", version)
 
 
+AT_ONCE = 1 << 16
+"""Bytes of one write: larger ones make the system look for memory in one piece, which costs several times as much."""
+
+
 class Appender:
     """Appends frames to a file that nobody else appends to. A frame is there whole or not at all. Not thread-safe.
 
@@ -50,7 +54,7 @@ class Appender:
         self._put(header(kind, version))
 
     def append(self, body: bytes) -> None:
-        """Write one frame in one call of the operating system. Raises DiskFull, StoreUnavailable; nothing of the frame is kept then."""
+        """Write one frame. Raises DiskFull, StoreUnavailable; nothing of the frame is kept then."""
         self._put(PREFIX.pack(len(body), blake3(body).digest(8)) + body)
 
     def sync(self) -> None:
@@ -68,7 +72,7 @@ class Appender:
         view = memoryview(content)
         try:
             while view:
-                view = view[os.write(self._descriptor, view) :]
+                view = view[os.write(self._descriptor, view[:AT_ONCE]) :]
             if self._durable:
                 os.fsync(self._descriptor)
         except OSError as exc:

@@ -1,7 +1,7 @@
 """Tables as bytes (Arrow IPC stream and file, Parquet) as the columns of a signature, and answers as Arrow.
 
-A process of its own reads them (arrow_reader), so that bytes that kill a reader kill no worker; arrow_guard measures Arrow's before. Called by the
-codecs that take tables.
+The usual stream is read and written here (arrow_usual, arrow_written). For all else there is a process of its own (arrow_reader), so that bytes that
+kill a reader kill no worker; arrow_guard measures Arrow's before. Called by the codecs that take tables.
 """
 
 import asyncio
@@ -11,7 +11,8 @@ import logging
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
+from functools import cache
 from importlib.util import find_spec
 from threading import Lock, Timer
 from typing import Any, Literal, cast
@@ -19,7 +20,7 @@ from typing import Any, Literal, cast
 import msgspec
 import numpy as np
 
-from noria.domain.model import Field
+from noria.domain.model import Field, FieldType
 from noria.domain.prediction import Scalar
 from noria.errors import RequestInvalid
 from noria.server.inference.answering import Read
@@ -36,6 +37,8 @@ from noria.server.inference.arrow_reader import (
     receive,
     send,
 )
+from noria.server.inference.arrow_usual import read_stream
+from noria.server.inference.arrow_written import write_stream
 from noria.serving.columns import array_of, to_lists, typed
 from noria.serving.live import Served
 
@@ -75,12 +78,24 @@ class ArrowQuestion:
             name: _column(values, fields[name]) if name in fields else values for name, values in self._table.items()
         }
         present = [f for f in served.signature.inputs if f.name in columns]
-        lists = to_lists(columns, present)
-        return Read(columns, [(list(lists), list(lists.values()))])
+        blocks, complete = _recorded(columns, present)
+        return Read(columns, blocks, known_good=complete and len(present) == len(fields) == len(columns))
 
 
-async def ask_table(body: bytes, form: Form, *, protocol: str, note: Any = None) -> ArrowQuestion:
-    """A request that is a table. Raises RequestInvalid, RequestTooLarge, ExtraMissing without polars."""
+def ask_table(
+    body: bytes, form: Form, *, protocol: str, note: Any = None
+) -> ArrowQuestion | Coroutine[Any, Any, ArrowQuestion]:
+    """A request that is a table; a coroutine where the other process reads it.
+
+    Raises RequestInvalid, RequestTooLarge, ExtraMissing without polars, at once or when it is awaited.
+    """
+    table = read_stream(body) if form == "stream" else None
+    if table is not None:
+        return ArrowQuestion(table, protocol=protocol, note=note)
+    return _asked_apart(body, form, protocol=protocol, note=note)
+
+
+async def _asked_apart(body: bytes, form: Form, *, protocol: str, note: Any) -> ArrowQuestion:
     if form != "parquet":
         check_ipc(body, form, most_bytes=MOST_BYTES)
     outcome = await asyncio.to_thread(_READER.exchange, Order(form, body))
@@ -89,6 +104,9 @@ async def ask_table(body: bytes, form: Form, *, protocol: str, note: Any = None)
 
 async def write_table(columns: Mapping[str, Any], form: Literal["stream", "file"]) -> bytes:
     """Columns (lists, or arrays of numbers) as Arrow. Raises ExtraMissing without polars."""
+    content = write_stream(columns) if form == "stream" else None
+    if content is not None:
+        return content
     packed = [
         Column(name, "", values)
         if isinstance(values, list)
@@ -102,8 +120,14 @@ async def write_table(columns: Mapping[str, Any], form: Literal["stream", "file"
 
 def require_polars() -> None:
     """Whether tables can be read and written here, without importing what does. Raises ExtraMissing."""
-    if find_spec("polars") is None:
+    if not _has_polars():
         raise missing()
+
+
+@cache
+def _has_polars() -> bool:
+    """Asked once: looking through all folders costs more than reading a table."""
+    return find_spec("polars") is not None
 
 
 class _Reader:
@@ -171,6 +195,30 @@ atexit.register(_READER.close)
 
 def _unpacked(column: Column) -> Any:
     return np.frombuffer(column.values, dtype=column.dtype) if column.dtype else column.values
+
+
+def _recorded(columns: dict[str, Any], fields: Sequence[Field]) -> tuple[list[tuple[list[str], Any]], bool]:
+    """The columns as they are recorded (see Read), and whether they are whole: a row, one value in each, and none missing.
+
+    Numbers of one type become one block of memory, which the columns then lie in.
+    """
+    groups: dict[FieldType, list[Field]] = {}
+    for field in fields:
+        groups.setdefault(field.datatype, []).append(field)
+    blocks: list[tuple[list[str], Any]] = []
+    complete = bool(fields) and len(columns[fields[0].name]) > 0
+    for datatype, members in groups.items():
+        names = [field.name for field in members]
+        if complete and datatype != "BYTES" and all(field.width == 1 for field in members):
+            block: Any = np.array([columns[name] for name in names])
+            if datatype not in ("FP32", "FP64") or not np.isnan(block).any():
+                columns.update(zip(names, block, strict=True))
+                blocks.append((names, block))
+                continue
+        lists = to_lists(columns, members)
+        blocks.append((list(lists), list(lists.values())))
+        complete = complete and datatype == "BYTES" and not any(None in values for values in lists.values())
+    return blocks, complete
 
 
 def _column(values: Any, field: Field) -> Any:

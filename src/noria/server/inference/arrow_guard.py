@@ -28,24 +28,26 @@ def check_ipc(body: bytes, form: Literal["stream", "file"], *, most_bytes: int) 
                     f"the table has more than {most_bytes >> 20} MB when it is unpacked",
                     remedy="send fewer rows a request",
                 )
-    except (struct.error, IndexError, _Broken) as exc:
+    except (struct.error, IndexError, Broken) as exc:
         raise RequestInvalid(f"the request is no Arrow IPC {form}", cause=str(exc)) from exc
 
 
-class _Broken(ValueError):
+class Broken(ValueError):
     """The bytes contradict themselves."""
 
 
-class _Table:
+class Table:
     """A flatbuffers table: fields by number, read with every offset checked against the bytes."""
 
     def __init__(self, data: memoryview, at: int) -> None:
         self.data, self.at = data, at
         self._entries = at - _read("<i", data, at)
         self._size = _read("<H", data, self._entries)
+        if self._size < 4 or self._size % 2 or self._entries + self._size > len(data):
+            raise Broken("a table's list of fields is torn")
 
     @classmethod
-    def root(cls, data: memoryview) -> "_Table":
+    def root(cls, data: memoryview) -> "Table":
         return cls(data, _read("<I", data, 0))
 
     def _place(self, number: int) -> int:
@@ -57,9 +59,9 @@ class _Table:
         place = self._place(number)
         return _read(kind, self.data, place) if place else 0
 
-    def table(self, number: int) -> "_Table | None":
+    def table(self, number: int) -> "Table | None":
         place = self._place(number)
-        return _Table(self.data, place + _read("<I", self.data, place)) if place else None
+        return Table(self.data, place + _read("<I", self.data, place)) if place else None
 
     def vector(self, number: int, size: int) -> tuple[int, int]:
         """Where a vector's elements begin, and how many of `size` bytes there are."""
@@ -69,27 +71,27 @@ class _Table:
         start = place + _read("<I", self.data, place)
         count = _read("<I", self.data, start)
         if start + 4 + count * size > len(self.data):
-            raise _Broken("a list goes on beyond the end")
+            raise Broken("a list goes on beyond the end")
         return start + 4, count
 
-    def tables(self, number: int) -> "Iterator[_Table]":
+    def tables(self, number: int) -> "Iterator[Table]":
         start, count = self.vector(number, 4)
         for place in range(start, start + 4 * count, 4):
-            yield _Table(self.data, place + _read("<I", self.data, place))
+            yield Table(self.data, place + _read("<I", self.data, place))
 
 
 def _read(kind: str, data: memoryview, at: int) -> int:
     if at < 0:
-        raise _Broken("an offset points before the beginning")
+        raise Broken("an offset points before the beginning")
     value: int = struct.unpack_from(kind, data, at)[0]
     return value
 
 
-def _stream(body: bytes) -> Iterator[tuple[_Table, memoryview]]:
+def _stream(body: bytes) -> Iterator[tuple[Table, memoryview]]:
     """Each message's table and content, as they follow each other."""
     data, at = memoryview(body), 0
     if len(body) < 8:
-        raise _Broken("it is too short")
+        raise Broken("it is too short")
     while at + 4 <= len(data):
         message, content, at = _at(data, at)
         if message is None:
@@ -97,32 +99,32 @@ def _stream(body: bytes) -> Iterator[tuple[_Table, memoryview]]:
         yield message, content
 
 
-def _blocks(body: bytes) -> Iterator[tuple[_Table, memoryview]]:
+def _blocks(body: bytes) -> Iterator[tuple[Table, memoryview]]:
     """The messages that a file's footer lists."""
     data = memoryview(body)
     if not (body.startswith(MAGIC) and body.endswith(MAGIC)) or len(body) < 18:
-        raise _Broken("it does not begin and end with ARROW1")
+        raise Broken("it does not begin and end with ARROW1")
     size = _read("<i", data, len(data) - 10)
     if not 0 < size <= len(data) - 18:
-        raise _Broken("its footer is larger than itself")
-    footer = _Table.root(data[len(data) - 10 - size : len(data) - 10])
+        raise Broken("its footer is larger than itself")
+    footer = Table.root(data[len(data) - 10 - size : len(data) - 10])
     schema = footer.table(1)
     if schema is None:
-        raise _Broken("its footer has no schema")
+        raise Broken("its footer has no schema")
     _schema(schema)
     for number in (2, 3):
         start, count = footer.vector(number, 24)
         for place in range(start, start + 24 * count, 24):
             offset, length, claimed = struct.unpack_from("<qi4xq", footer.data, place)
             if offset < 8 or length < 0 or claimed < 0 or offset + length + claimed > len(data):
-                raise _Broken("a block lies outside of the file")
+                raise Broken("a block lies outside of the file")
             message, content, _ = _at(data, offset)
             if message is None:
-                raise _Broken("a block is empty")
+                raise Broken("a block is empty")
             yield message, content
 
 
-def _at(data: memoryview, at: int) -> tuple[_Table | None, memoryview, int]:
+def _at(data: memoryview, at: int) -> tuple[Table | None, memoryview, int]:
     """A message, its content, and where the next one begins; None at the end mark."""
     size = _read("<i", data, at)
     at += 4
@@ -132,20 +134,20 @@ def _at(data: memoryview, at: int) -> tuple[_Table | None, memoryview, int]:
     if size == 0:
         return None, data[:0], at
     if size < 0 or at + size > len(data):
-        raise _Broken("a message goes on beyond the end")
-    message = _Table.root(data[at : at + size])
+        raise Broken("a message goes on beyond the end")
+    message = Table.root(data[at : at + size])
     length = message.number(3, "<q")
     at += size
     if length < 0 or at + length > len(data):
-        raise _Broken("a message's content goes on beyond the end")
+        raise Broken("a message's content goes on beyond the end")
     return message, data[at : at + length], at + length
 
 
-def _message(message: _Table, content: memoryview) -> int:
+def _message(message: Table, content: memoryview) -> int:
     """Check one message; how many bytes it holds unpacked."""
     kind, header = message.number(1, "<B"), message.table(2)
     if header is None:
-        raise _Broken("a message has no header")
+        raise Broken("a message has no header")
     if kind == SCHEMA:
         _schema(header)
         return 0
@@ -153,31 +155,31 @@ def _message(message: _Table, content: memoryview) -> int:
     return 0 if batch is None else _batch(batch, content)
 
 
-def _batch(batch: _Table, content: memoryview) -> int:
+def _batch(batch: Table, content: memoryview) -> int:
     if not 0 <= batch.number(0, "<q") <= MOST_ROWS:
-        raise _Broken("it claims an impossible number of rows")
+        raise Broken("it claims an impossible number of rows")
     start, count = batch.vector(1, 16)
     for place in range(start, start + 16 * count, 16):
         rows, missing = struct.unpack_from("<qq", batch.data, place)
         if not 0 <= missing <= rows <= MOST_ROWS:
-            raise _Broken("a column claims an impossible number of rows")
+            raise Broken("a column claims an impossible number of rows")
     packed, total = batch.table(3) is not None, 0
     start, count = batch.vector(2, 16)
     for place in range(start, start + 16 * count, 16):
         offset, size = struct.unpack_from("<qq", batch.data, place)
         if offset < 0 or size < 0 or offset + size > len(content):
-            raise _Broken("a column's bytes lie outside of its message")
+            raise Broken("a column's bytes lie outside of its message")
         plain = _read("<q", content, offset) if packed and size else size
         total += size if plain == -1 else plain
         if plain < -1:
-            raise _Broken("a packed column claims less than nothing")
+            raise Broken("a packed column claims less than nothing")
     start, count = batch.vector(4, 8)
     if any(not 0 <= _read("<q", batch.data, place) <= MOST_FIELDS for place in range(start, start + 8 * count, 8)):
-        raise _Broken("a column claims an impossible number of parts")
+        raise Broken("a column claims an impossible number of parts")
     return total
 
 
-def _schema(schema: _Table) -> None:
+def _schema(schema: Table) -> None:
     """No more fields, and no deeper, than a table for a model has."""
     waiting = [(field, 1) for field in schema.tables(1)]
     seen = 0
@@ -185,5 +187,5 @@ def _schema(schema: _Table) -> None:
         field, depth = waiting.pop()
         seen += 1
         if seen > MOST_FIELDS or depth > MOST_DEPTH:
-            raise _Broken("its schema has too many fields, or nests them too deep")
+            raise Broken("its schema has too many fields, or nests them too deep")
         waiting.extend((child, depth + 1) for child in field.tables(5))
