@@ -10,6 +10,7 @@ process tree, from the kernel: requests a second depend on what else the machine
 """
 
 import argparse
+import contextlib
 import json
 import os
 import platform
@@ -27,7 +28,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent / "clients"))
 
 import serving_models
-from serving_load import cpu_s, free_port, generator, load, pss_mb, spread, wait_for
+from serving_load import cpu_s, free_port, generator, load, pss_mb, spread, tree, wait_for
 from serving_servers import Server, own, peers
 
 CELLS = ((1, 1), (16, 1), (64, 1), (4, 100), (4, 1000))
@@ -194,6 +195,8 @@ def _cells(runs: list[list[dict[str, float]]]) -> list[dict[str, Any]]:
 
 
 def _stop(processes: list["subprocess.Popen[Any]"]) -> None:
+    """End servers, and what some of them leave behind."""
+    family = [one for process in processes for one in tree(process.pid)]
     for process in processes:
         process.send_signal(signal.SIGTERM)
     for process in processes:
@@ -202,6 +205,9 @@ def _stop(processes: list["subprocess.Popen[Any]"]) -> None:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+    for one in family:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(one, signal.SIGKILL)
 
 
 def _options() -> argparse.Namespace:

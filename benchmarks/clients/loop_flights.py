@@ -25,7 +25,7 @@ from noria.demo.project import recipe as flights_recipe
 from noria.domain import events as e
 
 ONE = "boosting"
-QUICK = BOOSTING | {"n_estimators": 60, "learning_rate": 0.15, "max_bin": 63, "n_jobs": 1}
+QUICK = BOOSTING | {"n_estimators": 60, "learning_rate": 0.15, "max_bin": 63}
 """The one learner of all arms: the first candidate of the demo's recipe with half the trees and a quarter of the bins; an oracle can afford it."""
 RULES: dict[str, tuple[arms.Rule, str]] = {
     "frozen": (arms.never, ONE),
@@ -40,6 +40,8 @@ RULES: dict[str, tuple[arms.Rule, str]] = {
 LOOPS: dict[str, dict[str, Any]] = {
     "loop": {},
     "loop, growth 0.15": {"growth": 0.15, "cooldown_days": 7.0, "budget_per_year": 30},
+    "loop, growth 0.07": {"growth": 0.07, "cooldown_days": 4.0, "budget_per_year": 42},
+    "loop, every 10 days": {"growth": 0.0, "review_days": 10.0, "cooldown_days": 5.0, "budget_per_year": 60},
 }
 """What each changes of the demo's policy."""
 PARAMS = {ONE: QUICK}
@@ -73,7 +75,7 @@ class Flights:
 
         def fit(rows: arms.Rows) -> Callable[[arms.Rows], arms.Floats]:
             model = LGBMClassifier(
-                **PARAMS[learner], random_state=SEED, deterministic=True, force_row_wise=True, verbose=-1
+                **PARAMS[learner], random_state=SEED, n_jobs=1, deterministic=True, force_row_wise=True, verbose=-1
             ).fit(matrix[rows], label[rows].astype(int))
             return lambda asked: np.asarray(model.predict_proba(matrix[asked])[:, 1])
 
