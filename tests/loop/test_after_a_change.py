@@ -9,7 +9,7 @@ import pytest
 
 import noria
 from noria.domain.policy import Unsound
-from noria.loop.training import FEWEST_NEW, Known, backtest, chosen, cut_of, without
+from noria.loop.training import FEWEST_FAIR, FEWEST_NEW, Known, backtest, chosen, cut_of, without
 from noria.retraining.change import began
 from tests.loop.small import World, a_recipe, moment
 
@@ -32,7 +32,7 @@ def lived(turns: int, *, delay: timedelta = timedelta(days=1)) -> pl.DataFrame:
 
 
 def trained(recipe: noria.Recipe, rows: pl.DataFrame, changed_at: datetime | None) -> tuple[pl.DataFrame, str, str]:
-    held = backtest(rows, recipe, until=moment(DAYS), changed_at=changed_at)
+    held = backtest(rows, recipe, until=moment(DAYS), known=Known(changed_at=changed_at))
     result = chosen(
         rows, held, recipe, until=moment(DAYS), known=Known(changed_at=changed_at, left_out="3 rows are not here")
     )
@@ -65,7 +65,7 @@ def test_both_sides_of_the_cut_rest_on_the_new_world_and_on_labels_known_in_time
 ) -> None:
     rows, changed = lived(14, delay=delay), moment(14)
 
-    cut = cut_of(rows, recipe, until=moment(DAYS), changed_at=changed)
+    cut = cut_of(rows, recipe, until=moment(DAYS), known=Known(changed_at=changed))
 
     new = rows.filter(pl.col("at") >= changed)
     learnt, held = new.filter(pl.col("known_at") <= cut).height, new.filter(pl.col("at") >= cut).height
@@ -78,9 +78,28 @@ def test_both_sides_of_the_cut_rest_on_the_new_world_and_on_labels_known_in_time
 def test_with_too_little_of_a_new_world_or_enough_the_usual_days_are_held_back(
     recipe: noria.Recipe, changed: datetime | None
 ) -> None:
-    cut = cut_of(lived(14), recipe, until=moment(DAYS), changed_at=changed)
+    cut = cut_of(lived(14), recipe, until=moment(DAYS), known=Known(changed_at=changed))
 
     assert cut == moment(DAYS - recipe.policy.backtest_days)
+
+
+def test_held_back_are_rows_that_the_champion_has_not_learnt_where_there_are_enough(recipe: noria.Recipe) -> None:
+    rows, usual = lived(99), DAYS - recipe.policy.backtest_days
+
+    def cut(taught: float) -> datetime:
+        return cut_of(rows, recipe, until=moment(DAYS), known=Known(taught_until=moment(taught)))
+
+    since = rows.filter(pl.col("at") > moment(DAYS - 6))
+    assert since.height >= FEWEST_FAIR
+    assert cut(DAYS - 6) == moment(DAYS - 6)
+    assert cut(DAYS - 0.5) == moment(usual), "too little has been labelled since"
+    assert cut(usual - 3) == moment(usual), "it learnt before"
+
+    known = Known(taught_until=moment(DAYS - 6))
+    held = backtest(rows, recipe, until=moment(DAYS), known=known)
+    reason = chosen(rows, held, recipe, until=moment(DAYS), known=known).window.reason
+    assert held["at"].min() >= moment(DAYS - 6)  # type: ignore[operator]
+    assert f"the {held.height} rows since 2026-01-15, which the champion has not learnt either" in reason
 
 
 def test_broken_days_go_by_when_was_asked_and_doubted_labels_by_when_they_were_known() -> None:

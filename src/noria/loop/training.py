@@ -40,6 +40,9 @@ FITS = BoundedSemaphore(MOST_FITS)
 FEWEST_NEW = 50
 """Rows of a changed world that must lie on either side of the cut, or the usual days are held back."""
 
+FEWEST_FAIR = 500
+"""Rows that the champion has not learnt which are worth a fair comparison: with fewer, the usual days are held back though it knows some."""
+
 FEWEST_DAYS = 4
 
 Past: TypeAlias = Sequence[Sequence[WindowEvidence]]
@@ -48,10 +51,11 @@ Past: TypeAlias = Sequence[Sequence[WindowEvidence]]
 
 class Known(msgspec.Struct, frozen=True, kw_only=True):
     """What was known when a training was asked for, besides its rows. changed_at: when the world last changed; left_out: which rows are not here, and
-    why, in words."""
+    why, in words; taught_until: until when the champion has learnt."""
 
     changed_at: datetime | None = None
     left_out: str = ""
+    taught_until: datetime | None = None
 
 
 class TrainingResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -182,12 +186,25 @@ def column_of(candidate: str, choice: str) -> str:
     return f"p:{candidate}:{choice}"
 
 
-def cut_of(frame: pl.DataFrame, recipe: Recipe, *, until: datetime, changed_at: datetime | None) -> datetime:
+def cut_of(frame: pl.DataFrame, recipe: Recipe, *, until: datetime, known: Known) -> datetime:
     """Where held-back rows begin: `policy.backtest_days` before the end; after a change of the world in the middle of what is known of the new one.
+
+    Not before the champion's own end of learning, if enough has been labelled since.
+
+    A champion that has learnt some of the held-back labels cannot be beaten on them: every challenger of a young champion would be refused.
 
     Days of the old world would judge a challenger by what is over, and before such a cut nothing of the new world could have been learnt. The middle:
     as many rows were labelled by then as are held back, so both sides of the rehearsal rest on the new world alike.
     """
+    cut = _of_the_world(frame, recipe, until=until, changed_at=known.changed_at)
+    taught = known.taught_until
+    if taught is None or taught <= cut:
+        return cut
+    fresh = frame.filter((pl.col(recipe.time) > taught) & (pl.col(recipe.known) <= until))
+    return taught if fresh[recipe.label].count() >= FEWEST_FAIR else cut
+
+
+def _of_the_world(frame: pl.DataFrame, recipe: Recipe, *, until: datetime, changed_at: datetime | None) -> datetime:
     usual = until - timedelta(days=recipe.policy.backtest_days)
     if changed_at is None:
         return usual
@@ -206,15 +223,16 @@ def cut_of(frame: pl.DataFrame, recipe: Recipe, *, until: datetime, changed_at: 
 
 
 def backtest(
-    frame: pl.DataFrame, recipe: Recipe, *, until: datetime, past: Past = (), changed_at: datetime | None = None
+    frame: pl.DataFrame, recipe: Recipe, *, until: datetime, past: Past = (), known: Known | None = None
 ) -> pl.DataFrame:
     """The held-back rows (from `cut_of` to `until`) with one column of probabilities for each combination tried.
 
     Windows are compared with the first candidate, then the other candidates on the window that is chosen: what is tried stays small and is all
-    recorded. past: what earlier back-tests of this deployment found, oldest first. changed_at: when the world last changed, if it did.
+    recorded. past: what earlier back-tests of this deployment found, oldest first. known: what was known besides the rows.
     """
-    policy = recipe.policy
-    cut = cut_of(frame, recipe, until=until, changed_at=changed_at)
+    policy, known = recipe.policy, known or Known()
+    changed_at = known.changed_at
+    cut = cut_of(frame, recipe, until=until, known=known)
     held = frame.filter((pl.col(recipe.time) >= cut) & (pl.col(recipe.known) <= until))
     since = frame[recipe.time].min()
     if held.height == 0 or not isinstance(since, datetime) or since >= cut:
@@ -311,7 +329,7 @@ def held_back(prepare: pl.DataFrame, recipe: Recipe, past: Past, known: Known, *
     """Step: split by time, and try every combination on the held-back days."""
     moment = datetime.fromisoformat(until)
     rows = known_only(prepare, recipe, known_by=moment)
-    return backtest(rows, recipe, until=moment, past=past, changed_at=known.changed_at)
+    return backtest(rows, recipe, until=moment, past=past, known=known)
 
 
 def evaluate(
@@ -379,7 +397,7 @@ def chosen(
     since = frame[recipe.time].min()
     assert isinstance(since, datetime)
     window = window_of(picked.window, recipe, until=until, since=since, changed_at=known.changed_at)
-    window = msgspec.structs.replace(window, reason=_reason(picked, held, recipe, known))
+    window = msgspec.structs.replace(window, reason=_reason(picked, held, recipe, known, until=until))
     return TrainingResult(
         candidate=picked.candidate,
         window=window,
@@ -390,12 +408,17 @@ def chosen(
     )
 
 
-def _reason(picked: Choice, held: pl.DataFrame, recipe: Recipe, known: Known) -> str:
+def _reason(picked: Choice, held: pl.DataFrame, recipe: Recipe, known: Known, *, until: datetime) -> str:
     """Why this window and this candidate, with what was known of the world and of its rows."""
     said = [picked.reason]
+    begin = held[recipe.time].min()
+    assert isinstance(begin, datetime)
+    usual = until - timedelta(days=recipe.policy.backtest_days)
+    if known.taught_until is not None and usual < known.taught_until <= begin:
+        said.append(
+            f"held back are the {held.height} rows since {begin:%Y-%m-%d}, which the champion has not learnt either"
+        )
     if known.changed_at is not None:
-        begin = held[recipe.time].min()
-        assert isinstance(begin, datetime)
         said.append(
             f"the world changed about {known.changed_at:%Y-%m-%d}, so it was tried on {held.height} rows since {begin:%Y-%m-%d %H:%M}"
         )

@@ -94,6 +94,12 @@ def changed_before(context: Context, recipe: Recipe, entry: Entry) -> datetime |
     return _fold(context, recipe, before=entry.seq + 1).changed_at
 
 
+def taught_before(context: Context, recipe: Recipe, entry: Entry) -> datetime | None:
+    """Until when the champion had learnt, as of this request; None: nothing answers yet, or the ledger does not say."""
+    past = _fold(context, recipe, before=entry.seq + 1)
+    return past.learnt[0] if past.champion_since is not None and past.learnt[0] > BEGINNING else None
+
+
 def change_of(alert: Alert | None) -> datetime | None:
     """Since when the world is another one for the model, by an alert that tells of harm to its answers; None where it does not say."""
     if alert is None or alert.kind not in DECAYS or is_harmless(alert):

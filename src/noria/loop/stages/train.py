@@ -20,7 +20,7 @@ from noria.errors import NoriaError, NotFound
 from noria.loop.context import Context, Recipe
 from noria.loop.firing import with_newest_data
 from noria.loop.held import HELD_BACK, MODEL, estimator_codec
-from noria.loop.stages.decide_facts import changed_before
+from noria.loop.stages.decide_facts import changed_before, taught_before
 from noria.loop.stages.decide_sound import told, unsound_of
 from noria.loop.training import Known, TrainingResult, labelled_rows, train_inputs, train_pipeline
 from noria.packaging.environment import capture
@@ -106,6 +106,7 @@ def circumstances(entry: Entry, recipe: Recipe, context: Context, unsound: Seque
     left_out = told(unsound)
     return Known(
         changed_at=changed_before(context, recipe, entry),
+        taught_until=taught_before(context, recipe, entry),
         left_out=f"left out, as nothing to learn from: {left_out}" if left_out else "",
     )
 
