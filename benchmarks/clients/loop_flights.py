@@ -39,7 +39,6 @@ RULES: dict[str, tuple[arms.Rule, str]] = {
 }
 LOOPS: dict[str, dict[str, Any]] = {
     "loop": {},
-    "loop, growth 0.15": {"growth": 0.15, "cooldown_days": 7.0, "budget_per_year": 30},
     "loop, every 10 days": {"growth": 0.0, "review_days": 10.0, "cooldown_days": 5.0, "budget_per_year": 60},
 }
 """What each changes of the demo's policy."""
