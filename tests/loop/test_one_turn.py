@@ -2,8 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -13,7 +15,11 @@ from noria.domain import events as e
 from noria.domain.ids import EventId
 from noria.domain.ledger import Draft
 from noria.domain.pipeline import StepResult
+from noria.domain.run import Run
 from noria.governance.audit import verify
+from noria.loop.reactor import Reactor
+from noria.loop.wheel import TICKS, WHEEL
+from noria.ports.runs import RunStore
 from tests.loop.small import (
     BEGIN,
     BROKEN,
@@ -99,6 +105,35 @@ def test_turning_and_declaring_again_changes_nothing() -> None:
         life.again(life.recipe).loop.tick()
 
         assert life.kinds() == before
+
+
+class Quicker:
+    """The runs' store, with a loop on another clock beside this one, which begins each run a moment before."""
+
+    def __init__(self, runs: RunStore, *, earlier: timedelta) -> None:
+        self._runs, self._earlier = runs, earlier
+
+    def create(self, run: Run) -> Run:
+        self._runs.create(msgspec.structs.replace(run, started_at=run.started_at - self._earlier))
+        return self._runs.create(run)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._runs, name)
+
+
+def test_a_run_that_another_loop_began_is_trained_and_its_bundle_is_the_same() -> None:
+    bundles = []
+    for earlier in (timedelta(0), timedelta(hours=7)):
+        with open_life() as life:
+            noria.declare(life.workspace, life.recipe)
+            context = life.loop.context
+            runs = cast(RunStore, Quicker(context.runs, earlier=earlier))
+            Reactor(replace(context, runs=runs), stages=WHEEL, ticks=TICKS).turn()
+
+            assert life.kinds() == FIRST_VERSION
+            bundles.append(life.all(e.BundleBuilt)[0].bundle)
+
+    assert bundles[0] == bundles[1]
 
 
 def test_a_failing_gate_refuses_the_first_version_and_says_why() -> None:

@@ -162,6 +162,18 @@ def test_the_same_stroke_of_the_clock_writes_its_event_once() -> None:
     assert effects(ledger) == [7]
 
 
+def test_what_stands_comes_before_what_the_clock_brings() -> None:
+    """As after a crash between an event and its effects: the order is the one that there would have been."""
+    ledger = open_memory("", project="p").ledger
+    start(ledger, 1)
+    tick: Callable[[Context], Sequence[Timed]] = lambda _: [Timed(key="2026-01-01", event=moved(7))]  # noqa: E731
+
+    dealt = Reactor(context(ledger), stages={e.RetrainRequested: chain}, ticks={"review": tick}).tick()
+
+    assert effects(ledger) == [0, 1, 7]
+    assert dealt == 4
+
+
 def test_an_effect_names_its_cause() -> None:
     ledger = open_memory("", project="p").ledger
     start(ledger, 1)

@@ -62,6 +62,7 @@ class Bundle(msgspec.Struct, frozen=True, kw_only=True):
     files: tuple[FileEntry, ...]
     environment: Environment
     created_at: datetime
+    """The moment whose knowledge the model holds: of two lives of one training, one of them interrupted, it is the same."""
     parity: Parity | None = None
     profile: Digest | None = None
     """Address of the ReferenceProfile that monitoring compares against."""

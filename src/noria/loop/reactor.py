@@ -53,7 +53,11 @@ class Reactor:
         return dealt
 
     def tick(self) -> int:
-        """Do what the clock asks for, then turn. Gives the number of events that the clock brought."""
+        """Finish what stands, do what the clock asks for, then turn. Gives the number of entries dealt with.
+
+        What stands comes first: so a loop that died between two events goes on in the order in which it would have gone on.
+        """
+        dealt = self.turn()
         for name, tick in self._ticks.items():
             drafts: list[Draft] = []
             brought = tick(self._context)
@@ -65,8 +69,8 @@ class Reactor:
             if drafts:
                 self._append(drafts, apart=True)
             if brought:
-                self.turn()
-        return self.turn()
+                dealt += self.turn()
+        return dealt + self.turn()
 
     def _deal(self, entry: Entry) -> None:
         stage = self._stages.get(type(entry.event))

@@ -73,8 +73,8 @@ def build(
 
     sample: columns of real rows (some hundreds are enough) on which conversion is judged. flavors: by name; the first that can keep the model does so
     natively, and that native form is what the conversion is compared with. example: a few rows for `example.json` (default: the sample's first).
-    created_at: of the run, so that building again gives the same bytes. Raises BundleRefused when no flavor keeps the model, RequestInvalid when the
-    sample contradicts the signature.
+    created_at: the moment whose knowledge the model holds, not the clock's, so that building again gives the same bytes. Raises BundleRefused when no
+    flavor keeps the model, RequestInvalid when the sample contradicts the signature.
     """
     sample = flat(sample, signature)
     check(sample, signature)

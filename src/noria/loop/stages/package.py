@@ -50,7 +50,7 @@ def package(entry: Entry, context: Context) -> Sequence[e.AnyEvent]:
         blobs=context.blobs,
         flavors=context.flavors,
         environment=needed_by(model),
-        created_at=run.started_at,
+        created_at=event.window.known_by,
         profile=Digest(context.blobs.put(canonical(profile))),
     )
     parity = built.bundle.parity

@@ -5,6 +5,7 @@ The work is a pipeline of cached steps, so a crash repeats the unfinished step o
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 
 import msgspec
@@ -16,7 +17,7 @@ from noria.domain.ids import Digest, RunId, derive
 from noria.domain.ledger import Entry
 from noria.domain.policy import Unsound, WindowEvidence
 from noria.domain.run import Artifact, Metric, Run
-from noria.errors import NoriaError, NotFound
+from noria.errors import AlreadyExists, NoriaError, NotFound
 from noria.loop.context import Context, Recipe
 from noria.loop.firing import with_newest_data
 from noria.loop.held import HELD_BACK, MODEL, estimator_codec
@@ -132,6 +133,7 @@ def collect(
 def _begin(
     run_id: RunId, entry: Entry, recipe: Recipe, dataset: DatasetVersion, environment: Digest, context: Context
 ) -> None:
+    """Create the run, unless an earlier try of this stage, or another loop beside this one, has."""
     if _begun(run_id, context):
         return
     run = Run(
@@ -146,11 +148,12 @@ def _begin(
         environment=environment,
         cause=entry.id,
     )
-    context.runs.create(run)
+    with suppress(AlreadyExists):  # another loop was quicker, on a clock of its own
+        context.runs.create(run)
 
 
 def _begun(run_id: RunId, context: Context) -> bool:
-    """Whether an earlier try of this stage has created the run."""
+    """Whether the run has been created."""
     try:
         context.runs.get(run_id)
     except NotFound:
