@@ -1,6 +1,10 @@
 """Conversion: exact where it claims to be, refused with the reason where it is not, and judged beside every threshold."""
 
+import os
+import subprocess
+import sys
 import warnings
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -14,6 +18,7 @@ from tests.serving.worker_factory import arrays, before, boosting, flights, late
 
 warnings.filterwarnings("ignore", category=UserWarning)
 pytestmark = pytest.mark.filterwarnings("ignore")
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def native(model):
@@ -47,6 +52,32 @@ def test_lightgbm_pipelines_answer_alike_beside_every_threshold(tmp_path):
     assert set(thresholds) <= {"distance", "delay", "hour"}
 
 
+CONVERT = """
+from hashlib import blake2b
+
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.pipeline import Pipeline
+
+from noria.packaging.convert import to_onnx
+from tests.serving.worker_factory import before, boosting, flights, late, signature_of
+
+table = flights()
+plain = Pipeline([("before", before()), ("model", RandomForestClassifier(4, random_state=0))]).fit(table, late(table))
+print([blake2b(to_onnx(model, signature_of(table))).hexdigest() for model in (plain, boosting())])
+"""
+
+
+def test_every_process_converts_a_model_to_the_same_bytes():
+    """Whatever order its sets of texts are in: this is what makes a bundle made again after a kill the bundle of before."""
+    said = set()
+    for seed in ("1", "2", "3"):
+        program = [sys.executable, "-W", "ignore", "-c", CONVERT]
+        environment = {**os.environ, "PYTHONHASHSEED": seed}
+        said.add(subprocess.run(program, cwd=ROOT, env=environment, check=True, capture_output=True, text=True).stdout)
+
+    assert len(said) == 1
+
+
 def test_thresholds_in_float32_would_not_have_passed(tmp_path):
     """The reason for writing the trees ourselves: with float32 rounding the near rows take another branch."""
     table, model = flights(), boosting()
@@ -74,7 +105,7 @@ def test_a_linear_pipeline_is_converted(tmp_path):
 
     table = flights()
     numbers = make_pipeline(SimpleImputer(), StandardScaler())
-    model = Pipeline([("before", before(numbers)), ("model", LogisticRegression())]).fit(table, late(table))
+    model = Pipeline([("before", before(numbers)), ("model", RandomForestClassifier(4, random_state=0))]).fit(table, late(table))
     signature = signature_of(table)
 
     verdict = parity(native(model), converted(model, tmp_path, signature), arrays(table), signature=signature)

@@ -51,6 +51,8 @@ def to_onnx(model: object, signature: Signature) -> bytes:
         raise BundleError(
             "the converted graph is not valid ONNX", cause=str(exc).splitlines()[0], remedy="serve it natively"
         ) from exc
+    # The converter keeps them in a set: their order would be another in each process, and so would the digest of the bundle.
+    graph.opset_import.sort(key=lambda each: each.domain)
     return bytes(graph.SerializeToString(deterministic=True))
 
 
