@@ -5,17 +5,20 @@ Called by monitoring_proof. The model is scikit-learn's boosting with its defaul
 
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import monitoring_stream
 import monitoring_watch
 import numpy as np
+import polars as pl
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from noria.domain.profile import ReferenceProfile
-from noria.monitoring.concept import ConceptFold, concept, learn, learnt_from, losses_of
-from noria.monitoring.concept_alert import above_expected
-from noria.monitoring.quality import SMALLEST_DECAY
+from noria.loop.stages.watch_concept import concept_of
+from noria.loop.stages.watch_quality import changes_told
+from noria.monitoring import quality
+from noria.monitoring.concept import concept, losses_of
 from noria.testing.streams import Rows, Stream, joined
 
 LEARNT = 0.6
@@ -106,31 +109,43 @@ def own_rules(runs: list[Run]) -> dict[str, list[list[int]]]:
     return found
 
 
+class Log:
+    """Stands for the log that the loop remembers folds for; rows are handed in."""
+
+
 def _means_else(run: Run) -> list[int]:
-    """The alert `concept_drift` as the loop has it: labels taken in day by day, the champion's own past as reference, one false alarm a year."""
-    now = run.current
+    """The alert `concept_drift` by the loop's own code: after the hold-out's, labels taken in day by day, one false alarm a year."""
+    now, held = run.current, run.held_out
     arrived = np.flatnonzero(~np.isnat(now.label_at))
-    arrived = arrived[np.argsort(now.label_at[arrived], kind="stable")]
-    loss, asked, known = (
-        above_expected(now.labels[arrived], run.scores[arrived]),
-        now.at[arrived],
-        now.label_at[arrived],
-    )
+    rows = _answers(now, run.scores)[arrived].sort("label_at")
+    holdout = _answers(held, run.held_scores)
+    holdout = holdout.filter(pl.col("label_at") < pl.lit(run.stream.span(0)[0]))
+    context, champion = SimpleNamespace(predictions=Log()), SimpleNamespace(number=1)
+    recipe = SimpleNamespace(deployment="proof", slices=(), false_page_days=365.0)
+    calm = quality.decay(run.profile, [])
     flags: list[int] = []
-    fold, learnt, taken = None, 0, 0
+    stands = 0
     for number in range(run.stream.windows):
-        end = int(
-            np.searchsorted(known, np.datetime64(run.stream.span(number)[1].replace(tzinfo=None), "us"), side="right")
+        known = rows.filter(pl.col("label_at") <= pl.lit(run.stream.span(number)[1]))
+        changes = concept_of(
+            context, recipe, champion, known, since=run.stream.span(0)[0], answers=_nothing_beside, holdout=holdout
         )
-        enough = learnt_from(known[:end])
-        if enough and enough != learnt:
-            usual = learn(losses_of(loss[:enough], at=asked[:enough], label_at=known[:enough]))
-            fold, learnt, taken = ConceptFold(usual, budget_labels=365.0 * run.stream.rows), enough, 0
-        if fold is not None:
-            fold.feed(losses_of(loss[taken:end], at=asked[taken:end], label_at=known[taken:end]))
-            taken = end
-        flags.append(int(fold is not None and fold.report(smallest=SMALLEST_DECAY).alarm))
+        if changes is not None:
+            seen = pl.concat([holdout, known])
+            told = changes_told(changes, calm, seen, run.profile, recipe)
+            stands = 1 if told.alert is not None else 0 if told.over else stands
+        flags.append(stands)
     return flags
+
+
+def _nothing_beside(*_: Any) -> pl.DataFrame:
+    raise AssertionError("no group is watched, so no input is read")
+
+
+def _answers(rows: Rows, scores: Any) -> pl.DataFrame:
+    utc = pl.Datetime("us", "UTC")
+    made = {"label_at": rows.label_at, "at": rows.at, "score": scores, "label": rows.labels.astype(np.float64)}
+    return pl.DataFrame(made).with_columns(pl.col("at").cast(utc), pl.col("label_at").cast(utc))
 
 
 QUIET_LOOKS = 5

@@ -60,15 +60,19 @@ def test_what_is_not_on_record_is_assumed_and_said(life: Life) -> None:
     extra = [x for x in found.asked if not x.both]
     assert len(found.asked) > len(found.done)
     assert {x.trigger for x in extra} == {"growth"}
-    assert {x.outcome for x in extra} == {"promoted, as is assumed"}
-    assert found.notes[0].startswith(f"{len(extra)} retrainings are not on record")
+    assumed = [x for x in extra if x.outcome == "promoted, as is assumed"]
+    assert assumed
+    assert all(x.outcome.endswith("as recorded") for x in extra if x not in assumed), (
+        "asked at the same time, for another reason"
+    )
+    assert found.notes[0].startswith(f"{len(assumed)} retrainings are not on record")
 
 
 @pytest.mark.slow
 def test_a_part_of_the_record_begins_where_the_record_stands(life: Life) -> None:
     request = [x for x in life.workspace.ledger.read() if isinstance(x.event, e.RetrainRequested)][1]
 
-    found = replayed(life, POLICY, since=request.at - timedelta(hours=1), until=request.at + timedelta(days=2))
+    found = replayed(life, POLICY, since=request.at, until=request.at + timedelta(days=2))
 
     assert [(x.at, x.trigger) for x in found.asked] == [(request.at, "decay")]
     assert found.parts_at is None

@@ -106,10 +106,13 @@ def test_an_open_alert_needs_a_person_until_it_is_over() -> None:
         later = status(life.workspace)
 
     monitor = next(s for s in now.stations if s.name == "monitor")
-    assert (monitor.state, monitor.headline) == ("bad", "1 open alert")
-    (need,) = [n for n in now.needs_you if n.severity == "page"]
-    assert need.summary.startswith("the model has decayed")
-    assert need.command
+    assert (monitor.state, monitor.headline) == ("bad", "2 open alerts")
+    needs = [n for n in now.needs_you if n.severity == "page"]
+    assert {n.summary.partition(":")[0] for n in needs} == {
+        "labelled answers mean something else than before",
+        "the model has decayed",
+    }
+    assert all(need.command for need in needs)
     assert [n for n in later.needs_you if n.severity == "page"] == []
 
 

@@ -207,19 +207,24 @@ def test_a_challenger_that_is_bad_online_is_rolled_back() -> None:
 
 
 def test_a_decay_that_stands_is_tried_again_after_the_cool_down() -> None:
+    """The shorter one, as long as the champion does not know the changed world and a challenger learnt too little of it."""
     with open_life(world=World(turns=30)) as life:
         life.declare().live(range(NOW, 47))
 
-        requests = [x for x in life.workspace.ledger.read() if isinstance(x.event, e.RetrainRequested)]
-        alerts = [alert for alert in life.all(e.AlertOpened) if alert.alert.kind == "decay"]
-        assert [x.event.trigger for x in requests] == ["declared", "decay", "decay"]
-        assert all((b.at - a.at).days >= life.recipe.policy.cooldown_days for a, b in pairwise(requests))
-        assert len(alerts) == 1
-        opening = next(x for x in life.workspace.ledger.read() if isinstance(x.event, e.AlertOpened))
-        assert {x.cause for x in requests[1:]} == {opening.id}
+        policy = life.recipe.policy
+        entries = life.workspace.ledger.read(limit=1000)
+        requests = [x for x in entries if isinstance(x.event, e.RetrainRequested)]
+        opened = {x.id: x.event.alert for x in entries if isinstance(x.event, e.AlertOpened)}
+        of_answers = [alert for alert in opened.values() if alert.kind in ("decay", "concept_drift")]
+        assert [x.event.trigger for x in requests] == ["declared", "decay", "decay", "decay"]
+        days = [(b.at - a.at).days for a, b in pairwise(requests)]
+        assert all(gap >= policy.change_cooldown_days for gap in days)
+        assert days[-1] >= policy.cooldown_days
+        assert [alert.kind for alert in of_answers] == ["concept_drift", "decay"], "each kind is told once"
+        assert [opened[x.cause].kind for x in requests[1:] if x.cause] == ["concept_drift", "decay", "decay"]
         assert life.kinds().index("GatesFailed") < life.kinds().index("RolloutStarted")
         assert [p.number for p in life.all(e.RolloutPromoted)] == [1, 2]
-        assert [r.alert_id for r in life.all(e.AlertResolved)] == [alerts[0].alert.id]
+        assert {r.alert_id for r in life.all(e.AlertResolved)} >= {alert.id for alert in of_answers}
         assert whole(life)
 
 

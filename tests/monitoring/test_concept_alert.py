@@ -116,4 +116,5 @@ def test_a_fold_says_the_same_however_its_labels_are_handed_in() -> None:
 
     assert whole.report() == pieces.report()
     assert {change.where for change in whole.report().changes} == {"all", "shop=north", "shop=south"}
-    assert [learnt_from(at[:n]) for n in (0, 1440, 1441, 2880, 2881)] == [0, 0, 1440, 1440, 2880], "10 days, 20 days"
+    assert [learnt_from(at[:n]) for n in (0, 1440, 1441)] == [(), (), ((1440, 1440),)], "ten days of 144"
+    assert [learnt_from(at[:n])[-1] for n in (3456, 3457)] == [(1440, 1440), (2880, 3456)], "twenty, and four more"

@@ -55,9 +55,11 @@ GATES = (
     Gate(name="calibrated", kind="calibration", metric="calibration_error", limit=0.06, better="lower"),
     Gate(name="fast enough", kind="latency", metric="p99_ms", limit=20.0, better="lower"),
 )
+# A week of storms, or of controllers on furlough, passes by itself: one training in it may try, the next waits as after any other.
 POLICY = Policy(
     growth=0.3,
     cooldown_days=14.0,
+    change_cooldown_days=14.0,
     budget_per_year=12,
     minimum_labels=5000,
     backtest_days=14,

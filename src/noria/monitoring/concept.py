@@ -10,7 +10,7 @@ independent rows would (their design effect, Kish 1965).
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from math import log, log2, log10
+from math import log, log10
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from noria.domain.quality import ConceptChange, ConceptReport
 from noria.errors import InputInvalid
 from noria.monitoring.labels import Times, as_datetime, moments
 from noria.monitoring.quality_measures import blocks_of
-from noria.stats.adwin import LOOKS, Adwin, MeanChange
+from noria.stats.adwin import LOOKS, SMALLEST_SIDE, Adwin, MeanChange
 from noria.stats.checks import Floats, block_codes, vector
 from noria.stats.intervals import mean_interval
 from noria.stats.quantiles import chi_square_quantile
@@ -130,23 +130,30 @@ def learn(losses: Losses, *, first: ArrayLike | None = None) -> Usual:
     return Usual(largest=largest, inflation=inflation, watched=watched, left_out=left_out)
 
 
-def learnt_from(known: Times) -> int:
-    """How many of the first labels a running fold learns from what is usual: those of the first LEARNT_DAYS days, and anew of twice as many days each
-    time these have passed; 0 before, and while they are fewer than LEAST_LABELS. known: when each label was known, rising.
+def learnt_from(known: Times) -> tuple[tuple[int, int], ...]:
+    """From how many of the first labels a running fold learns what is usual, and at how many it does so: those of the first LEARNT_DAYS days, and
+    anew twice as many days each time these have passed and a fifth more; () before, and while they are fewer than LEAST_LABELS.
+
+    known: when each label was known, rising. A change that is found until the next time ends the learning: what came after it was not usual. The
+    fifth more is there to find it, if it came when the days had nearly passed.
 
     >>> start = np.datetime64("2026-01-01", "us")
-    >>> hourly = start + np.arange(24 * 25) * np.timedelta64(1, "h")
-    >>> learnt_from(hourly[:200]), learnt_from(hourly[:300]), learnt_from(hourly)
-    (0, 0, 480)
+    >>> hourly = start + np.arange(24 * 55) * np.timedelta64(1, "h")
+    >>> learnt_from(hourly[:240]), learnt_from(hourly)
+    ((), ((480, 576), (960, 1152)))
     """
     if not known.size:
-        return 0
+        return ()
     days = float((known[-1] - known[0]) / np.timedelta64(1, "D"))
-    if days < LEARNT_DAYS:
-        return 0
-    passed = LEARNT_DAYS << int(log2(days / LEARNT_DAYS))
-    learnt = int(np.searchsorted(known, known[0] + np.timedelta64(passed, "D")))
-    return learnt if learnt >= LEAST_LABELS else 0
+    found, passed, believed = [], LEARNT_DAYS, float(LEARNT_DAYS)
+    while believed <= days:
+        ends = [known[0] + np.timedelta64(round(each * 86_400e6), "us") for each in (passed, believed)]
+        learnt, at = (int(np.searchsorted(known, end)) for end in ends)
+        if learnt >= LEAST_LABELS:
+            found.append((learnt, at))
+        passed *= 2
+        believed = 1.2 * passed
+    return tuple(found)
 
 
 class ConceptFold:
@@ -283,11 +290,11 @@ def _named(column: str, value: str) -> str:
 
 def _told(where: str, change: MeanChange, part: Losses, values: Floats, warm: int, inflation: float) -> ConceptChange:
     """A change of the window as a noun with times. Rows of the reference have none: it began with the first label then."""
-    begin, seen = max(change.since - warm, 0), change.row - warm - 1
+    seen = change.row - warm - 1
     widen = inflation**0.5
     return ConceptChange(
         where=where,
-        since=as_datetime(part.at[begin]),
+        since=as_datetime(_began(change, part, values, warm)),
         seen_at=as_datetime(part.known[seen]),
         before=_wider(values[change.since - change.rows_before : change.since], widen),
         after=_wider(values[change.since : change.row], widen),
@@ -295,6 +302,27 @@ def _told(where: str, change: MeanChange, part: Losses, values: Floats, warm: in
         evidence=change.evidence / log(10),
         labels=change.row - max(change.since, warm),
     )
+
+
+def _began(change: MeanChange, part: Losses, values: Floats, warm: int) -> Any:
+    """When the first answer was asked for that the change concerns: the best split of the window in the order of asking.
+
+    The window is cut in the order in which labels came. Where these come late, the row at its cut may have been asked for long before the turn.
+    """
+    first = change.since - change.rows_before
+    early = values[first : max(first, warm)]
+    inside = slice(max(first - warm, 0), change.row - warm)
+    order = np.argsort(part.at[inside], kind="stable")
+    at, loss = part.at[inside][order], part.loss[inside][order]
+    before = np.concatenate([[0.0], np.cumsum(loss)[:-1]]) + early.sum()
+    n0 = np.arange(loss.size) + early.size
+    n1 = loss.size + early.size - n0
+    whole = before[-1] + loss[-1]
+    gap = (whole - before) / n1 - before / np.maximum(n0, 1)
+    towards = gap if change.is_worse else -gap
+    strength = n0 * n1 * np.maximum(towards, 0.0) ** 2
+    strength[n1 < min(SMALLEST_SIDE, loss.size)] = 0.0
+    return at[int(np.argmax(strength))]
 
 
 def _wider(values: Floats, by: float) -> Interval:

@@ -197,8 +197,12 @@ def _after_review(gain: Interval | None, history: RetrainHistory, evidence: dict
 
 
 def _harm(alert: Alert | None) -> float:
-    """Loss beyond expectation that an alert tells of, in nats: since the change, if it knows that, for older days only dilute it."""
-    said = [alert.evidence.get(name) for name in ("recent_excess_loss", "loss_after")] if alert is not None else []
+    """Loss that an alert tells of, in nats over all answers: since the change, if it knows that, for older days only dilute it."""
+    if alert is None:
+        return 0.0
+    of_all = alert.evidence.get("where", "all") == "all"  # the loss of a group says little of the whole
+    names = ("recent_excess_loss", "cost_rise", *(("loss_after",) if of_all else ()))
+    said = [alert.evidence.get(name) for name in names]
     return max((value for value in said if isinstance(value, float)), default=0.0)
 
 

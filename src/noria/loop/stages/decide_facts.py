@@ -6,6 +6,7 @@ The rule itself is retraining/decide; whether the data can be learnt from is dec
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 import msgspec
 import polars as pl
@@ -13,7 +14,7 @@ import polars as pl
 from noria.domain import events as e
 from noria.domain.alert import Alert
 from noria.domain.deployment import Deployment
-from noria.domain.ids import EventId, RunId
+from noria.domain.ids import AlertId, EventId, RunId
 from noria.domain.ledger import Entry
 from noria.domain.policy import RetrainHistory
 from noria.errors import NotFound
@@ -35,7 +36,14 @@ ENDINGS = (
 """Events after which no training is under way; the last three only while a rollout is."""
 BY_HAND = (e.DeploymentChanged, e.DeploymentRolledBack, e.DeploymentStopped)
 STEPS = ("RetrainRequested", "RunFinished", "StageFailed", "ModelVersionRegistered", "ModelVersionApproved")
-KINDS = (*STEPS, "RolloutStarted", "AlertOpened", *(kind.__name__ for kind in ENDINGS))
+KINDS = (
+    *STEPS,
+    "RolloutStarted",
+    "AlertOpened",
+    "AlertResolved",
+    "AlertReopened",
+    *(kind.__name__ for kind in ENDINGS),
+)
 BEGINNING = datetime.min.replace(tzinfo=UTC)
 
 
@@ -43,24 +51,51 @@ QUIET_AHEAD = timedelta(days=1)
 """A cause that asked further ahead of now than this did so by a clock that ran away: it keeps nobody quiet."""
 
 
+class _Learnt(NamedTuple):
+    """What a version learnt from: so many rows, with the labels known until then."""
+
+    until: datetime
+    rows: int
+
+
+NOTHING = _Learnt(BEGINNING, 0)
+
+
 @dataclass
 class _Past:
-    """The fold. learnt: until when, and from how many rows, each version did."""
+    """The fold."""
 
     requested: list[datetime] = field(default_factory=list)
     asked_for: dict[str, datetime] = field(default_factory=dict)
     phase: str = ""
     waiting: str = ""
     champion_since: datetime | None = None
-    attempt: tuple[datetime, int] = (BEGINNING, 0)
-    learnt: tuple[datetime, int] = (BEGINNING, 0)
-    runs: dict[RunId, tuple[datetime, int]] = field(default_factory=dict)
-    versions: dict[int, tuple[datetime, int]] = field(default_factory=dict)
+    attempt: _Learnt = NOTHING
+    learnt: _Learnt = NOTHING
+    runs: dict[RunId, _Learnt] = field(default_factory=dict)
+    versions: dict[int, _Learnt] = field(default_factory=dict)
     changed_at: datetime | None = None
+    standing: set[AlertId] = field(default_factory=set)
+    """Alerts that tell of harm to the champion's answers, and are not over."""
+    calm: datetime | None = None
+    """When it had changed last, as far as was known before the first of those that stand."""
 
     def champion(self, number: int, at: datetime) -> None:
         """This version answers since then; of one that came from elsewhere the last training is taken."""
         self.champion_since, self.learnt = at, self.versions.get(number, self.attempt)
+        self.standing.clear()  # they told of the one before: what it did not know is a change still
+
+    def doubt(self, alert: AlertId, changed_at: datetime | None) -> None:
+        """An alert tells of harm, and may say since when the world is another one."""
+        self.calm = self.calm if self.standing else self.changed_at
+        self.standing.add(alert)
+        self.changed_at = changed_at or self.changed_at
+
+    def ease(self, alert: AlertId) -> None:
+        """It is over. When none is left the same champion is as good as before, so the world is the one from before."""
+        if alert in self.standing:
+            self.standing.remove(alert)
+            self.changed_at = self.changed_at if self.standing else self.calm
 
 
 def history(
@@ -97,7 +132,7 @@ def changed_before(context: Context, recipe: Recipe, entry: Entry) -> datetime |
 def taught_before(context: Context, recipe: Recipe, entry: Entry) -> datetime | None:
     """Until when the champion had learnt, as of this request; None: nothing answers yet, or the ledger does not say."""
     past = _fold(context, recipe, before=entry.seq + 1)
-    return past.learnt[0] if past.champion_since is not None and past.learnt[0] > BEGINNING else None
+    return past.learnt.until if past.champion_since is not None and past.learnt.until > BEGINNING else None
 
 
 def change_of(alert: Alert | None) -> datetime | None:
@@ -121,17 +156,20 @@ def standing(context: Context, name: str) -> Deployment | None:
 
 
 def _with_labels(
-    found: RetrainHistory, learnt: tuple[datetime, int], context: Context, recipe: Recipe, *, now: datetime
+    found: RetrainHistory, learnt: _Learnt, context: Context, recipe: Recipe, *, now: datetime
 ) -> RetrainHistory:
-    """The same with the labels counted. After a change only what was asked for since then tells of the world as it is, on both sides of growth."""
+    """The same with the labels counted. After a change only what was asked for since then tells of the world as it is.
+
+    What that is compared with are the rows that the champion learnt from: those of before the change among them, if by evidence they were worth it.
+    """
     # Labels of predictions asked for long before the training are no news of the world after it; looking for them would read the whole log.
-    since = learnt[0] - timedelta(days=recipe.policy.backtest_days) if learnt[1] else None
-    changed_at, rows = found.changed_at, learnt[1]
+    since = learnt.until - timedelta(days=recipe.policy.backtest_days) if learnt.rows else None
+    changed_at = found.changed_at
     begin = min(since, changed_at) if since is not None and changed_at is not None else since
     joined = open_table(
         context.predictions.joined(recipe.deployment, known_by=now, since=begin, columns=["at", "label", "label_at"])
     ).filter(pl.col("label").is_not_null())
-    new = joined.filter(pl.col("label_at") > learnt[0])
+    new = joined.filter(pl.col("label_at") > learnt.until)
     if since is not None:
         new = new.filter(pl.col("at") >= since)
     after = known = taught = None
@@ -141,13 +179,11 @@ def _with_labels(
         after = changed.height
         if found.requested_at:
             known = changed.filter(pl.col("label_at") <= max(found.requested_at)).height
-            taught = changed.filter(pl.col("label_at") <= learnt[0]).height
-        if rows and changed_at < learnt[0]:
-            rows = min(rows, changed.filter(pl.col("label_at") <= learnt[0]).height)
+            taught = changed.filter(pl.col("label_at") <= learnt.until).height
     return msgspec.structs.replace(
         found,
         labels_since_last=new.height,
-        rows_of_last=rows,
+        rows_of_last=learnt.rows,
         labels_since_change=after,
         change_labels_of_last=known,
         change_labels_of_champion=taught,
@@ -171,14 +207,17 @@ def _take(past: _Past, entry: Entry, recipe: Recipe) -> None:
     """One event of this deployment."""
     event = entry.event
     if isinstance(event, e.AlertOpened):
-        past.changed_at = change_of(event.alert) or past.changed_at
+        if event.alert.kind in DECAYS and not is_harmless(event.alert):
+            past.doubt(event.alert.id, change_of(event.alert))
+    elif isinstance(event, e.AlertResolved):
+        past.ease(event.alert_id)
     elif isinstance(event, e.RetrainRequested):
         past.requested.append(entry.at)
         past.phase, past.waiting = "training", ""
         past.changed_at = _moment(event.evidence.get("changed_at")) or past.changed_at
         past.asked_for |= {str(event.evidence["cause"]): entry.at} if "cause" in event.evidence else {}
     elif isinstance(event, e.RunFinished):
-        past.attempt = past.runs[event.run_id] = (event.window.known_by, event.rows)
+        past.attempt = past.runs[event.run_id] = _Learnt(event.window.known_by, event.rows)
     elif isinstance(event, e.ModelVersionRegistered):
         past.versions[event.number] = past.runs.get(event.run_id, past.attempt)
         if recipe.approval != "gates" and past.phase:

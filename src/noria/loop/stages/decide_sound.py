@@ -41,8 +41,11 @@ SETTLING = timedelta(days=14)
 def unsound_of(context: Context, recipe: Recipe, *, since: datetime | None = None, now: datetime) -> list[Unsound]:
     """Every stretch of these days that is nothing to learn from, oldest first: broken or doubted, and not for so long that it is the world.
 
-    since: when the champion began, where only its days matter; None: all that was ever served.
+    since: when the champion began, where only its days matter; None: all that was ever served. Nothing where the recipe names no features (a replay
+    of the ledger alone): without inputs a world that turned cannot be told from labels that are told wrong.
     """
+    if not recipe.features:
+        return []
     policy = recipe.policy
     waits = {"asked": timedelta(days=policy.mend_days), "known": timedelta(days=policy.doubt_days)}
     read = None if since is None else since - SETTLING

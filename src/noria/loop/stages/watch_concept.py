@@ -1,16 +1,21 @@
 """Ask the champion's labelled answers whether they began to mean something else: concept drift, overall and in the recipe's groups. Called by watch.
 
+Two walks over the same labels: over losses, and over label minus score, which varies less; they share one budget of false alarms.
+
 Labels are taken in as they come, so a look costs what is new. All is folded from the log: a process that begins anew, or a label that comes late and
 belongs before others, folds everything again and gives the same.
 """
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from threading import Lock
+from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
+import msgspec
+import numpy as np
 import polars as pl
 
 from noria.domain.deployment import Variant
@@ -19,12 +24,17 @@ from noria.loop.context import Context, Recipe
 from noria.monitoring.concept import SMALLEST_BLOCKS, ConceptFold, Losses, learn, learnt_from, losses_of
 from noria.monitoring.concept_alert import above_expected
 from noria.monitoring.labels import Times
+from noria.monitoring.rate_alert import COLUMN, band_edges, bands, off_by
 from noria.ports.predictions import PredictionLog
+from noria.stats.checks import Floats
 
 MOST_LABELS = 1 << 18
 """From so many labels on every second counts, from twice as many every fourth, and so on."""
 
 LEAST_BUDGET = 10_000.0
+WALKS = 2
+"""Over losses and over rates: each may be wrong half as often."""
+
 REMEMBERED = 1024
 """Folds that are remembered for one log; some MB for a champion with 100,000 labels."""
 
@@ -34,31 +44,54 @@ Answers = Callable[[datetime, Sequence[str]], pl.DataFrame]
 """Gives the champion's labelled answers from a moment on, with these inputs beside them."""
 
 
+class Concepts(NamedTuple):
+    """What both walks found. edges: between the bands of the score. shares: of the labels, by group."""
+
+    losses: ConceptReport
+    rates: ConceptReport
+    edges: Floats
+    shares: dict[str, float]
+
+
 @dataclass(eq=False)
 class Held:
-    """A fold over the first `rows` labelled answers, in the order in which their labels came, up to `mark`. shares: of the labels, by group."""
+    """Folds over the first `rows` labelled answers, in the order in which their labels came, up to `mark`; the rest as in Concepts."""
 
     rows: int
     mark: datetime
     fingerprint: int
     learnt: int
-    fold: ConceptFold
+    losses: ConceptFold
+    rates: ConceptFold
+    edges: Floats
     shares: dict[str, float]
+    settled: bool = False
+    """Whether a change ended the learning."""
 
     def continues(self, rows: pl.DataFrame, learnt: int) -> bool:
         """Whether these answers begin with those that were taken in, and no more is to be learnt from them."""
         first = rows.filter(pl.col("label_at") <= self.mark)
-        return first.height == self.rows and self.learnt == learnt and _fingerprint(first) == self.fingerprint
+        is_learnt = self.settled or self.learnt == learnt
+        return is_learnt and first.height == self.rows and _fingerprint(first) == self.fingerprint
 
     def take(self, fresh: pl.DataFrame, recipe: Recipe) -> None:
         """Take in the answers whose labels came later, in their order."""
         if not fresh.height:
             return
         stride = _stride(self.learnt)
-        self.fold.feed(_losses(fresh.gather_every(stride, offset=-self.rows % stride), recipe))
+        self.feed(fresh.gather_every(stride, offset=-self.rows % stride), recipe)
         self.rows += fresh.height
         self.mark = _last(fresh)
         self.fingerprint = (self.fingerprint + _fingerprint(fresh)) % (1 << 64)
+
+    def feed(self, rows: pl.DataFrame, recipe: Recipe) -> None:
+        """Show rows to both walks."""
+        self.losses.feed(_losses(rows, recipe))
+        self.rates.feed(_rates(rows, self.edges))
+
+    def has_changed(self, after: datetime) -> bool:
+        """Whether a change was seen later than this."""
+        return any(each.seen_at > after for walk in (self.losses, self.rates) for each in walk.report().changes)
 
 
 _held: WeakKeyDictionary[PredictionLog, OrderedDict[tuple[object, ...], Held]] = WeakKeyDictionary()
@@ -66,51 +99,110 @@ _lock = Lock()
 
 
 def concept_of(
-    context: Context, recipe: Recipe, champion: Variant, labelled: pl.DataFrame, *, since: datetime, answers: Answers
-) -> tuple[ConceptReport | None, dict[str, float]]:
-    """What the labels so far say of a change, and the share of the labels in each group that is watched; None while they are too few.
+    context: Context,
+    recipe: Recipe,
+    champion: Variant,
+    labelled: pl.DataFrame,
+    *,
+    since: datetime,
+    answers: Answers,
+    holdout: pl.DataFrame | None = None,
+) -> Concepts | None:
+    """What the labels so far say of a change that was seen since the champion answers; None while they are too few.
 
     labelled: the champion's answers whose label is known: at, label, label_at, score. answers: the same with inputs, read where they are needed.
+    holdout: labelled answers of before, as `holdout_of` gives them.
     """
-    if not labelled.height:
-        return None, {}
-    rows = labelled.filter(USABLE).select(ORDER)
-    learnt = learnt_from(_times(rows["label_at"].sort()))
+    rows = labelled.filter(USABLE).select(ORDER) if labelled.height else labelled
+    if not rows.height:
+        return None
+    before = _before(rows, holdout)
+    times = _times(rows["label_at"].sort())
+    learnt = learnt_from(times if before is None else np.concatenate([_times(before["label_at"]), times]))
     if not learnt:
-        return None, {}
+        return None
     key = (recipe.deployment, champion.number, since, recipe.slices, recipe.false_page_days)
     with _lock:
         known = _held.setdefault(context.predictions, OrderedDict())
         held = known.get(key)
-        if held is not None and held.continues(rows, learnt):
+        if held is not None and held.continues(rows, learnt[-1][0]):
             held.take(_with_groups(rows.filter(pl.col("label_at") > held.mark), answers, recipe), recipe)
         else:
-            held = _begin(recipe, rows.sort(ORDER), learnt, answers=answers)
+            held = _begin(recipe, rows.sort(ORDER), learnt, answers=answers, before=before)
         if held is None:
-            return None, {}
+            return None
         known[key] = held
         known.move_to_end(key)
         while len(known) > REMEMBERED:
             known.popitem(last=False)
-        return held.fold.report(since=since), held.shares
+        losses, rates = (_seen_since(fold.report(since=since), since) for fold in (held.losses, held.rates))
+        return Concepts(losses, rates, held.edges, held.shares)
 
 
-def _begin(recipe: Recipe, rows: pl.DataFrame, learnt: int, *, answers: Answers) -> Held | None:
-    """Learn what is usual from the first labels, and take in all; None where these tell of too few days."""
-    if rows[:learnt]["at"].dt.date().n_unique() < SMALLEST_BLOCKS:
+def _seen_since(report: ConceptReport, since: datetime) -> ConceptReport:
+    """Without what was seen on the hold-out: it was no change of the champion's answers."""
+    return msgspec.structs.replace(report, changes=tuple(each for each in report.changes if each.seen_at >= since))
+
+
+def _before(rows: pl.DataFrame, holdout: pl.DataFrame | None) -> pl.DataFrame | None:
+    """The usable part of the hold-out that was labelled before the first answer was, in its order; None where there is none."""
+    if holdout is None:
         return None
+    first: datetime = rows["label_at"].min()  # type: ignore[assignment]
+    usable = holdout.filter(USABLE & (pl.col("label_at") < first)).sort(ORDER)
+    return usable if usable.height else None
+
+
+def _begin(
+    recipe: Recipe,
+    rows: pl.DataFrame,
+    learnt: Sequence[tuple[int, int]],
+    *,
+    answers: Answers,
+    before: pl.DataFrame | None,
+) -> Held | None:
+    """Learn what is usual from the first labels, and take in all; None where these tell of too few days. learnt: as `learnt_from` gives them."""
     rows = _with_groups(rows, answers, recipe)
-    first = rows[:learnt].gather_every(_stride(learnt))
-    days = max((first["at"].max() - first["at"].min()).total_seconds() / 86400, 1.0)  # type: ignore[operator,union-attr]
-    usual = learn(_losses(first, recipe))
-    fold = ConceptFold(usual, budget_labels=max(LEAST_BUDGET, first.height / days * recipe.false_page_days))
-    shares = {
-        f"{column}={value}": first.filter(pl.col(column) == value).height / first.height
-        for column, value in usual.watched
-    }
-    held = Held(rows=0, mark=_last(rows), fingerprint=0, learnt=learnt, fold=fold, shares=shares)
+    whole = rows if before is None else pl.concat([before.select(rows.columns), rows])
+    held = None
+    for (some, _), following in zip(learnt, (*learnt[1:], None), strict=True):
+        first = whole[:some]
+        if first["at"].dt.date().n_unique() < SMALLEST_BLOCKS:
+            continue
+        held = _learn(recipe, first)
+        if following is None:
+            break
+        trial = _learn(recipe, first)
+        trial.feed(whole[: following[1]].gather_every(_stride(some)), recipe)
+        if trial.has_changed(after=_last(first)):
+            held.settled = True
+            break
+    if held is None:
+        return None
+    if before is not None:
+        held.feed(before.gather_every(_stride(held.learnt)), recipe)
     held.take(rows, recipe)
     return held
+
+
+def _learn(recipe: Recipe, first: pl.DataFrame) -> Held:
+    """Folds that know what is usual in these rows, and have taken in none."""
+    rows, learnt = first.gather_every(_stride(first.height)), first.height
+    days = max((rows["at"].max() - rows["at"].min()).total_seconds() / 86400, 1.0)  # type: ignore[operator,union-attr]
+    usual, edges = learn(_losses(rows, recipe)), band_edges(rows["score"].to_numpy())
+    budget = WALKS * max(LEAST_BUDGET, rows.height / days * recipe.false_page_days)
+    return Held(
+        rows=0,
+        mark=_last(rows),
+        fingerprint=0,
+        learnt=learnt,
+        losses=ConceptFold(usual, budget_labels=budget),
+        rates=ConceptFold(replace(learn(_rates(rows, edges)), largest=1.0), budget_labels=budget),
+        edges=edges,
+        shares={
+            f"{name}={value}": rows.filter(pl.col(name) == value).height / rows.height for name, value in usual.watched
+        },
+    )
 
 
 def _stride(learnt: int) -> int:
@@ -123,6 +215,15 @@ def _losses(rows: pl.DataFrame, recipe: Recipe) -> Losses:
         at=_times(rows["at"]),
         label_at=_times(rows["label_at"]),
         groups={name: rows[name].to_numpy() for name in recipe.slices if name in rows.columns},
+    )
+
+
+def _rates(rows: pl.DataFrame, edges: Floats) -> Losses:
+    return losses_of(
+        off_by(rows["label"].to_numpy(), rows["score"].to_numpy()),
+        at=_times(rows["at"]),
+        label_at=_times(rows["label_at"]),
+        groups={COLUMN: bands(rows["score"].to_numpy(), edges)},
     )
 
 

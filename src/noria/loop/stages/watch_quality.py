@@ -7,16 +7,19 @@ from typing import NamedTuple
 import msgspec
 import polars as pl
 
+from noria.domain.alert import SEVERITIES
 from noria.domain.deployment import Variant
 from noria.domain.look import LabelState
 from noria.domain.profile import ReferenceProfile
 from noria.domain.quality import ConceptReport
 from noria.loop.context import Context, Recipe
-from noria.loop.stages.watch_concept import concept_of
+from noria.loop.stages.watch_concept import ORDER, USABLE, Concepts, concept_of
+from noria.loop.stages.watch_holdout import holdout_of
 from noria.monitoring.alert import Report
 from noria.monitoring.concept_alert import concept_report, standing_changes
 from noria.monitoring.labels import Times, arrival
 from noria.monitoring.quality import Decay, daily, decay
+from noria.monitoring.rate_alert import rate_report, standing_rates
 from noria.stats.metrics import row_log_loss
 from noria.wire.tables import open_table
 
@@ -48,17 +51,41 @@ def quality_of(
     def beside(begin: datetime, inputs: Sequence[str]) -> pl.DataFrame:
         return _answers(context, recipe, champion, since=begin, now=now, also=inputs)
 
-    change, shares = concept_of(context, recipe, champion, rows, since=since, answers=beside)
-    told = concept_report(
-        change,
+    holdout = holdout_of(context, recipe, champion)
+    changes = concept_of(context, recipe, champion, rows, since=since, answers=beside, holdout=holdout)
+    told = changes_told(changes, found, _usable(holdout, rows), profile, recipe) if changes is not None else Report()
+    labels = _label_state(answers.filter(pl.col("at") >= now - LABELS_SEEN), now)
+    return Quality(_dated(found, changes) if found.alarm and changes is not None else found, labels, told)
+
+
+def changes_told(
+    changes: Concepts, found: Decay, rows: pl.DataFrame, profile: ReferenceProfile, recipe: Recipe
+) -> Report:
+    """Of what the losses and the rates say, the graver; of like, what speaks louder. It is over when both say so.
+
+    rows: labelled answers, those to the hold-out among them: at, label, score.
+    """
+    by_loss = concept_report(
+        changes.losses,
         found,
         expected_excess=profile.expected_excess,
         days=recipe.false_page_days,
-        shares=shares,
-        loss_rise=_loss_rise(rows, change),
+        shares=changes.shares,
+        loss_rise=_loss_rise(rows, changes.losses),
     )
-    labels = _label_state(answers.filter(pl.col("at") >= now - LABELS_SEEN), now)
-    return Quality(_dated(found, change) if found.alarm and change is not None else found, labels, told)
+    by_rate = rate_report(
+        changes.rates,
+        found,
+        labels=rows["label"].to_numpy(),
+        scores=rows["score"].to_numpy(),
+        at=_times(rows["at"]),
+        edges=changes.edges,
+        days=recipe.false_page_days,
+    )
+    alerts = [each.alert for each in (by_loss, by_rate) if each.alert is not None]
+    if alerts:
+        return Report(alert=max(alerts, key=lambda x: (SEVERITIES.index(x.severity), x.evidence["log10_evidence"])))
+    return by_loss if by_loss.over and by_rate.over else Report()
 
 
 def _answers(
@@ -98,13 +125,17 @@ def _label_state(answers: pl.DataFrame, now: datetime) -> LabelState:
     )
 
 
-def _dated(found: Decay, report: ConceptReport) -> Decay:
-    """When the loss left what the scores expect, by the last change for the worse that stands; '' where no single moment can be told."""
-    standing = standing_changes(report)
-    if not standing:
-        return found
+def _usable(*parts: pl.DataFrame) -> pl.DataFrame:
+    return pl.concat([each.select(ORDER) for each in parts if each.height]).filter(USABLE)
+
+
+def _dated(found: Decay, changes: Concepts) -> Decay:
+    """Since when answers are worse, by the change that speaks loudest of those that stand; '' where no single moment can be told."""
+    standing = standing_changes(changes.losses)
     overall = [each for each in standing if each.where == "all"]
-    first = (overall or standing)[-1]
+    first = max([*(overall or standing)[-1:], *standing_rates(changes.rates)], key=lambda x: x.evidence, default=None)
+    if first is None:
+        return found
     groups = sorted(
         {each.where for each in standing if each.where != "all" and each.since >= first.since - LABELS_SEEN}
     )
