@@ -102,8 +102,8 @@ class PredictionLog(PredictionParts, Protocol):
         """Keep labels. A repeated one is counted, a contradicting or unknown one kept aside. An unknown id may become known later."""
         ...
 
-    def labels_aside(self, deployment: str) -> list[GroundTruth]:
-        """Labels that could not be used: contradicting, or for a prediction that is not in the log."""
+    def labels_aside(self, deployment: str, *, since: datetime | None = None) -> list[GroundTruth]:
+        """Labels that could not be used: contradicting, or for a prediction that is not in the log. since: only those known from then on."""
         ...
 
     def add_keyed_labels(self, deployment: str, labels: Sequence[KeyedTruth]) -> LabelReceipt:

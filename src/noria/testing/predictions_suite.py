@@ -399,6 +399,8 @@ class PredictionLogSuite:
         )
         assert labels(log) == [1.0]
         assert log.labels_aside("flights") == [contradicting]
+        assert log.labels_aside("flights", since=contradicting.at) == [contradicting]
+        assert log.labels_aside("flights", since=contradicting.at + timedelta(microseconds=1)) == []
         assert log.get(a_record(1).prediction_id(0)).state == "contradicted"
 
     def test_a_correction_counts_from_when_it_was_known(self, log: PredictionLog, stage: Stage) -> None:
@@ -424,7 +426,8 @@ class PredictionLogSuite:
 
         assert (receipt.accepted, receipt.unknown) == (0, (early.prediction_id,))
         assert log.add_labels("flights", [early]).unknown == (early.prediction_id,)
-        assert log.labels_aside("flights") == [early]
+        assert log.labels_aside("flights") == log.labels_aside("flights", since=early.at) == [early]
+        assert log.labels_aside("flights", since=early.at + timedelta(microseconds=1)) == []
         kept(log, [a_record(1)], stage=stage)
         assert labels(log) == [1.0]
         assert log.labels_aside("flights") == []

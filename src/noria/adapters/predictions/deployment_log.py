@@ -162,9 +162,9 @@ class DeploymentLog:
         """See ports/predictions."""
         return self._labels.add(labels, self._known)
 
-    def labels_aside(self) -> list[GroundTruth]:
+    def labels_aside(self, since: datetime | None = None) -> list[GroundTruth]:
         """See ports/predictions."""
-        return self._labels.aside(self._known)
+        return self._labels.aside(self._known, since=since)
 
     def add_keyed_labels(self, labels: Sequence[KeyedTruth]) -> LabelReceipt:
         """See ports/predictions."""

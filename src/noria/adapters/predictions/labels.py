@@ -145,9 +145,13 @@ class LabelBook:
             .zip_with(known, pl.Series([None], dtype=TIME).new_from_index(0, len(ids))),
         ]
 
-    def aside(self, known: Callable[[Sequence[str]], Sequence[bool]]) -> list[GroundTruth]:
-        """Contradicting labels, and those whose prediction is not in the log, in the order in which they came."""
+    def aside(
+        self, known: Callable[[Sequence[str]], Sequence[bool]], *, since: datetime | None = None
+    ) -> list[GroundTruth]:
+        """Contradicting labels, and those whose prediction is not in the log, in the order in which they came. since: those known from then on."""
         table = self._book.everything()
+        if since is not None:
+            table = table.filter(pl.col("at") >= pl.lit(microseconds(since), pl.Int64).cast(TIME))
         there = pl.Series(known(table["prediction_id"].to_list()), dtype=pl.Boolean)
         return [kept.truth for kept in _kept(table.filter(~(pl.col("effective") & there)))]
 

@@ -141,7 +141,7 @@ class MemoryPredictionLog:
                 deeds.append((label.prediction_id, deed, self._knows(deployment, label.prediction_id)))
         return receipt(deeds)
 
-    def labels_aside(self, deployment: str) -> list[GroundTruth]:
+    def labels_aside(self, deployment: str, *, since: datetime | None = None) -> list[GroundTruth]:
         """See ports/predictions."""
         with self._lock:
             book = self._labels.get(deployment, {})
@@ -149,7 +149,7 @@ class MemoryPredictionLog:
                 kept.truth
                 for name, labels in book.items()
                 for kept in labels
-                if not (kept.effective and self._knows(deployment, name))
+                if (since is None or kept.truth.at >= since) and not (kept.effective and self._knows(deployment, name))
             ]
 
     def add_keyed_labels(self, deployment: str, labels: Sequence[KeyedTruth]) -> LabelReceipt:

@@ -102,9 +102,9 @@ class ParquetPredictionLog:
         """See ports/predictions. On the disk when it returns."""
         return self._log(deployment).add_labels(labels)
 
-    def labels_aside(self, deployment: str) -> list[GroundTruth]:
+    def labels_aside(self, deployment: str, *, since: datetime | None = None) -> list[GroundTruth]:
         """See ports/predictions."""
-        return self._log(deployment).labels_aside()
+        return self._log(deployment).labels_aside(since)
 
     def add_keyed_labels(self, deployment: str, labels: Sequence[KeyedTruth]) -> LabelReceipt:
         """See ports/predictions. On the disk when it returns."""

@@ -162,18 +162,18 @@ def _with_labels(
 
     What that is compared with are the rows that the champion learnt from: those of before the change among them, if by evidence they were worth it.
     """
-    # Labels of predictions asked for long before the training are no news of the world after it; looking for them would read the whole log.
+    # Labels of predictions asked for long before the training are no news of the world after it; looking for them would read the whole log. Nor is a
+    # change of before: the champion knows the world since then.
     since = learnt.until - timedelta(days=recipe.policy.backtest_days) if learnt.rows else None
     changed_at = found.changed_at
-    begin = min(since, changed_at) if since is not None and changed_at is not None else since
     joined = open_table(
-        context.predictions.joined(recipe.deployment, known_by=now, since=begin, columns=["at", "label", "label_at"])
+        context.predictions.joined(recipe.deployment, known_by=now, since=since, columns=["at", "label", "label_at"])
     ).filter(pl.col("label").is_not_null())
     new = joined.filter(pl.col("label_at") > learnt.until)
     if since is not None:
         new = new.filter(pl.col("at") >= since)
     after = known = taught = None
-    if changed_at is not None:
+    if changed_at is not None and (since is None or changed_at >= since):
         changed = joined.filter(pl.col("at") >= changed_at)
         new = new.filter(pl.col("at") >= changed_at)
         after = changed.height

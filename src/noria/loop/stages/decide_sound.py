@@ -202,7 +202,7 @@ def _contradicted(context: Context, recipe: Recipe, rows: pl.DataFrame, *, now: 
     """Labels of the last days that say otherwise than those which were known first."""
     since = now - timedelta(days=recipe.policy.doubt_days)
     first = rows.select("prediction_id", "label", "label_at")
-    aside = [x for x in context.predictions.labels_aside(recipe.deployment) if since <= x.at <= now]
+    aside = [x for x in context.predictions.labels_aside(recipe.deployment, since=since) if x.at <= now]
     if not aside:
         return None
     others = pl.DataFrame(
