@@ -317,8 +317,9 @@ def test_two_processes_on_one_store_do_each_step_once(noria_: Shell) -> None:
     steps = [step for one in told for step in one.get("steps", ())]
     assert 0 in [process.returncode for process in both]
     assert all("is held by" in error["problem"] and error["remedy"] for error in refused)
-    assert sum(step["state"] == "done" for step in steps) <= 2
-    assert sum(step["state"] == "cached" for step in steps) == (0 if refused else 2)
+    done, cached = (sum(step["state"] == state for step in steps) for state in ("done", "cached"))
+    # The one that is told to wait may have done the first step before, which the other then finds done.
+    assert (done + cached == 2 and done >= 1) if refused else (done, cached) == (2, 2)
     assert noria_("run", "pipeline.py", "--json").json["cached"] == 2
     assert noria_("audit").code == 0
 

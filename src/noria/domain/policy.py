@@ -98,6 +98,8 @@ class RetrainHistory(msgspec.Struct, frozen=True, kw_only=True):
     """How many of them were known when the last retraining was asked for."""
     change_labels_of_champion: int | None = None
     """How many of them were known when the champion's training was asked for."""
+    champion_taught_until: datetime | None = None
+    """Until when the champion has learnt; None: the ledger does not say."""
     asked_for: dict[str, datetime] = {}
     """When a training was last asked for because of a cause (the group of alerts that tells of it)."""
     season_alert: str = ""
@@ -108,6 +110,8 @@ class RetrainHistory(msgspec.Struct, frozen=True, kw_only=True):
     """What is wrong with inputs or labels now, as far as the policy still waits for it to pass."""
     explained: str = ""
     """What explains a decay, without which none is seen: a stretch in which inputs or labels were wrong."""
+    unmeasured: str = ""
+    """Gates that could not be measured on the rows that a training would hold back now."""
 
 
 class Bound(msgspec.Struct, frozen=True, kw_only=True):

@@ -91,23 +91,27 @@ def labelled_rows(
     *,
     known_by: datetime,
     unsound: Sequence[Unsound] = (),
+    since: datetime | None = None,
+    columns: Sequence[str] | None = None,
 ) -> pl.DataFrame:
-    """Rows with a label known by then: the base table, then what was served. Columns: those of the recipe's schema, in its order.
+    """Rows with a label known by then: the base table, then what was served. columns: default those of the recipe's schema, in its order.
 
-    unsound: stretches of what was served that are nothing to learn from.
+    unsound: stretches of what was served that are nothing to learn from. since: only what was asked for from then on.
     """
-    columns = list(recipe.schema.names())
+    columns = list(columns or recipe.schema.names())
     base = open_table(tables.read(recipe.base)).select(columns)
     types = base.schema
-    parts = [base.lazy().filter(pl.col(recipe.label).is_not_null() & (pl.col(recipe.known) <= known_by))]
-    wanted = ["at", "label", "label_at", "redacted", *(f"in.{name}" for name in recipe.features)]
-    served = as_sent(open_table(predictions.joined(recipe.deployment, known_by=known_by, columns=wanted)), recipe)
+    labelled = pl.col(recipe.label).is_not_null() & (pl.col(recipe.known) <= known_by)
+    parts = [base.lazy().filter(labelled if since is None else labelled & (pl.col(recipe.time) >= since))]
+    wanted = ["at", "label", "label_at", "redacted", *(f"in.{name}" for name in recipe.features if name in columns)]
+    joined = predictions.joined(recipe.deployment, known_by=known_by, since=since, columns=wanted)
+    served = as_sent(open_table(joined), recipe)
     if served.height:
         sources = {recipe.time: "at", recipe.known: "label_at", recipe.label: "label"}
         sources |= {name: f"in.{name}" for name in recipe.features}
         told = served.lazy().filter(pl.col("label").is_not_null())
-        labelled = without(told, unsound, asked="at", known="label_at")
-        parts.append(labelled.select([pl.col(sources[name]).cast(types[name]).alias(name) for name in columns]))
+        sound = without(told, unsound, asked="at", known="label_at")
+        parts.append(sound.select([pl.col(sources[name]).cast(types[name]).alias(name) for name in columns]))
     frame = pl.concat(parts).sort(recipe.time, maintain_order=True).collect()
     return known_only(frame, recipe, known_by=known_by)
 

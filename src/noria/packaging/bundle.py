@@ -24,7 +24,7 @@ from noria.domain.ids import Digest, RunId, digest_of
 from noria.domain.model import Signature
 from noria.errors import AdapterUnknown, BundleCorrupt, BundleError, BundleRefused, NotFound, StoreCorrupt
 from noria.packaging.attest import statement
-from noria.packaging.convert import raw_thresholds, to_onnx
+from noria.packaging.convert import grown_by, raw_thresholds, to_onnx
 from noria.packaging.parity import TOLERANCE, parity
 from noria.packaging.signature import check, flat
 from noria.packaging.trust import check_recorded, record
@@ -172,12 +172,13 @@ def _best_form(
     converted_folder = scratch / "onnx"
     converted_folder.mkdir()
     try:
-        flavors["onnx"].save(to_onnx(model, signature), signature, converted_folder)
+        grown = grown_by(model)
+        flavors["onnx"].save(to_onnx(model, signature, grown=grown), signature, converted_folder)
         converted = flavors["onnx"].load(converted_folder, signature)
     except BundleError as error:
         reason = f"{error.problem}: {error.cause}" if error.cause else error.problem
         return native_folder, flavors[kept], _unconverted(reason)
-    thresholds = raw_thresholds(model, signature)
+    thresholds = raw_thresholds(model, signature, grown=grown)
     judged = parity(native.predict, converted.predict, sample, signature=signature, thresholds=thresholds)
     if judged.passed:
         return converted_folder, flavors["onnx"], judged

@@ -16,20 +16,20 @@ OPSET = {"": 18, "ai.onnx.ml": 3}
 IR_VERSION = 9
 
 
-def to_onnx(model: object, signature: Signature) -> bytes:
+def to_onnx(model: object, signature: Signature, *, grown: Ensemble | None = None) -> bytes:
     """Write the model as ONNX, the same bytes for the same model.
 
     Inputs carry the signature's names with shape (rows, width). The output is `probabilities` (rows, classes) or `prediction` (rows, 1), float32.
     Trees keep the numbers that they were grown with: LightGBM's and scikit-learn's histogram trees float64, XGBoost's float32; everything else
-    computes in float32, as skl2onnx does. Raises BundleError when the model cannot be converted (the cause says why), ExtraMissing without the
-    converters.
+    computes in float32, as skl2onnx does. grown: what `grown_by` gives, if that was asked before. Raises BundleError when the model cannot be
+    converted (the cause says why), ExtraMissing without the converters.
     """
     try:
         import onnx
     except ModuleNotFoundError as exc:
         raise ExtraMissing("converting a model needs the package 'onnx'", remedy="pip install 'noria[train]'") from exc
     before, last = _parts(model)
-    grown = _trees_of(last)
+    grown = grown or _trees_of(last)
     if is_torch(model):
         graph, together = torch_to_onnx(model, signature)
         if together:
@@ -56,10 +56,15 @@ def to_onnx(model: object, signature: Signature) -> bytes:
     return bytes(graph.SerializeToString(deterministic=True))
 
 
-def raw_thresholds(model: object, signature: Signature) -> dict[str, list[float]]:
-    """Input column -> thresholds of trees on that very column (columns that are scaled or encoded first have none)."""
+def grown_by(model: object) -> Ensemble | None:
+    """The trees that a model answers by; None if it is no model of trees that are written here. Raises BundleError for trees ONNX cannot say."""
+    return _trees_of(_parts(model)[1])
+
+
+def raw_thresholds(model: object, signature: Signature, *, grown: Ensemble | None = None) -> dict[str, list[float]]:
+    """Input column -> thresholds of trees on that very column (columns that are scaled or encoded first have none). grown: as in `to_onnx`."""
     before, last = _parts(model)
-    grown = _trees_of(last)
+    grown = grown or _trees_of(last)
     thresholds = grown.thresholds() if grown is not None else _of_scikit_learn(last)
     if not thresholds:
         return {}

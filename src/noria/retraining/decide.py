@@ -20,7 +20,7 @@ BROKEN = ("data_quality", "skew")
 """Kinds of alerts that tell of inputs which are wrong, not of a world that has changed."""
 DECAYS = ("decay", "concept_drift")
 HELD = "held_since"
-"""In the evidence of a decision that was held back by what is wrong with the data: since when that is."""
+"""In the evidence of a decision that was held back by the data, wrong or too few: since when that is."""
 
 
 def decide(
@@ -37,9 +37,9 @@ def decide(
 
     In this order: a person has stopped the deployment; a rollout or a training is under way; the trigger itself says no (a drift without harm: a
     challenger would learn the same world again; answers that got better; a season that comes back; too little growth); one cause has asked before;
-    inputs or labels look wrong, which is to be repaired and not learnt; the policy's limits. A person ('hand') and a declaration are held back
-    only by the first two. gain: challenger minus champion in a cheap back-test, if one was made for a scheduled review. because: what a declared
-    trigger says of why it fired. Raises InputInvalid for an unknown trigger.
+    inputs or labels look wrong, which is to be repaired and not learnt; the policy's limits; gates that have too few rows to judge by. A person
+    ('hand') and a declaration are held back only by the first two. gain: challenger minus champion in a cheap back-test, if one was made for a
+    scheduled review. because: what a declared trigger says of why it fired. Raises InputInvalid for an unknown trigger.
 
     >>> decide("decay", None, Policy(), RetrainHistory(in_progress=True), now=datetime(2026, 1, 1)).reason
     'a retraining is already under way'
@@ -65,10 +65,13 @@ def decide(
     held = _unsound(policy, history) or _explained(trigger, history)
     if held:
         evidence[HELD] = min((each.since.isoformat() for each in history.unsound), default=history.explained)
+    elif history.unmeasured:
+        evidence[HELD] = str(history.changed_at or history.champion_taught_until)
     for against in (
         _asked_before(alert, policy, history, now),
         held,
         refusal(trigger, policy, history, bounds, now=now),
+        history.unmeasured and f"the gates could not judge a challenger yet: {history.unmeasured}",
     ):
         if against:
             return said(False, against)

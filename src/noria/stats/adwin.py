@@ -8,6 +8,7 @@ whichever speaks more; against a threshold that makes a budget of false changes 
 """
 
 from dataclasses import dataclass
+from math import log
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,8 +16,6 @@ from numpy.typing import ArrayLike
 from noria.errors import InputInvalid
 from noria.stats.checks import Floats, vector
 
-Bucket = tuple[int, float, float]
-"""Rows, sum, sum of squares. A level holds a few of like size, oldest first."""
 EVERY = 16
 PER_LEVEL = 5
 LOOKS = 30.0
@@ -68,7 +67,11 @@ class Adwin:
                 remedy="budget lies at 2 or above, bound above 0, inflation and every at 1 or above",
             )
         self._budget, self._bound, self._inflation, self._every = budget, bound, inflation, every
-        self._levels: list[list[Bucket]] = [[]]
+        # Rows, sum and sum of squares from the window's first row to each bucket's end, the oldest first; a level holds a few buckets of like size.
+        self._rows: list[int] = []
+        self._sums: list[float] = []
+        self._squares: list[float] = []
+        self._levels = [0]
         self._waiting = np.empty(0)
         self._taken = 0
 
@@ -80,12 +83,12 @@ class Adwin:
     @property
     def width(self) -> int:
         """Rows in the window, since the last change."""
-        return sum(bucket[0] for level in self._levels for bucket in level) + self._waiting.size
+        return (self._rows[-1] if self._rows else 0) + self._waiting.size
 
     @property
     def mean(self) -> float:
         """Mean of the window; NaN before the first row."""
-        total = sum(bucket[1] for level in self._levels for bucket in level) + float(self._waiting.sum())
+        total = (self._sums[-1] if self._sums else 0.0) + float(self._waiting.sum())
         return total / self.width * self._bound if self.width else float("nan")
 
     def feed(self, values: ArrayLike) -> list[MeanChange]:
@@ -98,33 +101,46 @@ class Adwin:
         changes = []
         for total, squares in zip(blocks.sum(axis=1).tolist(), (blocks**2).sum(axis=1).tolist(), strict=True):
             self._taken += self._every
-            self._push((self._every, total, squares))
+            self._push(total, squares)
             while (change := self._look()) is not None:
                 changes.append(change)
         return changes
 
-    def _push(self, bucket: Bucket) -> None:
-        self._levels[0].append(bucket)
-        for place, level in enumerate(self._levels):
-            if len(level) <= PER_LEVEL:
+    def _push(self, total: float, squares: float) -> None:
+        """One bucket more. Two neighbours become one by forgetting where the first of them ends."""
+        rows, before, also = (self._rows[-1], self._sums[-1], self._squares[-1]) if self._rows else (0, 0.0, 0.0)
+        self._rows.append(rows + self._every)
+        self._sums.append(before + total)
+        self._squares.append(also + squares)
+        self._levels[0] += 1
+        first = len(self._rows)
+        for place, many in enumerate(self._levels):
+            first -= many
+            if many <= PER_LEVEL:
                 return
-            (n, total, squares), (m, more, also) = level[:2]
-            del level[:2]
+            del self._rows[first], self._sums[first], self._squares[first]
+            self._levels[place] -= 2
             if place + 1 == len(self._levels):
-                self._levels.append([])
-            self._levels[place + 1].append((n + m, total + more, squares + also))
+                self._levels.append(0)
+            self._levels[place + 1] += 1
+            first += 1
 
     def _look(self) -> MeanChange | None:
         """The strongest change within the window, which is cut there; None if no split is strong enough."""
-        buckets = [bucket for level in reversed(self._levels) for bucket in level]
-        if len(buckets) < 2:
+        if len(self._rows) < 2:
             return None
-        n, total, squares = np.cumsum(np.array(buckets), axis=0).T
+        n, total = np.array(self._rows, dtype=np.float64), np.array(self._sums)
         rows, whole = float(n[-1]), float(total[-1])
-        n0, n1 = n[:-1], rows - n[:-1]
+        n0 = n[:-1]
+        n1 = rows - n0
+        variance = max(self._squares[-1] / rows - (whole / rows) ** 2, 0.0)
+        # n0 * n1 * difference ** 2, and the threshold at its lowest: that of a split in the middle.
+        strongest = float(((n0 * whole - rows * total[:-1]) ** 2 / (n0 * n1)).max())
+        lowest = max(log(4 * LOOKS * self._budget / rows), LEAST)
+        if strongest * UNLIKELY < rows * variance * lowest * self._inflation:
+            return None
         before, after = total[:-1] / n0, (whole - total[:-1]) / n1
         threshold = np.maximum(np.log(LOOKS * self._budget * (1 / n0 + 1 / n1)), LEAST)
-        variance = max(float(squares[-1]) / rows - (whole / rows) ** 2, 0.0)
         if (n0 * n1 * (after - before) ** 2 * UNLIKELY < rows * variance * threshold * self._inflation).all():
             return None
         evidence = np.maximum(
@@ -150,10 +166,14 @@ class Adwin:
 
     def _cut(self, oldest: int) -> None:
         """Forget so many of the oldest buckets."""
-        for level in reversed(self._levels):
-            gone = min(oldest, len(level))
-            del level[:gone]
-            oldest -= gone
+        rows, total, squares = self._rows[oldest - 1], self._sums[oldest - 1], self._squares[oldest - 1]
+        self._rows = [each - rows for each in self._rows[oldest:]]
+        self._sums = [each - total for each in self._sums[oldest:]]
+        self._squares = [each - squares for each in self._squares[oldest:]]
+        for place in range(len(self._levels) - 1, -1, -1):
+            fewer = min(oldest, self._levels[place])
+            self._levels[place] -= fewer
+            oldest -= fewer
         while len(self._levels) > 1 and not self._levels[-1]:
             self._levels.pop()
 

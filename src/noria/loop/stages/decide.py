@@ -11,6 +11,7 @@ from noria.domain.ledger import Entry
 from noria.domain.policy import Decision, RetrainHistory
 from noria.loop.context import Context, Recipe, Timed
 from noria.loop.stages.decide_facts import champion_since, history, opening
+from noria.loop.stages.decide_measurable import unmeasured
 from noria.loop.stages.decide_return import returning
 from noria.loop.stages.decide_sound import dated, explained_by, unsound_of
 from noria.retraining import decide as rule
@@ -95,8 +96,8 @@ def decided(
 def review(context: Context) -> Sequence[Timed]:
     """What needs no new alarm: a decay that still stands, data that grew enough (policy.growth), the calendar (policy.review_days).
 
-    A standing decay and growth are looked at on every stroke and told only when they lead to something, or are held back by what is wrong with the
-    data (once); a scheduled look is always told. Without the first, a challenger that was refused because too few labels of the new world had arrived
+    A standing decay and growth are looked at on every stroke and told only if they lead to something, or are held back by data, wrong or too few
+    (once); a scheduled look is always told. Without the first, a challenger that was refused because too few labels of the new world had arrived
     would have been the last one.
     """
     timed = []
@@ -167,22 +168,27 @@ def _asked(
     now: datetime,
     because: str = "",
 ) -> Decision:
-    """The rule's answer. Whether data can be learnt from costs a look at the log, so it is asked only where all else says yes."""
+    """The rule's answer. Whether data can be learnt from and judged by costs a look at the log, so it is asked only where all else says yes."""
     found = rule.decide(trigger, alert, recipe.policy, facts, now=now, because=because)
     if not found.retrain or trigger in BY_PERSON:
         return found
     unsound = unsound_of(context, recipe, since=facts.champion_since, now=now)
-    if not unsound:
-        return found
     explained = (
-        explained_by(context, recipe, unsound, since=facts.champion_since, now=now) if trigger == "decay" else ""
+        explained_by(context, recipe, unsound, since=facts.champion_since, now=now)
+        if unsound and trigger == "decay"
+        else ""
     )
-    facts = msgspec.structs.replace(facts, unsound=tuple(x for x in unsound if x.until is None), explained=explained)
+    facts = msgspec.structs.replace(
+        facts,
+        unsound=tuple(each for each in unsound if each.until is None),
+        explained=explained,
+        unmeasured=unmeasured(context, recipe, facts, unsound, now=now),
+    )
     return rule.decide(trigger, alert, recipe.policy, facts, now=now, because=because)
 
 
 def _is_newly_held(context: Context, name: str, decision: Decision) -> bool:
-    """Whether a decision is held back by what is wrong with the data, and the record does not say so yet."""
+    """Whether a decision is held back by the data, and the record does not say so yet."""
     held = decision.evidence.get(rule.HELD)
     if held is None:
         return False

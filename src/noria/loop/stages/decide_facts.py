@@ -41,7 +41,6 @@ KINDS = (
     "RolloutStarted",
     "AlertOpened",
     "AlertResolved",
-    "AlertReopened",
     *(kind.__name__ for kind in ENDINGS),
 )
 BEGINNING = datetime.min.replace(tzinfo=UTC)
@@ -85,6 +84,10 @@ class _Past:
         self.champion_since, self.learnt = at, self.versions.get(number, self.attempt)
         self.standing.clear()  # they told of the one before: what it did not know is a change still
 
+    def taught_until(self) -> datetime | None:
+        """Until when the champion has learnt; None: nothing answers yet, or the ledger does not say."""
+        return self.learnt.until if self.champion_since is not None and self.learnt.until > BEGINNING else None
+
     def doubt(self, alert: AlertId, changed_at: datetime | None) -> None:
         """An alert tells of harm, and may say since when the world is another one."""
         self.calm = self.calm if self.standing else self.changed_at
@@ -120,6 +123,7 @@ def history(
         asked_for={k: min(at, now) for k, at in past.asked_for.items() if at - now < QUIET_AHEAD},
         season_alert=season_alert(_alerts(context, recipe, before), alert, season_days=recipe.policy.season_days),
         waiting=past.waiting,
+        champion_taught_until=past.taught_until(),
     )
     return _with_labels(found, past.learnt, context, recipe, now=now)
 
@@ -131,8 +135,7 @@ def changed_before(context: Context, recipe: Recipe, entry: Entry) -> datetime |
 
 def taught_before(context: Context, recipe: Recipe, entry: Entry) -> datetime | None:
     """Until when the champion had learnt, as of this request; None: nothing answers yet, or the ledger does not say."""
-    past = _fold(context, recipe, before=entry.seq + 1)
-    return past.learnt.until if past.champion_since is not None and past.learnt.until > BEGINNING else None
+    return _fold(context, recipe, before=entry.seq + 1).taught_until()
 
 
 def change_of(alert: Alert | None) -> datetime | None:

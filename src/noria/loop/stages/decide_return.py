@@ -49,11 +49,9 @@ def returning(
     if busy or recipe.approval != "gates" or since is None or (facts.labels_since_change or 0) < FEWEST:
         return None
     former = _former(context, recipe, since=since)
-    if not former or unsound_of(context, recipe, since=facts.champion_since, now=now):
-        return None
-    rows = _rows(context, recipe, since=since, now=now)
+    rows = _rows(context, recipe, since=since, now=now) if former else pl.DataFrame()
     best = _best(context, recipe, rows, former) if rows.height >= FEWEST else None
-    if best is None:
+    if best is None or unsound_of(context, recipe, since=facts.champion_since, now=now):
         return None
     number, gain = best
     reason = (

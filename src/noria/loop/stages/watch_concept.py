@@ -9,7 +9,7 @@ belongs before others, folds everything again and gives the same.
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from threading import Lock
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
@@ -32,6 +32,7 @@ MOST_LABELS = 1 << 18
 """From so many labels on every second counts, from twice as many every fourth, and so on."""
 
 LEAST_BUDGET = 10_000.0
+BEGINNING = datetime.min.replace(tzinfo=UTC)
 WALKS = 2
 """Over losses and over rates: each may be wrong half as often."""
 
@@ -68,11 +69,10 @@ class Held:
     settled: bool = False
     """Whether a change ended the learning."""
 
-    def continues(self, rows: pl.DataFrame, learnt: int) -> bool:
-        """Whether these answers begin with those that were taken in, and no more is to be learnt from them."""
+    def begins(self, rows: pl.DataFrame) -> bool:
+        """Whether these answers begin with those that were taken in."""
         first = rows.filter(pl.col("label_at") <= self.mark)
-        is_learnt = self.settled or self.learnt == learnt
-        return is_learnt and first.height == self.rows and _fingerprint(first) == self.fingerprint
+        return first.height == self.rows and _fingerprint(first) == self.fingerprint
 
     def take(self, fresh: pl.DataFrame, recipe: Recipe) -> None:
         """Take in the answers whose labels came later, in their order."""
@@ -89,9 +89,10 @@ class Held:
         self.losses.feed(_losses(rows, recipe))
         self.rates.feed(_rates(rows, self.edges))
 
-    def has_changed(self, after: datetime) -> bool:
-        """Whether a change was seen later than this."""
-        return any(each.seen_at > after for walk in (self.losses, self.rates) for each in walk.report().changes)
+    def has_changed(self, *, after: datetime, until: datetime) -> bool:
+        """Whether a change was seen later than the one, and not later than the other."""
+        changes = (each for walk in (self.losses, self.rates) for each in walk.report().changes)
+        return any(after < each.seen_at <= until for each in changes)
 
 
 _held: WeakKeyDictionary[PredictionLog, OrderedDict[tuple[object, ...], Held]] = WeakKeyDictionary()
@@ -125,10 +126,12 @@ def concept_of(
     with _lock:
         known = _held.setdefault(context.predictions, OrderedDict())
         held = known.get(key)
-        if held is not None and held.continues(rows, learnt[-1][0]):
+        if held is not None and not held.begins(rows):
+            held = None  # a label came late, and belongs before others
+        if held is not None and (held.settled or held.learnt == learnt[-1][0]):
             held.take(_with_groups(rows.filter(pl.col("label_at") > held.mark), answers, recipe), recipe)
         else:
-            held = _begin(recipe, rows.sort(ORDER), learnt, answers=answers, before=before)
+            held = _begin(recipe, rows.sort(ORDER), learnt, answers=answers, before=before, standing=held)
         if held is None:
             return None
         known[key] = held
@@ -160,28 +163,36 @@ def _begin(
     *,
     answers: Answers,
     before: pl.DataFrame | None,
+    standing: Held | None,
 ) -> Held | None:
-    """Learn what is usual from the first labels, and take in all; None where these tell of too few days. learnt: as `learnt_from` gives them."""
+    """Learn what is usual from the first labels, and take in all; None where these tell of too few days. learnt: as `learnt_from` gives them.
+
+    standing: what knows the first of them already, if something does; it is asked as it stands, and taken in no second time.
+    """
     rows = _with_groups(rows, answers, recipe)
     whole = rows if before is None else pl.concat([before.select(rows.columns), rows])
+    if standing is not None:
+        learnt = [each for each in learnt if each[0] >= standing.learnt]
     held = None
     for (some, _), following in zip(learnt, (*learnt[1:], None), strict=True):
         first = whole[:some]
         if first["at"].dt.date().n_unique() < SMALLEST_BLOCKS:
             continue
-        held = _learn(recipe, first)
+        if standing is not None and standing.learnt == some:
+            held = standing
+        else:
+            held = _learn(recipe, first)
+            if before is not None:
+                held.feed(before.gather_every(_stride(held.learnt)), recipe)
         if following is None:
             break
-        trial = _learn(recipe, first)
-        trial.feed(whole[: following[1]].gather_every(_stride(some)), recipe)
-        if trial.has_changed(after=_last(first)):
+        until = _last(whole[: following[1]])
+        held.take(rows.filter(pl.col("label_at").is_between(held.mark, until, closed="right")), recipe)
+        if held.has_changed(after=_last(first), until=until):
             held.settled = True
             break
-    if held is None:
-        return None
-    if before is not None:
-        held.feed(before.gather_every(_stride(held.learnt)), recipe)
-    held.take(rows, recipe)
+    if held is not None:
+        held.take(rows.filter(pl.col("label_at") > held.mark), recipe)
     return held
 
 
@@ -193,7 +204,7 @@ def _learn(recipe: Recipe, first: pl.DataFrame) -> Held:
     budget = WALKS * max(LEAST_BUDGET, rows.height / days * recipe.false_page_days)
     return Held(
         rows=0,
-        mark=_last(rows),
+        mark=BEGINNING,
         fingerprint=0,
         learnt=learnt,
         losses=ConceptFold(usual, budget_labels=budget),

@@ -113,7 +113,8 @@ class Counting:
 
     def stretch(self, since: datetime, until: datetime) -> None:
         """Compare the rows of each version with what is counted, count what changed, and write it."""
-        for number, minutes in self._tally(since, until).items():
+        rows = self._rows(since, until)
+        for number, whole in _tally(rows, DAY).items():
             try:
                 version = self.context.models.get(self.recipe.model, number)
             except NotFound:
@@ -124,16 +125,21 @@ class Counting:
             stored: dict[int, Stored] = {}
             units: list[Unit] = []
             days = self._days(number, since, until)
-            for day, rows in tiers.by_day(minutes).items():
-                inside = since <= _moment(day) and until >= _moment(day + DAY)
-                if inside and day in days and days[day].rows == sum(rows.values()):
-                    continue  # counted, in a part of another name
+            # A day with as many rows as were counted is counted, in a part of another name.
+            fresh = [
+                day
+                for day, count in whole.items()
+                if not (since <= _moment(day) and until >= _moment(day + DAY) and day in days)
+                or days[day].rows != count
+            ]
+            minutes = _tally(rows.filter(pl.col("number") == number, _step(DAY).is_in(fresh)), MINUTE)
+            for day, found_rows in tiers.by_day(minutes.get(number, {})).items():
                 stored[day] = self._stored(number, day)
-                found = tiers.due(rows, stored[day], base=base, now=self.now)
+                found = tiers.due(found_rows, stored[day], base=base, now=self.now)
                 if found is None:
                     covered = since <= _moment(day) and until >= min(_moment(day + DAY), self.now)
-                    whole = rows if covered else self._tally(_moment(day), _moment(day + DAY)).get(number, {})
-                    found = tiers.due_of_whole_day(whole, stored[day], base=base, now=self.now)
+                    of_day = found_rows if covered else self._of_day(number, day)
+                    found = tiers.due_of_whole_day(of_day, stored[day], base=base, now=self.now)
                 units += found
             counted: list[WindowCounts] = []
             for group in tiers.stretches(units, most_rows=MOST_ROWS):
@@ -155,17 +161,13 @@ class Counting:
         log = self.context.predictions
         return open_table(log.scan(self.recipe.deployment, since=begins, until=ends, columns=columns))
 
-    def _tally(self, since: datetime, until: datetime) -> dict[int, dict[int, int]]:
-        """Rows of each version by the beginning of their minute, in seconds since 1970."""
-        frame = self._scan(since, until, ["number", "at"])
-        if frame.is_empty():
-            return {}
-        minute = pl.col("at").dt.timestamp("us") // 60_000_000 * 60
-        counted = frame.group_by("number", minute.alias("minute")).len().sort("number", "minute")
-        found: dict[int, dict[int, int]] = {}
-        for number, start, rows in counted.iter_rows():
-            found.setdefault(number, {})[start] = rows
-        return found
+    def _rows(self, since: datetime, until: datetime) -> pl.DataFrame:
+        """Number and time of each row."""
+        return self._scan(since, until, ["number", "at"])
+
+    def _of_day(self, number: int, day: int) -> dict[int, int]:
+        """Rows of a version by the minutes of a whole day."""
+        return _tally(self._rows(_moment(day), _moment(day + DAY)), MINUTE).get(number, {})
 
     def _days(self, number: int, since: datetime, until: datetime) -> dict[int, WindowCounts]:
         held = self.context.counts.windows(self.recipe.deployment, number, since=since, until=until, step=DAY)
@@ -213,6 +215,22 @@ class Counting:
                 unseen=redacted,
             )
         return found
+
+
+def _step(seconds: int) -> pl.Expr:
+    """The beginning of each row's step, in seconds since 1970."""
+    return pl.col("at").dt.timestamp("us") // (seconds * 1_000_000) * seconds
+
+
+def _tally(rows: pl.DataFrame, step: int) -> dict[int, dict[int, int]]:
+    """Rows of each version by the beginning of their step."""
+    if rows.is_empty():
+        return {}
+    counted = rows.group_by("number", _step(step).alias("step")).len().sort("number", "step")
+    found: dict[int, dict[int, int]] = {}
+    for number, start, count in counted.iter_rows():
+        found.setdefault(number, {})[start] = count
+    return found
 
 
 def _moment(seconds: int) -> datetime:
