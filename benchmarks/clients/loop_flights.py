@@ -25,7 +25,7 @@ from noria.demo.project import recipe as flights_recipe
 from noria.domain import events as e
 
 ONE = "boosting"
-QUICK = BOOSTING | {"n_estimators": 60, "learning_rate": 0.15, "max_bin": 63}
+QUICK = BOOSTING | {"n_estimators": 60, "learning_rate": 0.15, "max_bin": 63, "bin_construct_sample_cnt": 200_000}
 """The one learner of all arms: the first candidate of the demo's recipe with half the trees and a quarter of the bins; an oracle can afford it."""
 RULES: dict[str, tuple[arms.Rule, str]] = {
     "frozen": (arms.never, ONE),

@@ -10,7 +10,7 @@ from noria.errors import BinMismatch, InputInvalid
 from noria.stats.blame import e_benjamini_hochberg, log_e_values
 from noria.stats.decay import decay_by_statistic, decay_evidence, start_decay, step_decay
 from noria.stats.gamma import log_gamma
-from noria.stats.sequential import Panel, excess_share_log_e, log_evidence, log_growth, panel, start, step
+from noria.stats.sequential import Panel, _margins, excess_share_log_e, log_evidence, log_growth, panel, start, step
 from noria.stats.wobble import learn_wobble
 
 BINS, FEATURES = 16, 20
@@ -198,3 +198,14 @@ def test_a_world_that_turned_is_told_within_days_and_a_fortnight_with_storms_is_
         assert decay_evidence(stormy) < np.log(1095)
 
     assert days <= 5
+
+
+def test_a_place_beyond_one_is_no_share_and_has_a_margin() -> None:
+    shares, place = [0.25, 0.75], 1.5
+
+    with np.errstate(invalid="raise"):
+        found = _margins(
+            np.array([[*shares, place]]), np.zeros((1, 3)), np.zeros((1, 3)), rows=np.full((1, 3), 1e6), smallest=0.01
+        )
+
+    assert (found > 0).all()

@@ -232,12 +232,13 @@ def _margins(mean: Floats, variance: Floats, error: Floats, *, rows: Floats, sma
     reach = normal_quantile(1 - ERROR_RATE / (8 * mean.shape[0]))
     whole = error + variance / rows
     with np.errstate(divide="ignore", invalid="ignore"):
-        worth = np.where(variance > 0, np.minimum(variance / whole, rows), rows)
+        worth = np.where(variance > 0, np.minimum(variance / whole, rows), rows)[:, :-1]
     found = np.empty((*mean.shape, 2))
-    for side, share in enumerate((mean, 1 - mean)):
+    shares = mean[:, :-1]  # what follows them is the place, which is no share
+    for side, share in enumerate((shares, 1 - shares)):
         centre = (share + reach**2 / (2 * worth)) / (1 + reach**2 / worth)
         half = reach / (1 + reach**2 / worth) * np.sqrt(share * (1 - share) / worth + reach**2 / (4 * worth * worth))
-        found[..., side] = np.maximum(smallest, centre + half - share)
+        found[:, :-1, side] = np.maximum(smallest, centre + half - share)
     found[:, -1] = np.maximum(PLACE * smallest, reach * np.sqrt(whole[:, -1]))[:, None]
     return found
 
