@@ -118,3 +118,20 @@ def test_what_a_new_calibration_would_gain_is_nothing_by_chance_and_the_divergen
     assert abs(np.mean(fair)) < 0.002, "no gain is seen where there is none"
     assert moved.value == pytest.approx(0.1**2 / (2 * 0.19), rel=0.2)
     assert moved.error < 0.001
+
+
+@pytest.mark.parametrize(
+    ("edges", "first", "last"),
+    [
+        ([0.001, 0.002, 0.0042], "0.000 to 0.001", "0.004 to 1.000"),
+        ([0.1, 0.5], "0.00 to 0.10", "0.50 to 1.00"),
+        ([0.0, 0.25], "0.00 to 0.00", "0.25 to 1.00"),
+    ],
+)
+def test_bands_of_small_scores_have_names_of_their_own(edges: list[float], first: str, last: str) -> None:
+    inside = [0.0, *((low + high) / 2 for low, high in zip(edges, [*edges[1:], 1.0], strict=True))]
+
+    names = bands(inside, np.array(edges)).tolist()
+
+    assert len(set(names)) == len(edges) + 1
+    assert (names[0], names[-1]) == (first, last)

@@ -24,6 +24,7 @@ from noria.stats.metrics import CLIP
 BANDS = 5
 COLUMN = "score"
 """Bands are groups of this name: 'score=0.10 to 0.25'."""
+MOST_DIGITS = 9
 SURE = 2.0
 """Standard errors below its estimate at which a cost is sure."""
 
@@ -55,13 +56,16 @@ def band_edges(scores: ArrayLike) -> Floats:
 
 
 def bands(scores: ArrayLike, edges: Floats) -> NDArray[np.str_]:
-    """The band of each score, in words.
+    """The band of each score, in words: with two decimals, or as many more as tell the bands apart.
 
     >>> bands([0.05, 0.3], np.array([0.1, 0.5])).tolist()
     ['0.00 to 0.10', '0.10 to 0.50']
     """
     ends = [0.0, *edges.tolist(), 1.0]
-    names = [f"{low:.2f} to {high:.2f}" for low, high in pairwise(ends)]
+    digits = next(
+        (n for n in range(2, MOST_DIGITS) if len({f"{end:.{n}f}" for end in ends}) == len(set(ends))), MOST_DIGITS
+    )
+    names = [f"{low:.{digits}f} to {high:.{digits}f}" for low, high in pairwise(ends)]
     return np.array(names)[np.searchsorted(edges, np.asarray(scores, dtype=np.float64))]
 
 
