@@ -14,7 +14,11 @@ T = TypeVar("T")
 def module_of(path: Path) -> ModuleType:
     """Import a file under its own name. Raises NotFound; what the file itself raises passes through as SettingInvalid with its cause."""
     if not path.is_file():
-        raise NotFound(f"no file {path.name!r}", cause=f"looked in {path.parent.resolve()}", remedy="noria init")
+        raise NotFound(
+            f"no file {path.name!r}",
+            cause=f"looked in {path.parent.resolve()}",
+            remedy="give the path of a Python file; noria init writes one to begin with",
+        )
     spec = spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:
         raise SettingInvalid(f"{path.name!r} is not a Python file", remedy="give a file that ends in .py")
