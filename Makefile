@@ -74,11 +74,14 @@ test: setup $(BROWSER) $(PEERS) $(PROMETHEUS) $(ALERTMANAGER) ## every test but 
 test-all: setup $(BROWSER) $(PEERS) $(PROMETHEUS) $(ALERTMANAGER) ## every test
 	$(PYTEST)
 
+# An old library may use what a newer one beside it has deprecated: that is told, and is no fault of Noria's.
+OLD_AND_NEW := -W default::DeprecationWarning -W default::FutureWarning
+
 test-oldest: $(PEERS) $(PROMETHEUS) $(ALERTMANAGER) ## the tests on the oldest supported dependencies, in their own environment
 	$(PYTHON) -m venv .make/oldest
 	.make/oldest/bin/python -m pip install --quiet --require-hashes --no-deps -r requirements-oldest.lock
 	.make/oldest/bin/python -m pip install --quiet --no-build-isolation --no-deps -e .
-	.make/oldest/bin/python -m pytest -m "not slow and not ui"
+	.make/oldest/bin/python -m pytest -n $(WORKERS) --dist loadgroup -m "not slow and not ui" $(OLD_AND_NEW)
 
 check: setup ## format, lint, types, import contracts, sizes, types of the pages
 	$(BIN)/ruff format --check -q .

@@ -20,6 +20,7 @@ ALLOWED = frozenset(
         "lightgbm.sklearn.LGBMClassifier",
         "lightgbm.sklearn.LGBMRegressor",
         "numpy.dtype",
+        "sklearn.compose._column_transformer._RemainderColsList",  # a list that warns when it is read, of scikit-learn before 1.7
         "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
         "sklearn.tree._tree.Tree",
         "xgboost.core.Booster",
