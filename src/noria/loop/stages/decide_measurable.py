@@ -49,8 +49,8 @@ def unmeasured(
 def _lacking(gate: Gate, held: pl.DataFrame, recipe: Recipe) -> str:
     """What a gate lacks on these rows."""
     if held.height:
-        blocks = held.with_columns(block=pl.Series(blocks_of(held, recipe)))
-        sizes = blocks.group_by(str(gate.slice_by)).agg(rows=pl.len(), blocks=pl.col("block").n_unique())
+        rows = pl.DataFrame({"value": held[str(gate.slice_by)], "block": blocks_of(held, recipe)})
+        sizes = rows.group_by("value").agg(rows=pl.len(), blocks=pl.col("block").n_unique())
         if sizes.filter((pl.col("rows") >= gate.minimum_rows) & (pl.col("blocks") >= FEWEST_BLOCKS)).height:
             return ""
         most = int(sizes["rows"].max())  # type: ignore[arg-type]
